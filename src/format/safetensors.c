@@ -149,12 +149,14 @@ static int check_coverage(struct safetensors *file, const uint8_t *data, const u
     return VKCLIP_OK;
 }
 
-/* Allocates the list of tensors and the memory of their names. */
+/* Allocates the list of tensors and the memory of their names, and of those in the metadata. */
 static int allocate_tensors(struct safetensors *file, json_t *header)
 {
     const char *key;
-    json_t *entry;
+    json_t *entry, *metadata = json_object_get(header, "__metadata__");
     size_t names = 0;
+    json_object_foreach (metadata, key, entry)
+        names += strlen(key) + 1;
     json_object_foreach (header, key, entry) {
         size_t length = strlen(key);
         if (!length || length > NAME_MAX_LENGTH)
@@ -163,11 +165,33 @@ static int allocate_tensors(struct safetensors *file, json_t *header)
                               file->path, NAME_MAX_LENGTH, length);
         names += length + 1;
     }
-    file->tensors = calloc(json_object_size(header) + 1, sizeof(*file->tensors));
+    file->tensors =
+        calloc(json_object_size(header) + json_object_size(metadata) + 1, sizeof(*file->tensors));
     file->names = malloc(names + 1);
     if (!file->tensors || !file->names)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for its header", file->path);
     return VKCLIP_OK;
+}
+
+/* Adds the tensors that Python's save_model leaves out because they share the memory of another
+ * one, to whose name the metadata then map theirs. */
+static void add_shared(struct safetensors *file, json_t *metadata, char *name)
+{
+    const size_t count = file->count;
+    const char *key;
+    json_t *value;
+    json_object_foreach (metadata, key, value) {
+        const struct tensor_view *kept =
+            tensor_view_find(file->tensors, count, json_string_value(value));
+        if (!kept || !*key || strlen(key) > NAME_MAX_LENGTH ||
+            tensor_view_find(file->tensors, count, key))
+            continue;
+        struct tensor_view *shared = &file->tensors[file->count++];
+        *shared = *kept;
+        shared->name = strcpy(name, key);
+        name += strlen(key) + 1;
+    }
+    tensor_view_sort(file->tensors, file->count);
 }
 
 static int parse_tensors(struct safetensors *file, json_t *header, const uint8_t *data, size_t size)
@@ -192,6 +216,8 @@ static int parse_tensors(struct safetensors *file, json_t *header, const uint8_t
     }
     error = check_coverage(file, data, data + size);
     tensor_view_sort(file->tensors, file->count);
+    if (!error)
+        add_shared(file, json_object_get(header, "__metadata__"), name);
     return error;
 }
 

@@ -201,6 +201,23 @@ static void refuses_to_write_long_headers(void **state)
     scratch_remove(folder);
 }
 
+/* save_model of Python's library keeps one of the tensors that share memory. */
+static void finds_shared_tensors(void **state)
+{
+    (void)state;
+    static const char header[] =
+        "{\"__metadata__\":{\"b\":\"m\",\"z\":\"b\",\"m\":\"m\",\"format\":\"pt\"},\"m\":" T(
+            "F32", "[1]", 0, 4) "}";
+    struct safetensors *file;
+    size_t size;
+    uint8_t *data = build(header, 0, 4, &size);
+    assert_int_equal(safetensors_parse(data, size, "shared", &file), 0);
+    assert_int_equal(file->count, 2);
+    assert_ptr_equal(safetensors_find(file, "b")->data, safetensors_find(file, "m")->data);
+    safetensors_close(&file);
+    free(data);
+}
+
 static void accepts_what_the_format_allows(void **state)
 {
     (void)state;
@@ -372,6 +389,7 @@ int main(void)
         cmocka_unit_test(accepts_long_strings_alone),
         cmocka_unit_test(refuses_to_write_long_headers),
         cmocka_unit_test(accepts_what_the_format_allows),
+        cmocka_unit_test(finds_shared_tensors),
         cmocka_unit_test(refuses_other_files),
         cmocka_unit_test(writes_what_it_reads),
         cmocka_unit_test(refuses_to_write_nonsense),
