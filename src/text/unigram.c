@@ -128,8 +128,10 @@ int unigram_new(const struct sentencepiece *model, size_t searched, const char *
                 struct unigram **result)
 {
     if (model->algorithm != SENTENCEPIECE_UNIGRAM)
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: a model of type %d, expected a unigram model",
-                          name, (int)model->algorithm);
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: a SentencePiece model of type %s, expected unigram: name the "
+                          "tokenizer.json of the same tokenizer",
+                          name, model->algorithm == SENTENCEPIECE_BPE ? "BPE" : "word or char");
     if (model->end < 0)
         return error_fail(VKCLIP_EFORMAT, "%s: no piece \"</s>\", with which every text ends",
                           name);

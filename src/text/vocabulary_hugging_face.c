@@ -326,6 +326,12 @@ int vocabulary_load_pair(struct vocabulary *v, const char *vocab_path, json_t *v
         error = vocabulary_load_tokens(v, vocab_path, vocab, added, json_array_size(merges));
     if (!error)
         error = vocabulary_load_merges(v, merges_path, merges);
+    if (!error && vocabulary_find(v, VOCABULARY_START, strlen(VOCABULARY_START)) < 0 &&
+        vocabulary_find(v, "<s>", 3) >= 0)
+        error = error_fail(VKCLIP_EUNSUPPORTED,
+                           "%s: the vocabulary of a RoBERTa, whose texts begin with \"<s>\", "
+                           "expected CLIP's",
+                           vocab_path);
     if (!error)
         error = vocabulary_find_ends(v, vocab_path, VOCABULARY_START, VOCABULARY_END);
     json_decref(merges);

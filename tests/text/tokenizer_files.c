@@ -222,6 +222,8 @@ static const struct {
     {"{\"a\":0} x", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT, "end of file expected"},
     {"{\"a\":0,\"b</w>\":1,\"ab</w>\":2}", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT,
      "vocab.json: no token \"<|startoftext|>\""},
+    {"{\"<s>\":0,\"</s>\":1,\"a\":2,\"b\":3,\"ab\":4}", "a b\n", "vocab.json", VKCLIP_EUNSUPPORTED,
+     "vocab.json: the vocabulary of a RoBERTa"},
     {"{\"a\":0,\"b</w>\":1,\"ab</w>\":2,\"<|startoftext|>\":3}", "a b</w>\n", "vocab.json",
      VKCLIP_EFORMAT, "no token \"<|endoftext|>\", with which every text ends"},
     {"{\"a\":0,\"b</w>\":1,\"ab</w>\":5," ENDS "}", "a b</w>\n", "vocab.json", VKCLIP_EFORMAT,
