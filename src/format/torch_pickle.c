@@ -243,7 +243,8 @@ static int push_global(struct machine *machine, const struct pickle_value *modul
     if (global)
         return push_value(machine, (struct pickle_value){.kind = PICKLE_GLOBAL, .global = global});
     return error_fail(VKCLIP_EFORMAT,
-                      "%s: pickle asks for %.*s.%.*s: refused, a checkpoint holds only tensors",
+                      "%s: pickle asks for %.*s.%.*s: refused, a checkpoint holds only tensors: "
+                      "of a whole model save model.state_dict() in Python",
                       machine->name, module->length < 100 ? (int)module->length : 100, module->text,
                       name->length < 100 ? (int)name->length : 100, name->text);
 }
