@@ -678,15 +678,15 @@ VKCLIP_API int vkclip_preprocess(const struct vkclip_model *model, const struct 
 enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
 
 /* Receives one intermediate tensor of `items` consecutive items, the first of which is number
- * `first`, as fp32 of shape [items, shape[1], ...]. Names of a ViT's tensors are
+ * `first`, as fp32 of shape [items, shape[1], ...]. A tower has those that it computes of
  * vision.patch_embed, vision.embeddings, vision.hidden.I (0: the input of the first block; I: the
- * output of block I), vision.pooled, vision.projected and vision.normalized; of a ModifiedResNet's
- * vision.stem, vision.layerL.I [items,C,H,W], vision.projected and vision.normalized; of a
- * ConvNeXt's vision.stem, vision.downsampleL, vision.stageL.I [items,C,H,W], vision.pooled,
- * vision.projected and vision.normalized, with stages from 0 on; of a text tower's text.hidden.I,
- * text.final_norm, text.pooled, text.projected and text.normalized. T5 has no embedding of its own:
- * its text.pooled is the last hidden state at the end of the text. AltCLIP has text.transformation
- * before text.pooled. Return nonzero to stop; the call then fails with EINVALID. */
+ * output of block I), vision.final_norm (of all tokens), vision.map_attn (SigLIP, PE-Core: the pool
+ * before its MLP), vision.attn_pool (CoCa), vision.pooled, vision.projected, vision.normalized; of
+ * a ModifiedResNet vision.stem and vision.layerL.I, of a ConvNeXt vision.stem, vision.downsampleL
+ * and vision.stageL.I with L from 0 on, all [items,C,H,W]; and of a text text.hidden.I,
+ * text.final_norm, text.pooled (of T5 the last hidden state at the end of the text),
+ * text.transformation (AltCLIP), text.projected and text.normalized. Return nonzero to stop; the
+ * call then fails with EINVALID. */
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
 
