@@ -12,6 +12,14 @@
 #include <stdio.h>
 #include <string.h>
 
+/* What sets a family apart whose image tower is a ViT. */
+enum variant {
+    PLAIN,
+    XLM_R,     /* The text tower is an XLM-R, with the mean of its tokens. */
+    WORLDWIDE, /* MetaCLIP 2: texts have the tokens of XLM-V, and end at their first </s>. */
+    CLIPA      /* The mean of the patches, and BERT's tokens, which attend to all others. */
+};
+
 struct arch {
     const char *name;
     uint32_t embed_dim;
@@ -22,45 +30,44 @@ struct arch {
     uint32_t text_width, text_layers, context, vocabulary;
     enum vkclip_activation activation;
     bool convnext;
-    uint32_t inner;      /* see struct config_tower */
-    bool multilingual;   /* The text tower is an XLM-R, with the mean of its tokens. */
+    uint32_t inner; /* see struct config_tower */
+    enum variant variant;
     uint32_t rope_grid;  /* of an EVA02 or PE-Core; 0: the image tower is another */
     bool attention_pool; /* It is a PE-Core, or without `rope_grid` a SigLIP. */
 };
 
 #define QUICK VKCLIP_ACTIVATION_QUICK_GELU
 #define GELU VKCLIP_ACTIVATION_GELU
+#define VARIANT(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, context,     \
+                words, activation, variant)                                                        \
+    {                                                                                              \
+        name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, context, words, \
+            activation, false, 0, variant, 0, false                                                \
+    }
 #define VIT(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, activation) \
-    {                                                                                         \
-        name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, 49408, \
-            activation, false, 0, false, 0, false                                             \
-    }
-#define MULTILINGUAL(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, words) \
-    {                                                                                             \
-        name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, 77, words,     \
-            GELU, false, 0, true, 0, false                                                        \
-    }
+    VARIANT(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, 77, 49408,  \
+            activation, PLAIN)
 #define RESNET(name, dim, size, width, text, ...)                                                 \
     {                                                                                             \
         name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, 12, 77, 49408, QUICK, false, 0, \
-            false, 0, false                                                                       \
+            PLAIN, 0, false                                                                       \
     }
 #define CONVNEXT(name, dim, size, width, inner, text, text_layers, ...)                         \
     {                                                                                           \
         name, dim, size, 32, {__VA_ARGS__}, width, 0, 0, 0, text, text_layers, 77, 49408, GELU, \
-            true, inner, false, 0, false                                                        \
+            true, inner, PLAIN, 0, false                                                        \
     }
 #define EVA(name, dim, size, patch, width, layers, heads, mlp, text, text_layers, context, grid,   \
             pool)                                                                                  \
     {                                                                                              \
         name, dim, size, patch, {0}, width, layers, heads, mlp, text, text_layers, context, 49408, \
-            GELU, false, 0, false, grid, pool                                                      \
+            GELU, false, 0, PLAIN, grid, pool                                                      \
     }
 /* The text tower has the sizes of the image tower. */
 #define SIGLIP(name, width, size, patch, layers, heads, mlp, vocabulary)                         \
     {                                                                                            \
         name, width, size, patch, {0}, width, layers, heads, mlp, width, layers, 64, vocabulary, \
-            VKCLIP_ACTIVATION_GELU_TANH, false, 0, false, 0, true                                \
+            VKCLIP_ACTIVATION_GELU_TANH, false, 0, PLAIN, 0, true                                \
     }
 static const struct arch archs[] = {
     /* These sizes are OpenAI's. */
@@ -72,7 +79,22 @@ static const struct arch archs[] = {
     VIT("ViT-H-14", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, GELU),
     VIT("ViT-g-14", 1024, 224, 14, 1408, 40, 16, 6144, 1024, 24, GELU),
     VIT("ViT-bigG-14", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, GELU),
-    MULTILINGUAL("xlm-roberta-base-ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 768, 12, 250002),
+    VIT("ViT-B-32-256", 512, 256, 32, 768, 12, 12, 3072, 512, 12, GELU),
+    VIT("ViT-B-16-plus-240", 640, 240, 16, 896, 12, 14, 3584, 640, 12, GELU),
+    VARIANT("xlm-roberta-base-ViT-B-32", 512, 224, 32, 768, 12, 12, 3072, 768, 12, 77, 250002, GELU,
+            XLM_R),
+    /* MetaCLIP has the first two of these sizes, DFN the first and the third. */
+    VIT("ViT-H-14-quickgelu", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, QUICK),
+    VIT("ViT-bigG-14-quickgelu", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, QUICK),
+    VIT("ViT-H-14-378-quickgelu", 1024, 378, 14, 1280, 32, 16, 5120, 1024, 24, QUICK),
+    VARIANT("ViT-H-14-worldwide-quickgelu", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, 77, 901629,
+            QUICK, WORLDWIDE),
+    VARIANT("ViT-bigG-14-worldwide", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, 77, 901629, GELU,
+            WORLDWIDE),
+    VARIANT("ViT-L-14-CLIPA", 768, 224, 14, 1024, 24, 16, 4096, 768, 12, 32, 32000, GELU, CLIPA),
+    VARIANT("ViT-H-14-CLIPA", 1024, 224, 14, 1280, 32, 16, 5120, 1024, 24, 32, 32000, GELU, CLIPA),
+    VARIANT("ViT-bigG-14-CLIPA", 1280, 224, 14, 1664, 48, 16, 8192, 1280, 32, 32, 32000, GELU,
+            CLIPA),
     /* These ModifiedResNets are OpenAI's. */
     RESNET("RN50", 1024, 224, 64, 512, 3, 4, 6, 3),
     RESNET("RN101", 512, 224, 64, 512, 3, 4, 23, 3),
@@ -107,7 +129,7 @@ static const struct arch archs[] = {
      QUICK,
      false,
      0,
-     false,
+     PLAIN,
      0,
      false},
 };
@@ -157,7 +179,7 @@ static enum tower_kind image_kind(const struct arch *arch)
 }
 
 /* Makes the text tower an XLM-R, which OpenCLIP takes from transformers. */
-static void set_multilingual(struct config *config)
+static void set_xlm_r(struct config *config)
 {
     struct config_tower *text = &config->text;
     text->kind = KIND_BERT;
@@ -167,9 +189,43 @@ static void set_multilingual(struct config *config)
     text->pooling = POOL_MEAN;
     text->inner = (text->width + config->text_embed_dim) / 2;
     config->pad_token_id = 1;
-    config->family = VKCLIP_FAMILY_OPENCLIP;
     config->custom_text = true;
+}
+
+/* CLIPA's pictures have ImageNet's mean and deviation. */
+static void set_clipa(struct config *config)
+{
+    static const float mean[] = {0.485f, 0.456f, 0.406f}, std[] = {0.229f, 0.224f, 0.225f};
+    struct config_tower *image = &config->image, *text = &config->text;
+    image->no_pre_norm = image->norm_after_pool = true;
+    image->pooling = POOL_MEAN;
+    text->bidirectional = true;
+    text->pooling = POOL_LAST;
+    config->strip_end = true;
+    config->resize.fit = FIT_SQUASH;
+    config->resize.filter = FILTER_BILINEAR;
+    memcpy(config->image_mean, mean, sizeof(mean));
+    memcpy(config->image_std, std, sizeof(std));
+}
+
+/* OpenCLIP alone has the variants; it cleans texts for the tokenizers of transformers. */
+static void set_variant(enum variant variant, struct config *config)
+{
+    static const char *const tokenizers[] = {
+        [WORLDWIDE] = "facebook/xlm-v-base", [CLIPA] = "bert-base-uncased"};
+    config->family = VKCLIP_FAMILY_OPENCLIP;
     config->rgb_first = false;
+    config->pad_token_id = config_defaults.pad_token_id;
+    if (variant == XLM_R) {
+        set_xlm_r(config);
+        return;
+    }
+    config->cleaning = TEXT_CLEAN_WHITESPACE;
+    snprintf(config->tokenizer_name, sizeof(config->tokenizer_name), "%s", tokenizers[variant]);
+    if (variant == WORLDWIDE)
+        config->eos_token_id = 2;
+    else
+        set_clipa(config);
 }
 
 static void fill_config(const struct arch *arch, struct config *config)
@@ -208,8 +264,8 @@ static void fill_config(const struct arch *arch, struct config *config)
         config->rgb_first = true;
         config->pad_token_id = (int32_t)arch->vocabulary - 1; /* the end of text */
     }
-    if (arch->multilingual)
-        set_multilingual(config);
+    if (arch->variant != PLAIN)
+        set_variant(arch->variant, config);
 }
 
 static void fill_siglip(struct config *config)
@@ -231,7 +287,7 @@ static void fill_siglip(struct config *config)
 
 int arch_find(const char *name, struct config *config)
 {
-    char known[512] = "";
+    char known[1024] = "";
     for (size_t i = 0; i < ARRAY_COUNT(archs); i++) {
         if (!strcmp(archs[i].name, name)) {
             fill_config(&archs[i], config);

@@ -44,16 +44,19 @@ const struct cli_command cli_init_command = {
     .arguments = "ARCH|FILE|FOLDER",
     .text =
         "Writes an architecture with the random weights that training begins with to a new\n"
-        "folder, which -m then opens: in Hugging Face's layout, or in OpenCLIP's where the image\n"
-        "tower is no ViT.\n"
+        "folder, which -m then opens: in Hugging Face's layout, or in OpenCLIP's where\n"
+        "Hugging Face's library has no such towers.\n"
         "The same seed gives the same bytes on every machine. The folder gets no vocabulary: name\n"
         "one with --vocab, or put it there.\n"
         "ARCH is ViT-B-32, ViT-B-16, ViT-L-14, ViT-L-14-336 (as OpenAI's, with QuickGELU),\n"
-        "ViT-H-14, ViT-g-14, ViT-bigG-14, xlm-roberta-base-ViT-B-32 (as LAION's), RN50, RN101,\n"
-        "RN50x4, RN50x16, RN50x64, convnext_base, convnext_base_w, convnext_large_d,\n"
-        "convnext_xxlarge (as LAION's), EVA02-B-16, PE-Core-B-16, ViT-B-16-SigLIP,\n"
-        "ViT-B-16-SigLIP2, the small emoji-clip, or a file: config.json or\n"
-        "open_clip_config.json.",
+        "ViT-H-14, ViT-g-14, ViT-bigG-14, ViT-B-32-256, ViT-B-16-plus-240,\n"
+        "xlm-roberta-base-ViT-B-32 (as LAION's), ViT-H-14-quickgelu, ViT-bigG-14-quickgelu,\n"
+        "ViT-H-14-378-quickgelu (as MetaCLIP's and DFN's), ViT-H-14-worldwide-quickgelu,\n"
+        "ViT-bigG-14-worldwide (as MetaCLIP 2's), ViT-L-14-CLIPA, ViT-H-14-CLIPA,\n"
+        "ViT-bigG-14-CLIPA, RN50, RN101, RN50x4, RN50x16, RN50x64, convnext_base,\n"
+        "convnext_base_w, convnext_large_d, convnext_xxlarge (as LAION's), EVA02-B-16,\n"
+        "PE-Core-B-16, ViT-B-16-SigLIP, ViT-B-16-SigLIP2, the small emoji-clip, or a file:\n"
+        "config.json or open_clip_config.json.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_init,
