@@ -25,10 +25,12 @@ double node_work(const struct graph *graph, const struct node *node)
     if (node->op == OP_POOL_GRAD) /* dkv needs all queries, and dq all keys. */
         return (node->pool.queries ? 10 : 7) * elements *
                graph->tensors[node->in[node->pool.queries ? 1 : 2]].shape[1];
+    if (node->op == OP_RELEVANCE) /* every score twice, and its gradient */
+        return 6 * (double)tensor_elements(&graph->tensors[node->in[2]]) * out->shape[2];
     if (node->op == OP_OUTER)
         return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
     if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA ||
-        node->op == OP_MAXIMA || node->op == OP_MEAN)
+        node->op == OP_MAXIMA || node->op == OP_MEAN || node->op == OP_MEAN_RELEVANCE)
         return 2 * (double)tensor_elements(&graph->tensors[node->in[0]]);
     if (node->op == OP_ATTENTION_GRAD)
         return 6 * (double)tensor_elements(&graph->tensors[node->in[0]]) * out->shape[1];
@@ -89,6 +91,10 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
         snprintf(text, NODE_OPTIONS, " heads=%u%s", node->pool.heads,
                  node->pool.queries ? " queries" : "");
         break;
+    case OP_RELEVANCE:
+        snprintf(text, NODE_OPTIONS, " heads=%u%s", node->relevance.heads,
+                 node->relevance.pooled ? " pooled" : "");
+        break;
     case OP_RELATIVE:
         snprintf(text, NODE_OPTIONS, " farthest=%u", node->relative.farthest);
         break;
@@ -111,6 +117,7 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
         break;
     case OP_MEAN:
     case OP_MEAN_GRAD:
+    case OP_MEAN_RELEVANCE:
         snprintf(text, NODE_OPTIONS, " skip=%u", node->mean.skip);
         break;
     case OP_BATCHNORM:

@@ -26,6 +26,8 @@ struct backward {
     bool *needed;
     size_t capacity; /* of `gradients` and `needed` */
     struct grad_inputs inputs;
+    bool explains; /* see grad_relevance */
+    int relevance; /* [B,T] of the tokens that the nodes before have made; -1: not yet */
 };
 
 static const struct tensor *get_tensor(const struct backward *b, int tensor)
@@ -108,6 +110,63 @@ static void sum_items(struct backward *b, int dy, int weight)
     const struct tensor *tensor = get_tensor(b, dy);
     uint32_t items = tensor->shape[0], elements = (uint32_t)(tensor_elements(tensor) / items);
     grad_sum_rows(b->graph, (struct grad_rows){dy, items, elements, elements, 0}, weight);
+}
+
+/* ---- Relevance -------------------------------------------------------------------------------- */
+
+/* Appends a node that tells the relevance of T keys for every query, and sums it over the queries
+ * of each item. */
+static void explain_queries(struct backward *b, struct node node, uint32_t items, uint32_t queries,
+                            uint32_t keys)
+{
+    const uint32_t shares_shape[] = {items, queries, keys}, shape[] = {items, keys};
+    const int shares = graph_append(b->graph, NULL, node, 3, shares_shape);
+    node = (struct node){
+        .op = OP_COLSUM, .in = {shares, -1, -1}, .colsum = {.pitch = keys, .group = queries}};
+    b->relevance = graph_append(b->graph, NULL, node, 2, shape);
+}
+
+static void explain_attention(struct backward *b, struct node n, int dy)
+{
+    const uint32_t *shape = get_tensor(b, dy)->shape; /* [B,T,C] */
+    const struct node node = {.op = OP_RELEVANCE,
+                              .in = {n.in[0], b->relevance, dy},
+                              .relevance.heads = n.attention.heads};
+    explain_queries(b, node, shape[0], shape[1], shape[1]);
+}
+
+/* The gradient has the shares of the queries in the embedding already. */
+static void explain_pool(struct backward *b, struct node n, int dy)
+{
+    const uint32_t *shape = get_tensor(b, n.in[1])->shape; /* [B,T,2C] */
+    const struct node node = {.op = OP_RELEVANCE,
+                              .in = {n.in[0], n.in[1], dy},
+                              .relevance = {.heads = n.pool.heads, .pooled = true}};
+    explain_queries(b, node, shape[0], get_tensor(b, dy)->shape[1], shape[1]);
+}
+
+static void explain_mean(struct backward *b, struct node n, int dy)
+{
+    const struct tensor *x = get_tensor(b, n.in[0]);
+    const uint32_t shape[] = {x->shape[0], tensor_rows(x) / x->shape[0]};
+    const struct node node = {.op = OP_MEAN_RELEVANCE, .in = {n.in[0], dy, -1}, .mean = n.mean};
+    b->relevance = graph_append(b->graph, NULL, node, 2, shape);
+}
+
+/* Only the first row of each item is relevant. */
+static void explain_select(struct backward *b, struct node n)
+{
+    const uint32_t *shape = get_tensor(b, n.in[0])->shape; /* [B,T,C] */
+    const size_t count = (size_t)shape[0] * shape[1];
+    float *values = calloc(count, sizeof(*values));
+    if (!values) {
+        b->graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for an explanation");
+        return;
+    }
+    for (size_t i = 0; i < count; i += shape[1])
+        values[i] = 1;
+    b->relevance = graph_constant(b->graph, "relevance", 2, shape, values);
+    free(values);
 }
 
 /* ---- A rule per op ---------------------------------------------------------------------------
@@ -195,6 +254,10 @@ static void grad_DWCONV(struct backward *b, struct node n, int dy)
 
 static void grad_ATTENTION(struct backward *b, struct node n, int dy)
 {
+    if (b->explains)
+        explain_attention(b, n, dy);
+    if (!b->needed[n.in[0]])
+        return;
     graph_append_into(b->graph, (struct node){.op = OP_ATTENTION_DELTA, .in = {n.out, dy, -1}},
                       n.in[1]);
     struct node node = {
@@ -206,6 +269,8 @@ static void grad_ATTENTION(struct backward *b, struct node n, int dy)
 static void grad_POOL(struct backward *b, struct node n, int dy)
 {
     struct graph *graph = b->graph;
+    if (b->explains)
+        explain_pool(b, n, dy);
     struct node node = {.op = OP_POOL_GRAD, .in = {n.in[0], n.in[1], dy}, .pool = n.pool};
     if (b->needed[n.in[1]])
         give_node(b, n.in[1], node);
@@ -287,11 +352,15 @@ static void grad_MEANTOKEN(struct backward *b, struct node n, int dy)
 
 static void grad_SELECT(struct backward *b, struct node n, int dy)
 {
+    if (b->explains && b->relevance < 0)
+        explain_select(b, n);
     give_node(b, n.in[0], (struct node){.op = OP_SELECT_GRAD, .in = {dy, n.in[1], -1}});
 }
 
 static void grad_MEAN(struct backward *b, struct node n, int dy)
 {
+    if (b->explains)
+        explain_mean(b, n, dy);
     give_node(b, n.in[0],
               (struct node){.op = OP_MEAN_GRAD, .in = {dy, n.in[1], -1}, .mean = n.mean});
 }
@@ -550,7 +619,7 @@ static void sum_read_weights(struct backward *b)
 struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds,
                                  size_t count, bool recompute)
 {
-    struct backward b = {.graph = graph, .inputs = {-1, -1}};
+    struct backward b = {.graph = graph, .inputs = {-1, -1}, .relevance = -1};
     size_t last = graph->node_count;
     if (!graph->error && reserve_tensors(&b)) {
         mark_needed(&b, first, last);
@@ -571,6 +640,53 @@ struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct
     free(b.gradients);
     free(b.needed);
     return b.inputs;
+}
+
+/* Finds the node where an explanation of the `layers` last blocks ends: the attention of the first
+ * of them, or the pool that all of them are before. Returns the number of nodes if no node
+ * attends. */
+static size_t find_first_block(const struct graph *graph, uint32_t layers)
+{
+    size_t first = graph->node_count;
+    for (size_t i = graph->node_count; i-- > 0 && layers;) {
+        const enum op op = graph->nodes[i].op;
+        layers -= op == OP_ATTENTION;
+        if (op == OP_ATTENTION || op == OP_POOL)
+            first = i;
+    }
+    return first;
+}
+
+/* Marks what lies between a node and the end of the graph, and no weight. */
+static void mark_after(struct backward *b, size_t first)
+{
+    struct graph *graph = b->graph;
+    for (size_t t = 0; t < graph->tensor_count; t++)
+        graph->tensors[t].locked = true;
+    b->needed[graph->nodes[first].out] = true;
+    for (size_t i = first + 1; i < graph->node_count; i++)
+        for (int j = 0; j < NODE_INPUTS; j++)
+            if (graph->nodes[i].in[j] >= 0)
+                b->needed[graph->nodes[i].out] |= b->needed[graph->nodes[i].in[j]];
+}
+
+int grad_relevance(struct graph *graph, struct grad_seed seed, uint32_t layers)
+{
+    struct backward b = {.graph = graph, .inputs = {-1, -1}, .explains = true, .relevance = -1};
+    const size_t first = find_first_block(graph, layers);
+    if (!graph->error && first == graph->node_count)
+        graph->error = error_fail(VKCLIP_EUNSUPPORTED, "no node attends to tokens");
+    if (!graph->error && reserve_tensors(&b)) {
+        mark_after(&b, first);
+        b.gradients[seed.tensor] = seed.gradient;
+    }
+    for (size_t i = graph->node_count; i-- > first && !graph->error;) {
+        const struct node node = graph->nodes[i]; /* a copy, because the list moves */
+        apply_rule(&b, &node);
+    }
+    free(b.gradients);
+    free(b.needed);
+    return graph->error ? -1 : b.relevance;
 }
 
 /* Compares two tokens by id, then by position. */

@@ -33,6 +33,14 @@ struct grad_inputs {
 struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds,
                                  size_t count, bool recompute);
 
+/* Appends the relevance [B,T] of every token for an objective, given the gradient of that by the
+ * last result of the graph, and returns its index. It is Chefer, Gur and Wolf's (2021): the row of
+ * the pooled token of R = R + A R over the `layers` last blocks, where A is the mean over the heads
+ * of what attention's weights and their gradients give together where that is positive. A pool
+ * comes before the blocks, as what tokens have in it in place of that row. Locks all weights.
+ * Sets graph->error to EUNSUPPORTED where no node attends. */
+int grad_relevance(struct graph *graph, struct grad_seed seed, uint32_t layers);
+
 /* Returns the state to which the gradient of a weight is added, and makes the state at the first
  * call. The tensor may also be the result of casting a weight. */
 int grad_weight(struct graph *graph, int weight);

@@ -49,7 +49,8 @@
                    * allows, without the first `skip` [B,C] */                                    \
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                              \
     TRAINING_OPS(X)                                                                               \
-    SEARCH_OPS(X)
+    SEARCH_OPS(X)                                                                                 \
+    EXPLANATION_OPS(X)
 
 /* This list has the ops that only training has: those that inference fuses or folds away, gradients
  * (grad.c), the objective (objective.c) and the optimiser (optimiser.c). dy is the gradient of an
@@ -103,6 +104,18 @@
 #define SEARCH_OPS(X)                                                                          \
     X(MAXIMA) /* scores [Q,N], mask [N/32] or none -> of every MAXIMA_BLOCK scores the largest \
                * that the mask allows, the sum and the sum of squares [Q,blocks,3] */
+
+/* This list has the ops that only an explanation has (grad_relevance). They tell how far each row
+ * that is attended to speaks for the objective: its weight times the gradient of that weight, where
+ * this is positive, as mean of the heads (Chefer et al. 2021). dy is the gradient of the result of
+ * the op that attends. */
+#define EXPLANATION_OPS(X)                                                                        \
+    X(RELEVANCE)      /* qkv [B,T,3C], relevance [B,T] of the queries, dy [B,T,C] of ATTENTION -> \
+                       * of every query its relevance times that of the keys for it, to which its \
+                       * own key adds 1 [B,T,T]; or q, kv, dy [B,Q,C] of POOL -> relevance of the \
+                       * keys for every query [B,Q,T] */                                          \
+    X(MEAN_RELEVANCE) /* x [B,..,C] of T rows, dy [B,C] of MEAN -> relevance of the rows, except  \
+                       * the first `skip`, which have none [B,T] */
 
 enum op {
 #define X(name) OP_##name,
@@ -198,6 +211,10 @@ struct node {
             bool queries; /* POOL_GRAD: the result is dq, not dkv */
         } pool;           /* POOL, POOL_GRAD */
         struct {
+            uint32_t heads;
+            bool pooled; /* of POOL, not of ATTENTION */
+        } relevance;
+        struct {
             uint32_t farthest; /* All larger distances share a bucket with this one. */
         } relative;
         struct {
@@ -217,7 +234,7 @@ struct node {
         } activate;          /* ACTIVATE, ACTIVATE_GRAD */
         struct {
             uint32_t skip; /* rows at the begin of each item that are left out */
-        } mean;            /* MEAN, MEAN_GRAD */
+        } mean;            /* MEAN, MEAN_GRAD, MEAN_RELEVANCE */
         struct {
             uint32_t size, patch; /* pixels along each side of a picture, and of a patch */
         } patches;

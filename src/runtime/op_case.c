@@ -641,6 +641,29 @@ static void build_MAXIMA(const uint32_t *s, const struct op_case *c, struct grap
     graph_maxima(graph, "y", x, mask);
 }
 
+/* ---- Explanations ---------------------------------------------------------------------------- */
+
+static void build_RELEVANCE(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const bool pooled = c->node.relevance.pooled;
+    const uint32_t queries = pooled ? s[3] : s[1];
+    struct node n = c->node;
+    n.in[0] = pooled ? add_matrix(graph, "q", queries, s[2])
+                     : add_tokens(graph, "qkv", s[0], s[1], 3 * s[2]);
+    n.in[1] = pooled ? add_tokens(graph, "kv", s[0], s[1], 2 * s[2])
+                     : add_matrix(graph, "relevance", s[0], s[1]);
+    n.in[2] = add_tokens(graph, "dy", s[0], queries, s[2]);
+    append_node(graph, n, 3, s[0], queries, s[1], 0);
+}
+
+static void build_MEAN_RELEVANCE(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.in[0] = add_tokens(graph, "x", s[0], s[1], s[2]);
+    n.in[1] = add_matrix(graph, "dy", s[0], s[2]);
+    append_node(graph, n, 2, s[0], s[1], 0, 0);
+}
+
 void op_case_build(const struct op_case *op_case, enum type type, struct graph *graph)
 {
     static void (*const builders[])(const uint32_t *, const struct op_case *, struct graph *) = {

@@ -91,6 +91,10 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_CLAMP}, .shape = {1}},
     {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}},
     {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}, .optional = true},
+    {.node = {.op = OP_RELEVANCE, .relevance.heads = 2}, .shape = {2, 67, 128, 3}},
+    {.node = {.op = OP_RELEVANCE, .relevance = {.heads = 2, .pooled = true}},
+     .shape = {2, 67, 128, 3}},
+    {.node = {.op = OP_MEAN_RELEVANCE, .mean.skip = 1}, .shape = {4, 50, 96}},
 };
 const size_t selftest_case_count = ARRAY_COUNT(selftest_cases);
 
@@ -212,6 +216,9 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
     case OP_POOL_GRAD:
         shape[2] = columns / node->pool.heads * pooled_heads(node);
         break;
+    case OP_RELEVANCE:
+        shape[2] = tensor_columns(&graph->tensors[node->in[2]]) / node->relevance.heads * 2;
+        break;
     case OP_ROPE: /* turns [S,d/4,2] */
         shape[2] = x->shape[1];
         break;
@@ -257,6 +264,8 @@ static void take_options(const struct node *node, struct op_case *op_case)
         op_case->node.attention.heads = op_case->shape[3];
     if (node->op == OP_POOL || node->op == OP_POOL_GRAD)
         op_case->node.pool.heads = pooled_heads(node);
+    if (node->op == OP_RELEVANCE)
+        op_case->node.relevance.heads = 2;
     if (node->op == OP_ROPE)
         op_case->node.rope.heads = op_case->shape[3];
 }
@@ -272,7 +281,8 @@ void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const 
     *op_case = *first_case(node->op);
     take_sizes(graph, node, op_case->shape);
     take_options(node, op_case);
-    op_case->optional = node->in[by_second ? 1 : 2] >= 0 && !slope && node->op != OP_POOL_GRAD;
+    op_case->optional = node->in[by_second ? 1 : 2] >= 0 && !slope && node->op != OP_POOL_GRAD &&
+                        node->op != OP_RELEVANCE;
     op_case->biased = node->op == OP_ATTENTION_MASKED && node->in[2] >= 0;
     if (node->op == OP_PANELS) {
         op_case->layout = graph->tensors[node->in[0]].layout;

@@ -261,5 +261,15 @@ const struct op_case op_cases[] = {
     {{OP_MAXIMA}, {130, 129}},
     {{OP_MAXIMA}, {3, 68}, .optional = true},
     {{OP_MAXIMA}, {7, 164}},
+    {{OP_RELEVANCE, .relevance.heads = 1}, {1, 1, 1}},
+    {{OP_RELEVANCE, .relevance.heads = 2}, {2, 33, 10}},
+    {{OP_RELEVANCE, .relevance.heads = 3}, {1, 65, 48}},
+    {{OP_RELEVANCE, .relevance.heads = 1}, {1, 130, 92}},
+    {{OP_RELEVANCE, .relevance = {.heads = 1, .pooled = true}}, {1, 1, 1, 1}},
+    {{OP_RELEVANCE, .relevance = {.heads = 2, .pooled = true}}, {3, 130, 10, 3}},
+    {{OP_RELEVANCE, .relevance = {.heads = 1, .pooled = true}}, {2, 65, 72, 1}},
+    {{OP_MEAN_RELEVANCE}, {1, 1, 1}},
+    {{OP_MEAN_RELEVANCE, .mean.skip = 1}, {3, 7, 5}},
+    {{OP_MEAN_RELEVANCE}, {2, 130, 33}},
 };
 const size_t op_case_count = ARRAY_COUNT(op_cases);
