@@ -298,6 +298,27 @@ static int compile_search(struct compiling *c)
     return error;
 }
 
+/* Compiles what explains a picture, of the architectures that can be explained. */
+static int compile_explanations(struct compiling *c)
+{
+    const struct tower_features features = {.bytes = true, .explained = 1};
+    const char *archs = c->options->archs;
+    char arch[64];
+    int error = VKCLIP_OK;
+    while (!error && options_next_word(&archs, arch)) {
+        struct config config;
+        struct graph graph;
+        error = graphs_find(arch, &config);
+        if (error || !config.image.kind || tower_check_explained(arch, &config, 1))
+            continue;
+        error = tower_build(&config, TOWER_IMAGE, &features, TYPE_F32, 1, &graph, NULL);
+        if (!error)
+            error = compile_graph(c, &graph);
+        graph_free(&graph);
+    }
+    return error;
+}
+
 /* Compiles one step of training with its optimiser, which here updates one range of weights. */
 static int compile_step(struct compiling *c, const struct config *config,
                         const struct train_params *params)
@@ -356,6 +377,8 @@ int bench_compile(const struct options *options)
         error = compile_search(c);
     if (!error && options->training)
         error = compile_training(c);
+    if (!error && options->training)
+        error = compile_explanations(c);
     if (!error)
         fprintf(stderr, "%s (%s): %zu pipelines, %zu failed\n", gpu_info(c->gpu)->name,
                 gpu_info(c->gpu)->driver, c->built, c->failed);

@@ -1015,6 +1015,53 @@ VKCLIP_API int vkclip_classify(struct vkclip_model *model, const struct vkclip_i
                                const struct vkclip_encode_params *params, float *logits,
                                float *probs);
 
+/* ---- Explanation ----------------------------------------------------------------------------- */
+
+/* The patches into which the image tower cuts a picture: `side` rows of `side` patches. They cover
+ * this rectangle of the picture, in its pixels from the upper left corner. What is outside of it
+ * was cut off before the tower, and where the rectangle reaches beyond the picture, the tower sees
+ * padding. */
+struct vkclip_grid {
+    uint32_t side;
+    double left, top, width, height;
+};
+/* Tells where the patches of a picture of this size are. Of a ModifiedResNet and a ConvNeXt they
+ * are the positions of the last layer. Needs no device. Errors: EABSENT (the model has no image
+ * tower), EUNSUPPORTED (the picture is too thin, see vkclip_preprocess), EINVALID. */
+VKCLIP_API int vkclip_get_grid(const struct vkclip_model *model, uint32_t width, uint32_t height,
+                               struct vkclip_grid *grid);
+
+struct vkclip_explain_params {
+    /* How many of the last blocks are followed back. 0: all, as the paper does it. The CLIP
+     * notebook of its authors follows only the last one, which misleads where the tokens of the
+     * last block have more of others' places in them than of their own. */
+    uint32_t layers;
+};
+/* Tells which patches of a picture speak for each of `count` texts (or other pictures), whose
+ * normalised embeddings are text_embeds [M,D]: relevance [M,side,side], rows from the top, where
+ * vkclip_get_grid says what they cover; `cosines` [M] become those of the picture with each, and
+ * may be NULL. The caller owns all arrays. The picture is prepared as vkclip_preprocess does it.
+ *
+ * It is the method of Chefer, Gur and Wolf 2021 ("Generic Attention-model Explainability for
+ * Interpreting Bi-Modal and Encoder-Decoder Transformers"), as their code uses it for CLIP: in each
+ * block, every head's attention times the gradient of the logit by that, where the product is
+ * positive, is averaged over the heads to A, and R becomes R + A R; the relevance is the class
+ * token's row of R. Where an attention pool or the mean of patches makes the embedding, its weights
+ * times their gradients take that row's place. So a relevance is never negative: what speaks
+ * against a text counts as 0, as what says nothing does. Values compare within one model and number
+ * of layers. Gradients are computed in fp32 whatever the model's precision is; with other weights
+ * than fp32, or with `stream`, the device holds the image tower's weights once more in fp32 from
+ * the first call on. The first of several devices does the work.
+ *
+ * Errors: EABSENT (the model has no image tower), EUNSUPPORTED (a ConvNeXt, which does not attend,
+ * or EVA02, whose gates have no gradient), EINVALID (also `layers` above the tower's blocks, or
+ * above 1 for a ModifiedResNet, whose pool alone attends), ENODEVICE, EDEVICE, ELOST,
+ * EDEVICEMEMORY, EMEMORY. */
+VKCLIP_API int vkclip_explain(struct vkclip_model *model, const struct vkclip_image *image,
+                              const float *text_embeds, size_t count,
+                              const struct vkclip_explain_params *params, float *relevance,
+                              float *cosines);
+
 /* ---- Linear probe (paper, section 3.2) ------------------------------------------------------- */
 
 /* A linear probe is a classifier of embeddings: multinomial logistic regression, which measures how

@@ -19,6 +19,10 @@
 #define DEFAULT_BATCH 32
 #define MOST_BATCH 1024
 
+/* Each tower has a store of weights, and explanations have the last one where they cannot read
+ * their tower's. */
+#define STORES (TOWER_COUNT + 1)
+
 struct kept_plan {
     struct replica_plan view;
     struct replica_request request;
@@ -31,13 +35,13 @@ struct replica {
     struct gpu *gpu;
     struct tuner *tuner;
     const struct replica_spec *spec;
-    struct weight_store *weights[TOWER_COUNT];
+    struct weight_store *weights[STORES];
     struct filler {
         struct replica *replica;
-        enum tower tower;
-    } fillers[TOWER_COUNT];     /* of the weights of each tower */
-    bool streams[TOWER_COUNT];  /* The weights of the tower's blocks take turns. */
-    bool uploaded[TOWER_COUNT]; /* the weights of a tower have their values */
+        int store;
+    } fillers[STORES];
+    bool streams[STORES];  /* The weights of the tower's blocks take turns. */
+    bool uploaded[STORES]; /* the weights have their values */
     struct arena arena;
     uint32_t most_batch[TOWER_COUNT];
     bool lowered; /* a largest batch was lowered, and the log does not say so yet */
@@ -58,12 +62,13 @@ int replica_graph(const struct replica_spec *spec, const struct replica_request 
 {
     struct config config = spec->config;
     struct tower_features features = request->features;
+    const enum type type = features.explained ? TYPE_F32 : spec->type;
     features.hidden = request->hidden;
     if (request->length) /* The graph uses the first rows of the table of positions. */
         config.context = request->length;
     int error =
-        tower_build(&config, request->tower, &features, spec->type, request->batch, graph, tensors);
-    if (error)
+        tower_build(&config, request->tower, &features, type, request->batch, graph, tensors);
+    if (error || features.explained) /* Small gradients need fp32. */
         return error;
     graph_pack(graph, spec->weights);
     graph->compute_f16 = spec->compute_f16;
@@ -181,9 +186,9 @@ static void close_memory(struct replica *replica)
     for (int i = 0; i < REPLICA_PLANS; i++)
         plan_destroy(&replica->plans[i].view.plan);
     arena_release(&replica->arena);
-    for (enum tower tower = 0; tower < TOWER_COUNT; tower++) {
-        weight_store_destroy(&replica->weights[tower]);
-        replica->uploaded[tower] = false;
+    for (int store = 0; store < STORES; store++) {
+        weight_store_destroy(&replica->weights[store]);
+        replica->uploaded[store] = false;
     }
 }
 
@@ -245,16 +250,16 @@ bool replica_is_hidden(const struct tensor *tensor)
            (!strncmp(tensor->name, "vision.", 7) || !strncmp(tensor->name, "text.", 5));
 }
 
-/* Uploads the weights of a tower that stay on the device. */
-static int upload_tower(void *user)
+/* Uploads the weights of a store that stay on the device. */
+static int upload_store(void *user)
 {
     const struct filler *filler = user;
     struct replica *replica = filler->replica;
     const struct row_reader reader = weights_row_reader(replica->source);
     int error = weights_check(replica->source);
     if (!error)
-        error = upload_weights(replica->gpu, replica->weights[filler->tower], &reader);
-    replica->uploaded[filler->tower] = !error;
+        error = upload_weights(replica->gpu, replica->weights[filler->store], &reader);
+    replica->uploaded[filler->store] = !error;
     return error;
 }
 
@@ -266,41 +271,58 @@ static int fill_slot(void *user, uint32_t segment)
     const struct row_reader reader = weights_row_reader(replica->source);
     int error = weights_check(replica->source);
     return error ? error
-                 : upload_segment(replica->gpu, replica->weights[filler->tower], &reader, segment);
+                 : upload_segment(replica->gpu, replica->weights[filler->store], &reader, segment);
 }
 
 /* Tells whether a tensor of a plan's graph can be read after a run. */
 static bool is_output(const struct kept_plan *kept, const struct graph *graph, int tensor)
 {
     const struct replica_plan *view = &kept->view;
-    return tensor == view->features || tensor == view->embeddings || tensor == view->normalized ||
+    return tensor == view->features || tensor == view->relevance || tensor == view->embeddings ||
+           tensor == view->normalized ||
            (kept->request.hidden && replica_is_hidden(&graph->tensors[tensor]));
 }
 
-/* Creates a plan, and uploads the tower's weights meanwhile if this is its first one. */
+/* Finds the store of a plan's weights. An explanation reads its tower's where they are fp32 and
+ * stay on the device. */
+static int find_store(struct replica *replica, const struct replica_request *request,
+                      const struct graph *graph, int *store)
+{
+    const struct replica_spec *spec = replica->spec;
+    const bool own = spec->weights != TYPE_F32 || replica->streams[request->tower];
+    *store = request->features.explained && own ? STORES - 1 : (int)request->tower;
+    if (replica->weights[*store])
+        return VKCLIP_OK;
+    return weight_store_create(replica->gpu, &graph, 1, &replica->weights[*store]);
+}
+
+/* Creates a plan, and uploads its weights meanwhile if this is the first one that reads them. */
 static int create_plan(struct replica *replica, struct graph *graph, struct kept_plan *kept)
 {
-    const enum tower tower = kept->request.tower;
-    struct filler *filler = &replica->fillers[tower];
+    int store;
+    int error = find_store(replica, &kept->request, graph, &store);
+    if (error)
+        return error;
+    struct filler *filler = &replica->fillers[store];
     int *outputs = calloc(graph->tensor_count, sizeof(*outputs));
     size_t count = 0;
     if (!outputs)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
-    *filler = (struct filler){replica, tower};
+    *filler = (struct filler){replica, store};
     for (int t = 0; t < (int)graph->tensor_count; t++)
         if (is_output(kept, graph, t))
             outputs[count++] = t;
     const struct plan_params params = {.gpu = replica->gpu,
                                        .tuner = replica->tuner,
-                                       .weights = replica->weights[tower],
+                                       .weights = replica->weights[store],
                                        .arena = &replica->arena,
                                        .outputs = outputs,
                                        .output_count = count,
-                                       .fill = replica->streams[tower] ? fill_slot : NULL,
+                                       .fill = replica->streams[store] ? fill_slot : NULL,
                                        .filler = filler,
-                                       .meanwhile = replica->uploaded[tower] ? NULL : upload_tower,
+                                       .meanwhile = replica->uploaded[store] ? NULL : upload_store,
                                        .user = filler};
-    int error = plan_create(&params, graph, &kept->view.plan);
+    error = plan_create(&params, graph, &kept->view.plan);
     if (!error)
         error = selftest_plan(replica->gpu, replica->tuner, kept->view.plan);
     if (error)
@@ -321,6 +343,8 @@ static int make_plan(struct replica *replica, struct kept_plan *kept)
                                        .mask = tensors.mask,
                                        .rows = tensors.rows,
                                        .features = tensors.features,
+                                       .seed = tensors.seed,
+                                       .relevance = tensors.relevance,
                                        .embeddings = tensors.embeddings,
                                        .normalized = tensors.normalized};
     error = create_plan(replica, &graph, kept);
@@ -334,7 +358,8 @@ static bool are_equal(const struct replica_request *a, const struct replica_requ
     return a->tower == b->tower && a->batch == b->batch && a->length == b->length &&
            a->hidden == b->hidden && x->wanted == y->wanted && x->embedding == y->embedding &&
            x->layer == y->layer && x->norm == y->norm && x->pooled == y->pooled &&
-           x->projected == y->projected && x->masked == y->masked && x->bytes == y->bytes;
+           x->projected == y->projected && x->masked == y->masked && x->bytes == y->bytes &&
+           x->explained == y->explained;
 }
 
 /* Returns the place of a plan: where it is, or else where it is to be made. */

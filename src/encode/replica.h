@@ -63,6 +63,8 @@ struct replica_plan {
     int mask;       /* see struct tower_tensors */
     int rows;       /* where each text ends; -1 for pictures */
     int features;   /* -1: not requested */
+    int seed;       /* see struct tower_tensors, as the next one */
+    int relevance;  /* -1: not requested */
     int embeddings; /* embeddings before the division by their length; -1: not requested */
     int normalized; /* embeddings after the division by their length; -1: not requested */
 };

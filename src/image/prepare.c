@@ -473,6 +473,33 @@ int image_prepare(const struct vkclip_image *image, const struct image_transform
     return resize_picture(image, x, y, transform->rgb_first, scratch, rgb, pitch);
 }
 
+/* Finds the begin and the length of an axis of the result in pixels of the picture. */
+static void find_span(const struct resample_axis *axis, const struct image_transform *transform,
+                      double *begin, double *length)
+{
+    const double scale = (double)axis->in / axis->out, first = axis->first;
+    *begin = (first - find_margin(axis, transform)) * scale;
+    *length = transform->size * scale;
+}
+
+int image_find_view(uint32_t width, uint32_t height, const struct image_transform *transform,
+                    struct image_view *view)
+{
+    const struct vkclip_image image = {
+        .pixels = (const uint8_t *)"", .width = width, .height = height, .channels = 1};
+    int error = check_arguments(&image, transform);
+    const struct frame frame = error ? (struct frame){0} : find_frame(&image, transform);
+    if (!error)
+        error = check_frame(&image, transform, frame);
+    if (error)
+        return error;
+    const struct resample_axis x = make_axis(width, (uint32_t)frame.width, transform);
+    const struct resample_axis y = make_axis(height, (uint32_t)frame.height, transform);
+    find_span(&x, transform, &view->left, &view->width);
+    find_span(&y, transform, &view->top, &view->height);
+    return VKCLIP_OK;
+}
+
 void image_normalised(const struct image_transform *transform, float values[3][256])
 {
     for (unsigned c = 0; c < 3; c++)

@@ -34,6 +34,13 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
  * change by different factors. */
 int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
                  uint8_t *u8);
+/* The rectangle of a picture that becomes the S x S pixels of a result, in pixels of the picture.
+ * It reaches beyond the picture where that is smaller than the result after the resize. */
+struct image_view {
+    double left, top, width, height;
+};
+int image_find_view(uint32_t width, uint32_t height, const struct image_transform *transform,
+                    struct image_view *view);
 /* Converts a decoded CMYK picture, whose rows have no padding, to RGB in its own memory. Does
  * nothing with other pictures. */
 void image_make_rgb(struct vkclip_image *image);

@@ -7,6 +7,8 @@
 
 #include <math.h>
 
+#include "graph/grad.h"
+
 /* ---- The table ------------------------------------------------------------------------------- */
 
 static const struct tower_row *const rows[KIND_COUNT] = {
@@ -110,13 +112,25 @@ int tower_check(const char *path, const struct config *config)
 
 /* ---- Graphs ---------------------------------------------------------------------------------- */
 
+static void append_relevance(uint32_t layers, struct graph *graph, struct tower_tensors *tensors)
+{
+    if (graph->error)
+        return;
+    const struct tensor *normalized = &graph->tensors[tensors->normalized];
+    tensors->seed = graph_input(graph, "seed", TYPE_F32, normalized->rank, normalized->shape);
+    tensors->relevance =
+        grad_relevance(graph, (struct grad_seed){tensors->normalized, tensors->seed}, layers);
+}
+
 static int append_features(const struct config *config, enum tower tower,
                            const struct tower_features *features, uint32_t batch,
                            struct graph *graph, struct tower_tensors *tensors)
 {
     const struct tower_features none = {0};
-    struct tower_tensors appended = {-1, -1, -1, -1, -1, -1, -1};
+    struct tower_tensors appended = {-1, -1, -1, -1, -1, -1, -1, -1, -1};
     tower_find(config, tower)->append(config, features ? features : &none, batch, graph, &appended);
+    if (features && features->explained)
+        append_relevance(features->explained, graph, &appended);
     if (tensors)
         *tensors = appended;
     return graph->error;
@@ -133,10 +147,41 @@ int tower_build(const struct config *config, enum tower tower,
                 struct graph *graph, struct tower_tensors *tensors)
 {
     graph_init(graph, type);
+    /* The gradients of blocks need what inference fuses away. Those of a pool after convolutions do
+     * not. */
+    graph->training = features && features->explained && tower_find(config, tower)->blocks;
     int error = append_features(config, tower, features, batch, graph, tensors);
     if (error)
         graph_free(graph);
     return error;
+}
+
+/* ---- Explanations ---------------------------------------------------------------------------- */
+
+uint32_t tower_attends(const struct config *config)
+{
+    if (tower_find(config, TOWER_IMAGE)->blocks)
+        return config->image.layers;
+    return config->image.kind == KIND_RESNET; /* Its pool attends once. */
+}
+
+int tower_check_explained(const char *path, const struct config *config, uint32_t layers)
+{
+    const uint32_t most = tower_attends(config);
+    if (!most)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: its image tower, a ConvNeXt, has no attention that could explain "
+                          "what it sees",
+                          path);
+    if (config->image.gated)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: its image tower, EVA02, has gates, of which no gradient is computed",
+                          path);
+    if (layers > most)
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: `layers` %u: its image tower attends in %u, expected 1 to %u", path,
+                          layers, most, most);
+    return VKCLIP_OK;
 }
 
 /* ---- Features -------------------------------------------------------------------------------- */

@@ -26,6 +26,8 @@ struct tower_features {
     bool hidden;    /* All tokens of all blocks are wanted, else perhaps only the pooled token's. */
     bool masked;    /* CLIP's tokens attend only to those that a mask names; T5 always has one. */
     uint32_t skip;  /* tokens at the begin that are left out when results are read */
+    /* The relevance of the tokens in so many of the last blocks is wanted too; 0: it is not. */
+    uint32_t explained;
 };
 
 /* Indices of the tensors that connect a tower to the rest of a graph. */
@@ -39,6 +41,8 @@ struct tower_tensors {
     int features;   /* [B,T,C], or [B,C] of the pooled token; -1: not wanted */
     int embeddings; /* [B,D]; -1: not wanted */
     int normalized; /* [B,D], embeddings divided by their length; -1: not wanted */
+    int seed;       /* [B,D]: the gradient of what is explained by `normalized`; -1: nothing is */
+    int relevance;  /* [B,T] of the tokens, the last of which are the patches; -1: not wanted */
 };
 
 /* Reads one size of a tensor of a checkpoint, or 0 if the tensor or the dimension is missing. The
@@ -138,6 +142,12 @@ int tower_build(const struct config *config, enum tower tower,
  * messages name. */
 int tower_find_features(const char *path, const struct config *config, enum tower tower,
                         const struct vkclip_features *wanted, struct tower_features *features);
+/* Returns how many times the tokens of an image tower attend to each other, which an explanation
+ * can follow back. */
+uint32_t tower_attends(const struct config *config);
+/* Checks that the relevance of patches in so many of the last blocks can be computed. `path` is the
+ * file that messages name. */
+int tower_check_explained(const char *path, const struct config *config, uint32_t layers);
 /* Tells the shape of one item's features: the number of tokens and the width of each. */
 void tower_features_shape(const struct config *config, enum tower tower,
                           const struct tower_features *features, size_t shape[2]);
