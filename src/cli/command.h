@@ -14,6 +14,7 @@
 #define CLI_COMMANDS(X) \
     X(classify)         \
     X(similarity)       \
+    X(explain)          \
     X(embed)            \
     X(index)            \
     X(search)           \

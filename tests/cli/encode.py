@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""encode.py COMMAND [unittest's arguments]: tests the commands that encode: embed, preprocess, classify, similarity."""
+"""encode.py COMMAND [unittest's arguments]: tests the commands that encode a given list of pictures or texts."""
 import array
 import json
 import math
@@ -736,6 +736,26 @@ class Similarity(CommandTest):
         self.assertIn('--softmax', self.run_command('classify', *model, owl, *labels))
         line, = self.run_json('classify', *model, owl, '--softmax', *labels)
         self.assertAlmostEqual(sum(result['prob'] for result in line['results']), 1, 9)
+
+    def test_explain(self):
+        """The pictures have the size of the original, and the grid lies in its middle."""
+        tall, texts = 'tests/golden/preprocess/images/small_17x31.png', ('a picture of owl', 'a picture of pizza')
+        line, = self.run_json('explain', '-m', MODEL, tall, *texts, '-o', self.path('{}.png'), '--layers', '2')
+        self.assertEqual((line['path'], line['width'], line['height']), (tall, 17, 31))
+        expected = {'side': 8, 'left': 0, 'top': 26 * 31 / 116, 'width': 17, 'height': 64 * 31 / 116}
+        self.assertEqual(list(line['grid']), list(expected))
+        for key, value in expected.items():
+            self.assertAlmostEqual(line['grid'][key], value, 6)
+        logits, = self.run_json('similarity', '-m', MODEL, tall, *(word for text in texts for word in ('--text', text)))
+        for i, text in enumerate(line['texts']):
+            self.assertEqual((text['text'], text['output']), (texts[i], self.path(f'{i + 1}.png')))
+            self.assertAlmostEqual(text['logit'], logits['logits'][i], 3)
+            self.assertEqual([len(row) for row in text['relevance']], [8] * 8)
+            self.assertGreater(max(map(max, text['relevance'])), 0)
+            with open(text['output'], 'rb') as file:
+                self.assertEqual(struct.unpack('>4sII', file.read(24)[12:]), (b'IHDR', 17, 31))
+        self.run_command('explain', '-m', MODEL, tall, 'owl', '--layers', '7', '--json', status=1)
+        self.assert_error('--layers', '1 to 6')
 
     def test_failures(self):
         owl, none = MODEL + '/samples/owl.png', self.path('none')

@@ -19,7 +19,7 @@ OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?)(?: +|\n 
 
 
 class Usage(CommandTest):
-    commands = ['classify', 'similarity', 'embed', 'index', 'search', 'duplicates', 'probe', 'evaluate', 'preprocess',
+    commands = ['classify', 'similarity', 'explain', 'embed', 'index', 'search', 'duplicates', 'probe', 'evaluate', 'preprocess',
                 'tokenize', 'condition', 'info', 'devices', 'check', 'models', 'pull', 'convert', 'init', 'train',
                 'tokenizer-train', 'bench', 'completion']
 
@@ -77,6 +77,11 @@ class Usage(CommandTest):
                 (['classify', '-m', MODEL, '-l', 'a', '-k', '0', 'x.png'], "'0'"),
                 (['classify', '-m', MODEL, '-l', 'a', '-k', '3x', 'x.png'], "'3x'"),
                 (['similarity', '-m', MODEL, '--text', 'a'], '--image'),
+                (['explain', '-m', MODEL, 'x.png', '-o', 'x.png'], 'texts'),
+                (['explain', '-m', MODEL, 'x.png', 'a'], '--json'),
+                (['explain', '-m', MODEL, 'x.png', 'a', '-o', 'x.jpg'], 'x.jpg'),
+                (['explain', '-m', MODEL, 'x.png', 'a', 'b', '-o', 'x.png'], '{}'),
+                (['explain', '-m', MODEL, 'x.png', 'a', '-o', 'x.png', '--alpha', '2'], '--alpha'),
                 (['embed', '-m', MODEL, '--text', 'a'], '-o'),
                 (['embed', '-m', MODEL, '-o', 'x.npy'], '--image'),
                 (['embed', '-m', MODEL, '--text', 'a', '-o', 'x.txt'], 'x.txt'),

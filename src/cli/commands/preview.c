@@ -4,10 +4,10 @@
  */
 #include "cli/commands/preview.h"
 #include "base/base64.h"
+#include "cli/picture.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
 
 /* ---- Size -------------------------------------------------------------------------------------- */
 
@@ -32,22 +32,6 @@ static void choose_size(const struct vkclip_image *image, const struct preview_s
     preview->rows = (preview->height + cell_height - 1) / cell_height;
 }
 
-/* Reads a pixel as RGB: over white where it is transparent, and without regard to inks' real
- * colours where it is CMYK. */
-static void read_pixel(const struct vkclip_image *image, uint32_t x, uint32_t y, uint32_t rgb[3])
-{
-    const size_t stride = image->stride ? image->stride : (size_t)image->width * image->channels;
-    const uint8_t *pixel = image->pixels + y * stride + (size_t)x * image->channels;
-    const uint32_t last = image->channels % 2 ? 255 : pixel[image->channels - 1];
-    for (uint32_t c = 0; c < 3; c++) {
-        const uint32_t value = pixel[image->channels < 3 ? 0 : c];
-        if (image->cmyk)
-            rgb[c] = ((255 - value) * (255 - last) + 127) / 255;
-        else
-            rgb[c] = (value * last + 255 * (255 - last) + 127) / 255;
-    }
-}
-
 /* Averages the pixels that fall into pixel x, y of the preview. */
 static void average_area(const struct vkclip_image *image, const struct preview *preview,
                          uint32_t x, uint32_t y, uint8_t *result)
@@ -61,7 +45,7 @@ static void average_area(const struct vkclip_image *image, const struct preview 
     for (uint32_t j = top; j < bottom; j++)
         for (uint32_t i = left; i < right; i++) {
             uint32_t rgb[3];
-            read_pixel(image, i, j, rgb);
+            picture_read_pixel(image, i, j, rgb);
             for (size_t c = 0; c < 3; c++)
                 sums[c] += rgb[c];
         }
@@ -122,74 +106,10 @@ static bool write_kitty(const struct preview *preview, FILE *file)
 
 /* ---- iTerm2, which takes a picture file: a PNG ------------------------------------------------- */
 
-struct bytes {
-    uint8_t *data;
-    size_t size;
-};
-
-static void append_bytes(struct bytes *bytes, const void *data, size_t size)
-{
-    memcpy(bytes->data + bytes->size, data, size);
-    bytes->size += size;
-}
-
-static void append_number(struct bytes *bytes, uint32_t value)
-{
-    const uint8_t big_endian[4] = {(uint8_t)(value >> 24), (uint8_t)(value >> 16),
-                                   (uint8_t)(value >> 8), (uint8_t)value};
-    append_bytes(bytes, big_endian, 4);
-}
-
-static void append_chunk(struct bytes *png, const char type[4], const void *data, size_t size)
-{
-    append_number(png, (uint32_t)size);
-    append_bytes(png, type, 4);
-    append_bytes(png, data, size);
-    append_number(png, (uint32_t)crc32(0, png->data + png->size - size - 4, (uInt)(size + 4)));
-}
-
-/* Compresses rows, each after the byte 0, which means that it is not filtered. */
-static bool compress_rows(const struct preview *preview, struct bytes *packed)
-{
-    const size_t row = (size_t)preview->width * 3, size = (row + 1) * preview->height;
-    uLongf packed_size = compressBound((uLong)size);
-    uint8_t *rows = malloc(size);
-    packed->data = malloc(packed_size);
-    bool good = rows && packed->data;
-    for (size_t y = 0; good && y < preview->height; y++) {
-        rows[y * (row + 1)] = 0;
-        memcpy(rows + y * (row + 1) + 1, preview->pixels + y * row, row);
-    }
-    good = good && compress2(packed->data, &packed_size, rows, (uLong)size, 6) == Z_OK;
-    packed->size = packed_size;
-    free(rows);
-    return good;
-}
-
-static bool make_png(const struct preview *preview, struct bytes *png)
-{
-    struct bytes packed = {0};
-    uint8_t head[13];
-    struct bytes header = {head, 0};
-    append_number(&header, preview->width);
-    append_number(&header, preview->height);
-    append_bytes(&header, "\10\2\0\0\0", 5); /* 8 bits, RGB, no interlacing */
-    if (compress_rows(preview, &packed))
-        png->data = malloc(packed.size + 64);
-    if (png->data) {
-        append_bytes(png, "\x89PNG\r\n\x1a\n", 8);
-        append_chunk(png, "IHDR", head, header.size);
-        append_chunk(png, "IDAT", packed.data, packed.size);
-        append_chunk(png, "IEND", "", 0);
-    }
-    free(packed.data);
-    return png->data;
-}
-
 static bool write_iterm(const struct preview *preview, FILE *file)
 {
-    struct bytes png = {0};
-    if (!make_png(preview, &png))
+    struct picture_file png;
+    if (!picture_make_png(preview->pixels, preview->width, preview->height, &png))
         return false;
     fprintf(file, "\033]1337;File=inline=1;size=%zu;width=%u;height=%u:", png.size,
             preview->columns, preview->rows);
