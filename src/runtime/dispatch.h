@@ -77,4 +77,13 @@ int launch_UNFOLD_GRAD(struct launch *launch);
 int launch_RELEVANCE(struct launch *launch);
 int launch_MEAN_RELEVANCE(struct launch *launch);
 
+/* The rules of launch_attention.c. */
+int launch_ATTENTION(struct launch *launch);
+int launch_ATTENTION_MASKED(struct launch *launch);
+int launch_POOL(struct launch *launch);
+int launch_POOL_GRAD(struct launch *launch);
+int launch_RELATIVE(struct launch *launch);
+int launch_ATTENTION_GRAD(struct launch *launch);
+int launch_ATTENTION_DELTA(struct launch *launch);
+
 #endif

@@ -182,20 +182,29 @@ static bool texels_fit(const struct gpu *gpu, const struct graph *graph, const s
     return tensor_columns(x) % 4 == 0 && fits_texels(gpu, w);
 }
 
+/* Returns the bytes of shared memory that attention with matrices needs: the tile's rows of halves,
+ * and what attention/matrices.glsl has per query, 36 scores, 40 weights and a factor, or what
+ * attention_grad_coopmat.comp has per token, two blocks of scores, 72 weights and two sums. */
+static uint32_t heads_shared_bytes(const struct gpu_limits *limits, enum op op, uint32_t width)
+{
+    const uint32_t *matrix = limits->matrix;
+    const uint32_t rows = ATTENTION_SUBGROUPS * matrix[0], most = rows > 64 ? rows : 64;
+    const uint32_t tile = most * 2 * ((width + 15) / 16 * 16 + 8);
+    if (op == OP_ATTENTION_GRAD)
+        return tile + rows * (4 * (2 * matrix[1] + 4) + 2 * 72) + most * 8;
+    return tile + rows * (4 * 36 + 2 * 40 + 4) + ATTENTION_SUBGROUPS * limits->subgroup * 4;
+}
+
 /* Tells whether a variant that divides heads into tiles takes heads of a width: as wide as those of
  * all models. Without matrices it needs the 16 KiB of shared memory at most that every device has.
- * With them it needs the arrays of attention/matrices.glsl: rows of halves, and per query 36
- * scores, 40 weights and a factor. */
+ * With them lanes share rows evenly. */
 static bool heads_fit(const struct gpu *gpu, const struct kernel *kernel, uint32_t width)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
-    const uint32_t *matrix = limits->matrix;
     if (!(kernel->needs & CAP_COOPMAT16))
         return width <= 128;
-    const uint32_t rows = ATTENTION_SUBGROUPS * matrix[0], tile = rows > 64 ? rows : 64;
-    const uint32_t bytes = tile * 2 * ((width + 15) / 16 * 16 + 8) + rows * (4 * 36 + 2 * 40 + 4) +
-                           ATTENTION_SUBGROUPS * limits->subgroup * 4;
-    return width <= 128 && limits->subgroup % matrix[0] == 0 && bytes <= limits->shared_bytes;
+    return width <= 128 && limits->subgroup % limits->matrix[0] == 0 &&
+           heads_shared_bytes(limits, kernel->op, width) <= limits->shared_bytes;
 }
 
 static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
@@ -210,7 +219,7 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return tensor_columns(x) % BLOCK == 0 && PANEL % gpu_limits(gpu)->subgroup == 0;
     if (kernels_round_factors(kernel) && !graph->compute_f16)
         return false;
-    /* ATTENTION_GRAD computes in fp32 what the sums in in[1] must agree with. */
+    /* The gradient of fp32 is computed in fp32, with which the sums in in[1] must agree. */
     if (kernels_round_factors(kernel) && node->op == OP_ATTENTION && node->in[1] >= 0)
         return false;
     if (node->op == OP_DWCONV && strcmp(kernel->shader, "dwconv") && tensor_columns(x) % 4 != 0)

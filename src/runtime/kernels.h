@@ -107,7 +107,7 @@ bool kernels_round_factors(const struct kernel *kernel);
 /* Tells whether the lanes of a subgroup each read single values and broadcast them to one another.
  */
 bool kernels_share_values(const struct kernel *kernel);
-/* Subgroups of a workgroup of attention/matrices.glsl. */
+/* Subgroups of a workgroup of attention/matrices.glsl and attention_grad_coopmat.comp. */
 #define ATTENTION_SUBGROUPS 4
 /* Tells whether the invocations of a variant of ATTENTION, ATTENTION_MASKED or ATTENTION_GRAD share
  * the queries and keys of a head. */
