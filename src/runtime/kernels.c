@@ -207,10 +207,22 @@ static bool heads_fit(const struct gpu *gpu, const struct kernel *kernel, uint32
            heads_shared_bytes(limits, kernel->op, width) <= limits->shared_bytes;
 }
 
+/* Tells whether outer_address.comp computes a node: the weight of a MATMUL, in whole turns of rows
+ * and workgroups of columns. */
+static bool outer_address_fits(const struct gpu *gpu, const struct graph *graph,
+                               const struct node *node)
+{
+    const struct tensor *dy = &graph->tensors[node->in[0]], *x = &graph->tensors[node->in[1]];
+    return !node->outer.stride && tensor_rows(dy) % OUTER_TURN == 0 && tensor_columns(dy) >= 8 &&
+           tensor_columns(x) % (4 * gpu_limits(gpu)->subgroup) == 0;
+}
+
 static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
                        const struct graph *graph, const struct node *node)
 {
     const struct tensor *x = &graph->tensors[node->in[0]];
+    if (kernel->needs & CAP_ADDRESS && node->op == OP_OUTER)
+        return outer_address_fits(gpu, graph, node);
     if (kernels_share_values(kernel) && node->op == OP_OUTER)
         return tensor_columns(&graph->tensors[node->in[1]]) % 4 == 0;
     if (kernels_share_values(kernel) && graph_packs(node->op))

@@ -109,6 +109,8 @@ bool kernels_round_factors(const struct kernel *kernel);
 bool kernels_share_values(const struct kernel *kernel);
 /* Subgroups of a workgroup of attention/matrices.glsl and attention_grad_coopmat.comp. */
 #define ATTENTION_SUBGROUPS 4
+/* Rows of dy and x that train/outer_address.comp adds up in a turn of its loop. */
+#define OUTER_TURN 8
 /* Tells whether the invocations of a variant of ATTENTION, ATTENTION_MASKED or ATTENTION_GRAD share
  * the queries and keys of a head. */
 bool kernels_tile_heads(const struct kernel *kernel);

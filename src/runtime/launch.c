@@ -127,7 +127,8 @@ static uint32_t outer_step(const struct launch *launch, uint32_t m)
     uint32_t step = divide_up(m, shares ? shares : 1);
     const struct gpu_limits *limits = gpu_limits(launch->gpu);
     const double seconds = limits->submit_seconds > 0 ? limits->submit_seconds : 1;
-    return at_most(step, dispatch_steps_of_work(launch, m, limits->work / seconds));
+    step = at_most(step, dispatch_steps_of_work(launch, m, limits->work / seconds));
+    return divide_up(step, OUTER_TURN) * OUTER_TURN;
 }
 
 static struct outer_args outer_args(const struct launch *launch)
@@ -153,8 +154,10 @@ static int launch_OUTER(struct launch *launch)
 {
     struct outer_args args = outer_args(launch);
     const bool shares = kernels_share_values(launch->kernel);
+    const bool addressed = launch->kernel->needs & CAP_ADDRESS;
     const uint32_t lanes = kernels_span(launch->gpu, launch->kernel).lanes;
-    const uint32_t unit = shares ? lanes : 4; /* Rows of the tile are a multiple of this. */
+    /* Rows of the tile are a multiple of this. */
+    const uint32_t unit = shares ? lanes : addressed ? 1 : 4;
     const uint32_t rows = divide_up(launch->tile.rows, unit) * unit;
     const uint32_t columns = 4 * launch->tile.columns * lanes; /* columns of a workgroup */
     const bool quads = (shares || args.n % 4 == 0) && tensor_columns(launch->in[1]) % 4 == 0;
@@ -175,6 +178,7 @@ static int launch_OUTER(struct launch *launch)
     for (; args.first < args.m && !error; args.first += step) {
         args.rows = at_most(args.m - args.first, step);
         dispatch_args(launch, &args, sizeof(args));
+        dispatch_addresses(launch);
         error = dispatch_emit(launch, across, down, 1);
         args.add = true; /* The next dispatch adds to what this one has stored. */
     }

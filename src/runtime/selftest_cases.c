@@ -159,6 +159,10 @@ static void fit_outer(const struct gpu *gpu, const struct kernel_choice *choice,
         shape[1] = rows + 4 + shape[1] % 4;
         shape[2] = columns + 4 + shape[2] % 4;
     }
+    if (choice->kernel->needs & CAP_ADDRESS) { /* whole turns of rows and workgroups of columns */
+        shape[0] = (LEAST_ROWS + OUTER_TURN - 1) / OUTER_TURN * OUTER_TURN;
+        shape[2] = 2 * columns;
+    }
 }
 
 void selftest_fit_case(const struct gpu *gpu, const struct kernel_choice *choice,
