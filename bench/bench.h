@@ -31,6 +31,10 @@ typedef int graph_fn(void *user, const char *arch, bool text, uint32_t batch,
 /* Makes the call for the towers of every architecture, with every batch size and type that the
  * options name. */
 int graphs_each(const struct options *options, graph_fn *function, void *user);
+/* Makes the call for steps of training of every architecture that has pictures, in both precisions,
+ * if the capabilities allow them, and with batch norm's statistics computed and frozen. */
+int graphs_each_step(const struct options *options, uint32_t caps, const char *batches,
+                     graph_fn *function, void *user);
 
 /* Opens the GPU that --device or the environment names, and a tuner for it unless `tuner` is NULL.
  * `statistics` asks the driver how it compiles pipelines. */

@@ -12,7 +12,6 @@
 #include "bench.h"
 #include "runtime/launch.h"
 #include "runtime/layout.h"
-#include "train/pass.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -319,41 +318,12 @@ static int compile_explanations(struct compiling *c)
     return error;
 }
 
-/* Compiles one step of training with its optimiser, which here updates one range of weights. */
-static int compile_step(struct compiling *c, const struct config *config,
-                        const struct train_params *params)
+/* Compiles one graph as it is. This is the graph_fn of training, whose factors are not rounded. */
+static int compile_step(void *user, const char *arch, bool text, uint32_t batch,
+                        const struct graph *graph)
 {
-    struct optimiser_range range = {.elements = 1 << 20, .decayed = true};
-    struct pass pass;
-    pass_build_whole(config, params, &pass);
-    if (!pass.graph.error)
-        optimiser_append(&pass.graph, params->adamw, &range, 1, pass.tensors.logit_scale);
-    int error = pass.graph.error;
-    if (!error)
-        error = compile_graph(c, &pass.graph);
-    pass_close(&pass);
-    return error;
-}
-
-/* Compiles the steps of training of all architectures, in both precisions, and with batch norm's
- * statistics computed and frozen. */
-static int compile_training(struct compiling *c)
-{
-    const bool halves = gpu_caps(c->gpu) & CAP_F16;
-    const char *archs = c->options->archs;
-    char arch[64];
-    int error = VKCLIP_OK;
-    while (!error && options_next_word(&archs, arch)) {
-        struct config config;
-        error = graphs_find(arch, &config);
-        for (int form = 0; form < 4 && !error && config.image.kind; form++) {
-            const struct train_params params = {
-                .batch = 16, .mixed = form & 1, .freeze_bn_stats = form & 2};
-            if (halves || !params.mixed)
-                error = compile_step(c, &config, &params);
-        }
-    }
-    return error;
+    (void)arch, (void)text, (void)batch;
+    return compile_graph(user, graph);
 }
 
 int bench_compile(const struct options *options)
@@ -376,7 +346,7 @@ int bench_compile(const struct options *options)
     if (!error && options->search)
         error = compile_search(c);
     if (!error && options->training)
-        error = compile_training(c);
+        error = graphs_each_step(options, gpu_caps(c->gpu), "16", compile_step, c);
     if (!error && options->training)
         error = compile_explanations(c);
     if (!error)

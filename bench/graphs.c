@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "model/arch.h"
+#include "train/pass.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -71,7 +72,12 @@ bool options_want(const struct options *options, const struct kernel *kernel)
     char variant[96];
     snprintf(variant, sizeof(variant), "%s %s %s", kernel->shader, type_name(kernel->x),
              type_name(kernel->w));
-    return !options->variant || strstr(variant, options->variant);
+    const char *texts = options->variant;
+    char text[64];
+    bool wanted = !texts;
+    while (!wanted && options_next_word(&texts, text))
+        wanted = strstr(variant, text);
+    return wanted;
 }
 
 /* graphs_each makes this call for every graph. */
@@ -139,6 +145,48 @@ int graphs_each(const struct options *options, graph_fn *function, void *user)
             error = options_parse_batch(word, &batch);
             for (int text = 0; text < 2 && !error; text++)
                 error = each_storage(options, &call, arch, text, batch);
+        }
+    }
+    return error;
+}
+
+/* Makes the call for one step of training with its optimiser, which here updates one range of
+ * weights. */
+static int call_step(const struct graph_call *call, const char *arch, const struct config *config,
+                     const struct train_params *params)
+{
+    struct optimiser_range range = {.elements = 1 << 20, .decayed = true};
+    struct pass pass;
+    pass_build_whole(config, params, &pass);
+    if (!pass.graph.error)
+        optimiser_append(&pass.graph, params->adamw, &range, 1, pass.tensors.logit_scale);
+    int error = pass.graph.error;
+    if (!error)
+        error = call->function(call->user, arch, false, params->batch, &pass.graph);
+    pass_close(&pass);
+    return error;
+}
+
+int graphs_each_step(const struct options *options, uint32_t caps, const char *batches,
+                     graph_fn *function, void *user)
+{
+    const struct graph_call call = {function, user};
+    const char *archs = options->archs;
+    char arch[64], word[64];
+    int error = VKCLIP_OK;
+    while (!error && options_next_word(&archs, arch)) {
+        struct config config;
+        const char *left = batches;
+        error = graphs_find(arch, &config);
+        while (!error && config.image.kind && options_next_word(&left, word)) {
+            struct train_params params = {0};
+            error = options_parse_batch(word, &params.batch);
+            for (int form = 0; form < 4 && !error; form++) {
+                params.mixed = form & 1;
+                params.freeze_bn_stats = form & 2;
+                if (caps & CAP_F16 || !params.mixed)
+                    error = call_step(&call, arch, &config, &params);
+            }
         }
     }
     return error;

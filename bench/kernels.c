@@ -191,6 +191,14 @@ static int time_one(void *user, const char *arch, bool text, uint32_t batch,
     return time_graph(user, &allowed);
 }
 
+/* Times a step of training, whose factors are not rounded. */
+static int time_step(void *user, const char *arch, bool text, uint32_t batch,
+                     const struct graph *graph)
+{
+    (void)arch, (void)text, (void)batch;
+    return time_graph(user, graph);
+}
+
 int bench_kernels(const struct options *options)
 {
     struct bench *bench = calloc(1, sizeof(*bench));
@@ -210,6 +218,8 @@ int bench_kernels(const struct options *options)
                    "kernel", "ms", "GFLOP/s", "GB/s", "/ peak", "/ copy");
         error = graphs_each(options, time_one, bench);
     }
+    if (!error && options->training)
+        error = graphs_each_step(options, gpu_caps(bench->gpu), options->batches, time_step, bench);
     if (bench)
         gpu_close(&bench->gpu);
     free(bench);
