@@ -8,6 +8,15 @@
  *     vec4 load_dy(uint index, uint left)    four values of dy from element `index`, zero from `left` on
  */
 #include "attention/heads.glsl"
+#include "attention/masked.h"
+
+layout(constant_id = 5) const bool MASKED = false;
+
+/* Tells whether the mask, which ATTENTION_DELTA has put into the statistics, leaves out a token of the item and head. */
+bool is_masked(uint stat)
+{
+    return MASKED && stats[stat] >= MASKED_LEAST;
+}
 
 void main()
 {
@@ -35,7 +44,7 @@ void main()
             score += dot(a[d], load_qkv(index + 4 * d, D - 4 * d));
             dp += dot(b[d], load_qkv(index + args.c + 4 * d, D - 4 * d));
         }
-        bool seen = !CAUSAL || key <= token;
+        bool seen = (!CAUSAL || key <= token) && !is_masked(2 * ((row0 + key) * args.heads + head));
         float ds = seen ? exp(score * args.scale - lse) * (dp - y_dy) * args.scale : 0.0;
         for (uint d = 0; d < D4; d++)
             sum[d] = fma(vec4(ds), load_qkv(index + 4 * d, D - 4 * d), sum[d]);
@@ -52,6 +61,7 @@ void main()
         sum[d] = vec4(0.0);
         sum2[d] = vec4(0.0);
     }
+    bool masked = is_masked(stat);
     for (uint query = CAUSAL ? gl_WorkGroupID.x * gl_WorkGroupSize.x : 0; query < args.t; query++) {
         uint index = qkv0 + query * stride, dy_at = dy0 + query * args.c;
         uint query_stat = 2 * ((row0 + query) * args.heads + head);
@@ -60,7 +70,7 @@ void main()
             score += dot(a[d], load_qkv(index + 4 * d, D - 4 * d));
             dp += dot(b[d], load_dy(dy_at + 4 * d, D - 4 * d));
         }
-        bool seen = !CAUSAL || query >= token;
+        bool seen = (!CAUSAL || query >= token) && !masked;
         float p = seen ? exp(score * args.scale - stats[query_stat]) : 0.0;
         float ds = p * (dp - stats[query_stat + 1]) * args.scale;
         for (uint d = 0; d < D4; d++) {

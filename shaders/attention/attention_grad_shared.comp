@@ -14,9 +14,11 @@
  */
 #include "common.glsl"
 #include "attention/heads.glsl"
+#include "attention/masked.h"
 
 layout(constant_id = 5) const uint TOKENS = 2;
 layout(constant_id = 6) const bool KEYS = false;
+layout(constant_id = 7) const bool MASKED = false;
 
 /* launch_ATTENTION_GRAD in src/runtime/launch.c launches workgroups of LANES x LANES. */
 const uint LANES = 8, SPAN = 2;
@@ -104,6 +106,8 @@ vec2 weigh(uint token, uint other, float score, float dp)
     bool seen = other < args.t && (!CAUSAL || key <= query);
     /* The logarithm of the sum of exponentials, and y.dy. */
     vec2 stat = stats[(row0() + min(query, args.t - 1)) * args.heads + gl_WorkGroupID.y];
+    if (MASKED) /* ATTENTION_DELTA has put the mask into the statistics. */
+        seen = seen && stats[(row0() + min(key, args.t - 1)) * args.heads + gl_WorkGroupID.y].x < MASKED_LEAST;
     float weight = seen ? exp(score * args.scale - stat.x) : 0.0;
     return vec2(weight, weight * (dp - stat.y) * args.scale);
 }

@@ -2,7 +2,7 @@
  *
  * Defines what all variants of ATTENTION and, with MASKED, of ATTENTION_MASKED have: their constants and tensors, how
  * four values of qkv are loaded, with TEXELS as a texel, what mask and bias make of a score, and the logarithms of the
- * softmax's sums.
+ * softmax's sums. In training ATTENTION has a mask too, because ATTENTION_MASKED has no binding left for the logarithms.
  */
 #include "attention/heads.glsl"
 
@@ -44,12 +44,14 @@ void store_stats(uint item, uint head, uint query, float top, float total)
 }
 #else
 layout(constant_id = 5) const bool STATS = false;
+layout(constant_id = 6) const bool MASK = false;
 
 layout(set = 0, binding = 1) buffer Stats { float stats[]; };
+layout(set = 0, binding = 2) readonly buffer Mask { int mask[]; };
 
 float masked_score(float score, uint item, uint head, uint query, uint key)
 {
-    return score;
+    return MASK && mask[item * args.t + key] == 0 ? LEAST : score;
 }
 
 /* Stores the logarithm of the sum of exponentials, beside which ATTENTION_DELTA stores its value. */

@@ -11,22 +11,13 @@ layout(set = 0, binding = 3) writeonly buffer Y { XTYPE y[]; };
 
 layout(push_constant) uniform Args { gate_args args; };
 
-#include "elementwise/activation.glsl"
-
-float open_gate(float value)
-{
-    if (args.activation == ACTIVATION_SILU)
-        return value / (1.0 + exp(-value));
-    if (args.activation == ACTIVATION_RELU)
-        return max(value, 0.0);
-    return activate(args.activation, value);
-}
+#include "elementwise/gate.glsl"
 
 void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     for (uint i = gl_GlobalInvocationID.x; i < args.n; i += all) {
         uint index = i + i / args.c * args.c;
-        y[i] = XTYPE(open_gate(float(x[index])) * float(x[index + args.c]));
+        y[i] = XTYPE(open_gate(args.activation, float(x[index])) * float(x[index + args.c]));
     }
 }

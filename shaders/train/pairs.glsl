@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
  * Defines what PAIRS_LOSS and PAIRS_GRAD have in common: the logit of a pair, which is right where picture and text have
- * one number, and the gradient of the pair's loss, -log(sigmoid(logit)) of a right pair and -log(sigmoid(-logit)) of
+ * one number, though there may be more texts than pictures, and the gradient of the pair's loss, -log(sigmoid(logit)) of a right pair and -log(sigmoid(-logit)) of
  * another one (Zhai et al. 2023, equation 1).
  */
-layout(push_constant) uniform Args { contrast_args args; };
+layout(push_constant) uniform Args { elements_args args; }; /* n pictures, and c texts, of all the batch */
 
 /* Returns the logit where it ought to be positive, and its negative elsewhere. */
 float signed_logit(float scale, float bias, float cosine, bool right)
@@ -22,5 +22,5 @@ float miss(float x)
 
 float pair_gradient(float x, bool right)
 {
-    return (right ? -miss(x) : miss(x)) / float(args.n);
+    return (right ? -miss(x) : miss(x)) / float(args.c);
 }

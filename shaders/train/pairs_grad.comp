@@ -15,8 +15,8 @@ void main()
 {
     uint all = gl_NumWorkGroups.x * gl_WorkGroupSize.x;
     float scale = exp(logit_scale[0]);
-    for (uint i = gl_GlobalInvocationID.x; i < args.n * args.n; i += all) {
-        bool right = i / args.n == i % args.n;
+    for (uint i = gl_GlobalInvocationID.x; i < args.n * args.c; i += all) {
+        bool right = i / args.c == i % args.c;
         cosines[i] = scale * pair_gradient(signed_logit(scale, logit_bias[0], cosines[i], right), right);
     }
 }

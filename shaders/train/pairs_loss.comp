@@ -29,8 +29,8 @@ void main()
     float scale = exp(logit_scale[0]), bias = logit_bias[0];
     for (uint row = gl_WorkGroupID.x; row < args.n; row += gl_NumWorkGroups.x) {
         float loss = 0.0, of_scale = 0.0, of_bias = 0.0;
-        for (uint i = gl_LocalInvocationID.x; i < args.n; i += gl_WorkGroupSize.x) {
-            float cosine = cosines[row * args.n + i], x = signed_logit(scale, bias, cosine, i == row);
+        for (uint i = gl_LocalInvocationID.x; i < args.c; i += gl_WorkGroupSize.x) {
+            float cosine = cosines[row * args.c + i], x = signed_logit(scale, bias, cosine, i == row);
             float gradient = pair_gradient(x, i == row);
             loss += pair_loss(x);
             of_scale += gradient * scale * cosine;
@@ -40,7 +40,7 @@ void main()
         of_scale = workgroup_sum(of_scale);
         of_bias = workgroup_sum(of_bias);
         if (gl_LocalInvocationID.x == 0) {
-            y[3 * row] = loss / float(args.n);
+            y[3 * row] = loss / float(args.c);
             y[3 * row + 1] = of_scale;
             y[3 * row + 2] = of_bias;
         }

@@ -103,12 +103,16 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
                  node->rope.columns_first ? " columns" : "", node->rope.back ? " back" : "");
         break;
     case OP_GATE:
+    case OP_GATE_GRAD:
         snprintf(text, NODE_OPTIONS, "%s", activation_name(node->gate.activation));
         break;
     case OP_ATTENTION:
     case OP_ATTENTION_GRAD:
-        snprintf(text, NODE_OPTIONS, " heads=%u%s", node->attention.heads,
-                 node->attention.causal ? " causal" : "");
+        snprintf(text, NODE_OPTIONS, " heads=%u%s%s", node->attention.heads,
+                 node->attention.causal ? " causal" : "", node->attention.masked ? " masked" : "");
+        break;
+    case OP_EMBEDDING:
+        snprintf(text, NODE_OPTIONS, "%s", node->embedding.first ? " first" : "");
         break;
     case OP_ACTIVATE:
     case OP_ACTIVATE_GRAD:

@@ -92,6 +92,7 @@ void grad_sum_rows(struct graph *graph, struct grad_rows matrix, int weight)
         int sums = graph_append(graph, NULL, node, 2, shape);
         node = (struct node){.op = OP_COLSUM, .in = {sums, -1, -1}, .colsum.pitch = matrix.columns};
     }
+    node.colsum.columns = matrix.columns; /* A table may have more rows than the one that counts. */
     node.residual = true;
     graph_append_into(graph, node, grad_weight(graph, weight));
 }
@@ -258,10 +259,11 @@ static void grad_ATTENTION(struct backward *b, struct node n, int dy)
         explain_attention(b, n, dy);
     if (!b->needed[n.in[0]])
         return;
-    graph_append_into(b->graph, (struct node){.op = OP_ATTENTION_DELTA, .in = {n.out, dy, -1}},
-                      n.in[1]);
+    const struct node delta = {.op = OP_ATTENTION_DELTA, .in = {n.out, dy, n.in[2]}};
+    graph_append_into(b->graph, delta, n.in[1]);
     struct node node = {
         .op = OP_ATTENTION_GRAD, .in = {n.in[0], dy, n.in[1]}, .attention = n.attention};
+    node.attention.masked = n.in[2] >= 0;
     give_node(b, n.in[0], node);
 }
 
@@ -293,6 +295,12 @@ static void grad_ROPE(struct backward *b, struct node n, int dy)
     give_node(b, n.in[1], node);
 }
 
+static void grad_GATE(struct backward *b, struct node n, int dy)
+{
+    give_node(b, n.in[0],
+              (struct node){.op = OP_GATE_GRAD, .in = {n.in[0], dy, -1}, .gate = n.gate});
+}
+
 static void grad_LAYERNORM(struct backward *b, struct node n, int dy)
 {
     struct graph *graph = b->graph;
@@ -314,18 +322,35 @@ static void grad_LAYERNORM(struct backward *b, struct node n, int dy)
                                  .layernorm = n.layernorm});
 }
 
-static void grad_EMBEDDING(struct backward *b, struct node n, int dy)
+/* Adds the gradient of a table's rows to the gradient of the table. */
+static void sum_table(struct backward *b, struct node n, int dy)
 {
     struct graph *graph = b->graph;
+    struct grad_inputs *inputs = &b->inputs;
     const uint32_t tokens = tensor_rows(get_tensor(b, dy)), runs_shape[] = {tokens + 1, 2};
-    if (grad_is_trained(graph, n.in[1])) {
-        b->inputs.order = graph_input(graph, "text.order", TYPE_I32, 1, &tokens);
-        b->inputs.runs = graph_input(graph, "text.runs", TYPE_I32, 2, runs_shape);
-        struct node node = {
-            .op = OP_EMBEDDING_GRAD, .in = {dy, b->inputs.order, b->inputs.runs}, .residual = true};
-        graph_append_into(graph, node, grad_weight(graph, n.in[1]));
-    }
-    sum_items(b, dy, n.in[2]);
+    char order[64], runs[64];
+    assert(inputs->count < GRAD_TABLES);
+    snprintf(order, sizeof(order), "text.order.%zu", inputs->count);
+    snprintf(runs, sizeof(runs), "text.runs.%zu", inputs->count);
+    struct grad_sorted *sorted = &inputs->sorted[inputs->count++];
+    sorted->ids = n.in[0];
+    sorted->order = graph_input(graph, order, TYPE_I32, 1, &tokens);
+    sorted->runs = graph_input(graph, runs, TYPE_I32, 2, runs_shape);
+    struct node node = {
+        .op = OP_EMBEDDING_GRAD, .in = {dy, sorted->order, sorted->runs}, .residual = true};
+    graph_append_into(graph, node, grad_weight(graph, n.in[1]));
+}
+
+static void grad_EMBEDDING(struct backward *b, struct node n, int dy)
+{
+    if (grad_is_trained(b->graph, n.in[1]))
+        sum_table(b, n, dy);
+    if (n.embedding.first)
+        sum_rows(b, dy, n.in[2]);
+    else if (get_tensor(b, n.in[2])->weight >= 0)
+        sum_items(b, dy, n.in[2]);
+    else if (b->needed[n.in[2]])
+        give_gradient(b, n.in[2], dy);
 }
 
 static void grad_CLASSTOKEN(struct backward *b, struct node n, int dy)
@@ -488,6 +513,7 @@ static void (*const rules[OP_COUNT])(struct backward *b, struct node n, int dy) 
     [OP_POOL] = grad_POOL,           [OP_MEAN] = grad_MEAN,
     [OP_DWCONV] = grad_DWCONV,       [OP_UNFOLD] = grad_UNFOLD,
     [OP_MULTIPLY] = grad_MULTIPLY,   [OP_ROPE] = grad_ROPE,
+    [OP_GATE] = grad_GATE,
 };
 
 /* ---- The pass -------------------------------------------------------------------------------- */
@@ -619,7 +645,7 @@ static void sum_read_weights(struct backward *b)
 struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct grad_seed *seeds,
                                  size_t count, bool recompute)
 {
-    struct backward b = {.graph = graph, .inputs = {-1, -1}, .relevance = -1};
+    struct backward b = {.graph = graph, .relevance = -1};
     size_t last = graph->node_count;
     if (!graph->error && reserve_tensors(&b)) {
         mark_needed(&b, first, last);
@@ -672,7 +698,7 @@ static void mark_after(struct backward *b, size_t first)
 
 int grad_relevance(struct graph *graph, struct grad_seed seed, uint32_t layers)
 {
-    struct backward b = {.graph = graph, .inputs = {-1, -1}, .explains = true, .relevance = -1};
+    struct backward b = {.graph = graph, .explains = true, .relevance = -1};
     const size_t first = find_first_block(graph, layers);
     if (!graph->error && first == graph->node_count)
         graph->error = error_fail(VKCLIP_EUNSUPPORTED, "no node attends to tokens");

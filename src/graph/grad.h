@@ -17,11 +17,16 @@ struct grad_seed {
     int tensor, gradient;
 };
 
-/* The gradient of an EMBEDDING reads these inputs (see grad_sort_ids), which are -1 where no table
- * of embeddings is trained. */
+/* The gradients of EMBEDDINGs read inputs that the host fills with grad_sort_ids, for each of them
+ * from its ids. */
+#define GRAD_TABLES 2
 struct grad_inputs {
-    int order; /* [n] */
-    int runs;  /* [n+1,2] */
+    size_t count; /* of EMBEDDINGs whose tables are trained */
+    struct grad_sorted {
+        int ids;   /* [B,T], an input of the forward pass; n = B T */
+        int order; /* [n] */
+        int runs;  /* [n+1,2] */
+    } sorted[GRAD_TABLES];
 };
 
 /* Appends the gradients of the nodes from `first` up to the last one, given the gradients of those
@@ -56,9 +61,9 @@ struct grad_rows {
 /* Adds the sum of the matrix's rows to the gradient of a weight, if the weight is trained. */
 void grad_sum_rows(struct graph *graph, struct grad_rows matrix, int weight);
 
-/* Fills the inputs of grad_inputs for a batch of `rows` times `length` = n token ids: `order` has
- * the positions of the tokens by ascending id, and `runs` has, for each id that occurs, where its
- * tokens begin in `order`, and the id; the rest of `runs` repeats the number of tokens and -1.
+/* Fills a pair of inputs of grad_inputs for a batch of `rows` times `length` = n token ids: `order`
+ * has the positions of the tokens by ascending id, and `runs` has, for each id that occurs, where
+ * its tokens begin in `order`, and the id; the rest of `runs` repeats the number of tokens and -1.
  * Tokens after position ends[b] of row b get no gradient and are left out, because nothing after a
  * text's end affects its embedding. `ends` may be NULL. */
 void grad_sort_ids(const int32_t *ids, const int32_t *ends, uint32_t rows, uint32_t length,

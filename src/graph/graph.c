@@ -419,22 +419,29 @@ int graph_meantoken(struct graph *graph, const char *name, int x, int positions)
     return graph_append(graph, name, node, 3, shape);
 }
 
-int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal)
+/* Appends ATTENTION. In training it keeps statistics for its gradient, and may have a mask. */
+static int append_attention(struct graph *graph, const char *name, struct node node)
 {
-    if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
-        graph->tensors[qkv].shape[2] % (3 * heads))
-        return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
-    struct tensor x = graph->tensors[qkv]; /* a copy, because the list moves while it grows */
+    struct tensor x = graph->tensors[node.in[0]]; /* a copy, because the list moves */
     const uint32_t *s = x.shape, shape[] = {s[0], s[1], s[2] / 3};
-    struct node node = {
-        .op = OP_ATTENTION, .in = {qkv, -1, -1}, .attention = {.heads = heads, .causal = causal}};
+    node.op = OP_ATTENTION;
     if (graph->training) {
-        const uint32_t stats[] = {s[0], s[1], heads, 2};
+        const uint32_t stats[] = {s[0], s[1], node.attention.heads, 2};
         char numbered[64];
         snprintf(numbered, sizeof(numbered), "stats.%zu", graph->node_count);
         node.in[1] = add_tensor(graph, numbered, ROLE_ACTIVATION, TYPE_F32, LAYOUT_ROWS, 4, stats);
     }
     return graph_append(graph, name, node, 3, shape);
+}
+
+int graph_attention(struct graph *graph, const char *name, int qkv, uint32_t heads, bool causal)
+{
+    if (graph->error || !has_rank(graph, qkv, 3) || !heads ||
+        graph->tensors[qkv].shape[2] % (3 * heads))
+        return shape_error(graph, OP_ATTENTION, name, "qkv [B,T,3C] with C a multiple of heads");
+    return append_attention(
+        graph, name,
+        (struct node){.in = {qkv, -1, -1}, .attention = {.heads = heads, .causal = causal}});
 }
 
 int graph_attention_masked(struct graph *graph, const char *name, int qkv, int mask, int bias,
@@ -454,7 +461,10 @@ int graph_attention_masked(struct graph *graph, const char *name, int qkv, int m
     struct node node = {.op = OP_ATTENTION_MASKED,
                         .in = {qkv, mask, bias},
                         .attention = {.heads = heads, .causal = causal, .scale = scale}};
-    return graph_append(graph, name, node, 3, shape);
+    if (!graph->training || bias >= 0) /* Attention with a bias has no gradient. */
+        return graph_append(graph, name, node, 3, shape);
+    node.in[2] = mask;
+    return append_attention(graph, name, node);
 }
 
 int graph_pool(struct graph *graph, const char *name, int q, int kv, uint32_t heads)
@@ -540,17 +550,29 @@ int graph_gate(struct graph *graph, const char *name, int x, enum vkclip_activat
     return graph_append(graph, name, node, out.rank, out.shape);
 }
 
-int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions)
+static int append_embedding(struct graph *graph, const char *name, int ids, int table, int added,
+                            bool first)
 {
-    if (graph->error || !has_rank(graph, ids, 2) || !has_rank(graph, table, 2) ||
-        !has_rank(graph, positions, 2) || graph->tensors[ids].type != TYPE_I32 ||
-        graph->tensors[positions].shape[0] != graph->tensors[ids].shape[1] ||
-        graph->tensors[positions].shape[1] != graph->tensors[table].shape[1])
-        return shape_error(graph, OP_EMBEDDING, name, "ids [B,T], table [V,C], positions [T,C]");
-    uint32_t shape[] = {graph->tensors[ids].shape[0], graph->tensors[ids].shape[1],
-                        graph->tensors[table].shape[1]};
-    struct node node = {.op = OP_EMBEDDING, .in = {ids, table, positions}};
+    if (graph->error || !has_rank(graph, ids, 2) || !has_rank(graph, table, 2) || added < 0 ||
+        graph->tensors[ids].type != TYPE_I32 ||
+        tensor_columns(&graph->tensors[added]) != graph->tensors[table].shape[1])
+        return shape_error(graph, OP_EMBEDDING, name, "ids [B,T], table [V,C], added [..,C]");
+    const uint32_t *s = graph->tensors[ids].shape, rows = tensor_rows(&graph->tensors[added]);
+    if (!first && rows != s[1] && rows != (uint64_t)s[0] * s[1])
+        return shape_error(graph, OP_EMBEDDING, name, "added [T,C] or [B,T,C] for ids [B,T]");
+    const uint32_t shape[] = {s[0], s[1], graph->tensors[table].shape[1]};
+    struct node node = {.op = OP_EMBEDDING, .in = {ids, table, added}, .embedding.first = first};
     return graph_append(graph, name, node, 3, shape);
+}
+
+int graph_embedding(struct graph *graph, const char *name, int ids, int table, int added)
+{
+    return append_embedding(graph, name, ids, table, added, false);
+}
+
+int graph_embedding_first(struct graph *graph, const char *name, int ids, int table, int firsts)
+{
+    return append_embedding(graph, name, ids, table, firsts, true);
 }
 
 /* Tells whether pictures are as PATCHES takes them: fp32 values, or bytes in words and a table. */

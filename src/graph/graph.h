@@ -25,7 +25,8 @@
     X(AVGPOOL)   /* x [B,H,W,C] -> means of s x s pixels [B,H/s,W/s,C] */                         \
     X(UNFOLD)    /* x [B,H,W,C] -> rows of s x s pixels [B,H/s,W/s,C s s] */                      \
     X(ATTENTION) /* qkv [B,T,3C] -> softmax(q kT / sqrt(d)) v [B,T,C], d = C / heads; and, in     \
-                  * training, logsumexp -> the first of each of stats [B,T,heads,2] */            \
+                  * training, logsumexp -> the first of each of stats [B,T,heads,2]; training may \
+                  * have a mask [B,T] as ATTENTION_MASKED has */                                  \
     X(ATTENTION_MASKED) /* qkv [B,T,3C], mask [B,T] or none, bias [heads,2T-1] or none ->         \
                          * softmax(q kT scale + bias at key - query) v [B,T,C] over the keys that \
                          * the mask allows; without one it weighs all keys alike */               \
@@ -38,7 +39,8 @@
     X(LAYERNORM)  /* x [..,C], gain [C], bias [C] -> [..,C] */                                    \
     X(RMSNORM)    /* x [..,C], gain [C] -> x / sqrt(mean of x^2) gain [..,C] */                   \
     X(GATE)       /* x [..,2C] -> activation(first C of a row) times its last C [..,C] */         \
-    X(EMBEDDING)  /* ids [B,T], table [V,C], positions [T,C] -> table[ids] + positions [B,T,C] */ \
+    X(EMBEDDING)  /* ids [B,T], table [V,C], added [T,C], or [B,T,C], or with `first` a table     \
+                   * whose row 0 is added to all tokens -> table[ids] + added [B,T,C] */          \
     X(PATCHES)    /* pictures [B,3,S,S], or RGB bytes [B,S,S,3] in words [B,n] and their values   \
                    * [3,256] -> patches [B,..,C p p], of which colours after the third are 0 */   \
     X(CLASSTOKEN) /* x [B,P,C], token [C] or none, positions [..,C] of P+1 rows, or of P without  \
@@ -68,8 +70,10 @@
     X(COLSUM)     /* x summed over rows, ->> */                                                    \
     X(LAYERNORM_SUMS)  /* x, dy [..,C] -> shares of dgain, of dbias [R/LAYERNORM_ROWS,2,C] */      \
     X(LAYERNORM_GRAD)  /* x [..,C], gain, dy -> dx, ->> */                                         \
-    X(ATTENTION_DELTA) /* y, dy [B,T,C] -> y.dy in ATTENTION's stats [B,T,heads,2] */              \
-    X(ATTENTION_GRAD)  /* qkv, dy, stats -> dqkv [B,T,3C] */                                       \
+    X(ATTENTION_DELTA) /* y, dy [B,T,C], mask [B,T] or none -> y.dy in ATTENTION's stats           \
+                        * [B,T,heads,2], and MASKED_STAT for tokens that the mask leaves out */    \
+    X(ATTENTION_GRAD)  /* qkv, dy, stats -> dqkv [B,T,3C]; dy of a token that the mask leaves out, \
+                        * which nothing may read, counts as 0 */                                   \
     X(POOL_GRAD)       /* q, kv, dy [B,Q,C] -> dkv [B,T,2C], or each item's share of dq [B,Q,C] */ \
     X(EMBEDDING_GRAD)  /* dy [B,T,C], order [BT], runs [BT+1,2] (see grad_sort_ids) ->> dtable     \
                         * [V,C] */                                                                 \
@@ -81,6 +85,7 @@
     X(DWCONV_SUMS)     /* x, dy [B,H,W,C] -> shares of dw, of dbias [BH/DWCONV_ROWS,k k + 1,C] */  \
     X(AVGPOOL_GRAD)    /* dy [B,H/s,W/s,C] -> dx [B,H,W,C] */                                      \
     X(UNFOLD_GRAD)     /* dy [B,H/s,W/s,C s s] -> dx [B,H,W,C] */                                  \
+    X(GATE_GRAD)       /* x [..,2C], dy [..,C] -> dx [..,2C] */                                    \
     X(ACTIVATE_GRAD)   /* x, dy -> dx; where the activation is ReLU, x may be its result */        \
     X(BATCHNORM_GRAD)  /* x, dy [..,C], stats -> a, b, c, mean, dgain, dbias [6,C] */              \
     X(AFFINE)          /* dy, x [..,C], a, b, c, mean [6,C] -> a dy + b (x - mean) + c */          \
@@ -88,9 +93,10 @@
     X(CONTRAST_LOSS)   /* cos, logit_scale, stats -> per row its share of the loss and of the      \
                         * gradient of logit_scale [N,2] */                                         \
     X(CONTRAST_GRAD)   /* stats, logit_scale; cos -> dcos in its place [N,N] */                    \
-    X(PAIRS_LOSS)      /* cos [N,N], logit_scale, logit_bias -> per row its share of the sigmoid   \
-                        * loss and of the gradients of logit_scale and logit_bias [N,3] */         \
-    X(PAIRS_GRAD)      /* logit_scale, logit_bias; cos -> dcos in its place [N,N] */               \
+    X(PAIRS_LOSS)      /* cos [M,N], logit_scale, logit_bias -> per row its share of the sigmoid   \
+                        * loss and of the gradients of logit_scale and logit_bias [M,3]; the right \
+                        * pairs are (i,i), and the mean is that of N pictures */                   \
+    X(PAIRS_GRAD)      /* logit_scale, logit_bias; cos -> dcos in its place [M,N] */               \
     X(SCALE)           /* x, factor [1] -> x factor */                                             \
     X(RUNNING)         /* stats [4,C] ->> running mean or variance [C] */                          \
     X(RUNNINGSTATS)    /* mean [C] -> stats [4,C]; variance, gain, bias ->> the rest of stats */   \
@@ -204,6 +210,7 @@ struct node {
         struct {
             uint32_t heads;
             bool causal;
+            bool masked; /* ATTENTION_GRAD: the statistics mark tokens that are left out */
             float scale; /* 0: 1 / sqrt(d) */
         } attention;     /* ATTENTION, ATTENTION_MASKED, ATTENTION_GRAD */
         struct {
@@ -227,7 +234,10 @@ struct node {
         } layernorm; /* LAYERNORM, RMSNORM, LAYERNORM_SUMS, LAYERNORM_GRAD */
         struct {
             enum vkclip_activation activation;
-        } gate;
+        } gate; /* GATE, GATE_GRAD */
+        struct {
+            bool first; /* Row 0 of in[2] is added to all tokens. */
+        } embedding;
         struct {
             enum vkclip_activation activation;
             bool relu, tanh; /* instead of the activation */
@@ -254,9 +264,11 @@ struct node {
             uint32_t stride; /* of the CONV; 0: the weight is a MATMUL's */
         } outer;
         struct {
-            uint32_t pitch;  /* elements from the begin of a row to that of the next */
-            uint32_t offset; /* elements before the first row */
-            uint32_t group;  /* rows that are summed to one row of the result; 0: all */
+            uint32_t pitch;   /* elements from the begin of a row to that of the next */
+            uint32_t offset;  /* elements before the first row */
+            uint32_t group;   /* rows that are summed to one row of the result; 0: all */
+            uint32_t columns; /* of the sum, which is added to the first elements of the result; 0:
+                               * all elements of a row of the result */
         } colsum;
         struct {
             bool variance; /* the result is the running variance, else the running mean */
@@ -364,7 +376,9 @@ int graph_layernorm(struct graph *graph, const char *name, int x, int gain, int 
                     float epsilon);
 int graph_rmsnorm(struct graph *graph, const char *name, int x, int gain, float epsilon);
 int graph_gate(struct graph *graph, const char *name, int x, enum vkclip_activation activation);
-int graph_embedding(struct graph *graph, const char *name, int ids, int table, int positions);
+int graph_embedding(struct graph *graph, const char *name, int ids, int table, int added);
+/* Adds row 0 of the table `firsts` to the row of every token. */
+int graph_embedding_first(struct graph *graph, const char *name, int ids, int table, int firsts);
 /* The result has one row per patch, or one per pixel where `patch` is 1, and its shape must have B
  * first and a row's values last. With `values` -1 the pictures are values. Pixels at the right and
  * lower edge that fill no patch are unused. */

@@ -29,7 +29,8 @@ static int append_contrast(struct graph *graph, int cosines, int logit_scale, ui
     return graph_append(graph, NULL, node, 2, shares_shape);
 }
 
-/* Does the same for the sigmoid loss, whose shares have the gradient of logit_bias too. */
+/* Does the same for the sigmoid loss, and n pictures. Its shares have the gradient of logit_bias
+ * too. */
 static int append_pairs(struct graph *graph, int cosines, int logit_scale, int logit_bias,
                         uint32_t n, struct node *gradient)
 {

@@ -235,6 +235,23 @@ static unsigned look_up(const struct config *config, const int32_t *ids, uint32_
 
 static const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
 
+/* Appends the vectors of tokens. The host adds up the rows of their tables, unless these are
+ * trained. */
+static int append_tokens(const struct config *config, uint32_t batch, struct graph *graph,
+                         const struct tensor_group *group, struct tower_tensors *tensors)
+{
+    const uint32_t shape[] = {batch, config->context, config->text.width};
+    if (!graph->training)
+        return tensors->input = graph_input(graph, "text.tokens", graph->type, 3, shape);
+    tensors->input = graph_input(graph, "text.ids", TYPE_I32, 2, shape);
+    tensors->positions = graph_input(graph, "text.positions", TYPE_I32, 2, shape);
+    const int x = graph_embedding_first(graph, NULL, tensors->positions,
+                                        group_weight(graph, group, POSITIONS),
+                                        group_weight(graph, group, TYPES));
+    return graph_embedding(graph, "text.vectors", tensors->input,
+                           group_weight(graph, group, TOKENS), x);
+}
+
 /* Appends x = ln_1(x + attention(x)), then x = ln_2(x + mlp(x)). */
 static int append_block(struct graph *graph, const char *result, int x, int mask,
                         const struct config_tower *tower, const struct tensor_group *group)
@@ -361,13 +378,12 @@ static void append_bert(const struct config *config, const struct tower_features
 {
     const struct config_tower *tower = &config->text;
     const uint32_t layer = features->wanted ? features->layer : tower->layers;
-    const uint32_t shape[] = {batch, config->context, tower->width};
+    const uint32_t shape[] = {batch, config->context};
     struct tensor_group group;
     outer_group(config, &group);
-    tensors->input = graph_input(graph, "text.tokens", graph->type, 3, shape);
+    int x = append_tokens(config, batch, graph, &group, tensors);
     tensors->mask = graph_input(graph, "text.mask", TYPE_I32, 2, shape);
-    int x =
-        block_layernorm(graph, "text.hidden.0", tensors->input, &group, LN_TOKENS, tower->epsilon);
+    x = block_layernorm(graph, "text.hidden.0", x, &group, LN_TOKENS, tower->epsilon);
     x = append_blocks(config, graph, x, tensors->mask, 0, layer);
     if (features->wanted)
         tensors->features = append_features(config, graph, x, tensors->mask, features);

@@ -385,9 +385,6 @@ static void append_eva(const struct config *config, const struct tower_features 
     struct eva eva = {.sizes = tower, .turns = -1};
     struct tensor_group group;
     outer_group(config, &group);
-    if (graph->training && tower->gated && !graph->error)
-        graph->error = error_fail(VKCLIP_EUNSUPPORTED,
-                                  "an image tower with gates, EVA02, cannot be trained: lock it");
     if (tower->rope_grid)
         eva.turns = append_turns(config, graph);
     int x = append_tokens(config, features, batch, &eva, &group, graph, tensors);

@@ -34,6 +34,8 @@ struct tower_features {
 struct tower_tensors {
     int input;      /* pictures [B,3,S,S], or words [B,n] of their bytes [B,S,S,3]; token ids [B,T],
                      * or vectors of tokens [B,T,C] (see tower_looks_up) */
+    int positions;  /* [B,T]: the row of the second table that `look_up` names for each token; -1
+                     * where there are only ids, or vectors */
     int values;     /* [3,256]: the normalised value of each byte; -1 where no bytes go in */
     int mask;       /* [B,T]: 0 for tokens to which no other attends; -1 where there is no mask */
     int rows;       /* [B]: the token at which each text ends; -1 for pictures, and where the text's

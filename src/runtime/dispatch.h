@@ -86,4 +86,14 @@ int launch_RELATIVE(struct launch *launch);
 int launch_ATTENTION_GRAD(struct launch *launch);
 int launch_ATTENTION_DELTA(struct launch *launch);
 
+/* The rules of launch_sums.c. */
+int launch_COLSUM(struct launch *launch);
+int launch_SUMSQ(struct launch *launch);
+int launch_CLIP(struct launch *launch);
+int launch_CONTRAST_STATS(struct launch *launch);
+int launch_CONTRAST_LOSS(struct launch *launch);
+int launch_CONTRAST_GRAD(struct launch *launch);
+int launch_PAIRS_LOSS(struct launch *launch);
+int launch_PAIRS_GRAD(struct launch *launch);
+
 #endif

@@ -236,6 +236,9 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return false;
     if (node->op == OP_DWCONV && strcmp(kernel->shader, "dwconv") && tensor_columns(x) % 4 != 0)
         return false; /* Tiles have four channels. */
+    if (kernels_tile_heads(kernel) && kernel->needs & CAP_COOPMAT16 &&
+        node->op == OP_ATTENTION_GRAD && node->attention.masked)
+        return false;
     if (kernels_tile_heads(kernel))
         return heads_fit(gpu, kernel, kernels_head_width(x, node));
     if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))

@@ -207,14 +207,15 @@ static int launch_PANELS(struct launch *launch)
 /* ---- Embedding -------------------------------------------------------------------------------- */
 
 /* Launches EMBEDDING or its gradient for the tokens [B,T,C], with one dispatch per slice of the
- * table, which is in `slot`. */
+ * table, which is in `slot`. EMBEDDING adds `added` rows to the tokens, one after the other and
+ * from the first one again. */
 static int launch_table(struct launch *launch, int slot, const struct tensor *table,
-                        const struct tensor *tokens)
+                        const struct tensor *tokens, uint32_t added)
 {
     const uint32_t *shape = tokens->shape;
     const uint32_t vocabulary = table->shape[0];
     struct gpu_range *range = &launch->dispatch.ranges[slot];
-    struct embedding_args args = {.tokens = shape[0] * shape[1], .t = shape[1], .c = shape[2]};
+    struct embedding_args args = {.tokens = shape[0] * shape[1], .t = added, .c = shape[2]};
     uint64_t begin = range->offset, row_bytes = layout_row_bytes(table->type, args.c);
     uint32_t rows = 0;
     int error = dispatch_units(launch, table, row_bytes, vocabulary, &rows);
@@ -231,12 +232,13 @@ static int launch_table(struct launch *launch, int slot, const struct tensor *ta
 
 static int launch_EMBEDDING(struct launch *launch)
 {
-    return launch_table(launch, 1, launch->in[1], launch->out);
+    const uint32_t added = launch->node->embedding.first ? 1 : tensor_rows(launch->in[2]);
+    return launch_table(launch, 1, launch->in[1], launch->out, added);
 }
 
 static int launch_EMBEDDING_GRAD(struct launch *launch)
 {
-    return launch_table(launch, KERNEL_OUT, launch->out, launch->in[0]);
+    return launch_table(launch, KERNEL_OUT, launch->out, launch->in[0], 0);
 }
 
 /* ---- Normalisations -------------------------------------------------------------------------- */
@@ -502,13 +504,24 @@ static int launch_ROPE(struct launch *launch)
     return dispatch_elements(launch, args.n);
 }
 
-static int launch_GATE(struct launch *launch)
+/* Launches GATE, whose result is y, or its gradient. */
+static int launch_gates(struct launch *launch, const struct tensor *y)
 {
-    struct gate_args args = {.n = (uint32_t)tensor_elements(launch->out),
-                             .c = tensor_columns(launch->out),
+    struct gate_args args = {.n = (uint32_t)tensor_elements(y),
+                             .c = tensor_columns(y),
                              .activation = launch->node->gate.activation};
     dispatch_args(launch, &args, sizeof(args));
     return dispatch_elements(launch, args.n);
+}
+
+static int launch_GATE(struct launch *launch)
+{
+    return launch_gates(launch, launch->out);
+}
+
+static int launch_GATE_GRAD(struct launch *launch)
+{
+    return launch_gates(launch, launch->in[1]);
 }
 
 static int launch_ACTIVATE_GRAD(struct launch *launch)
@@ -516,71 +529,7 @@ static int launch_ACTIVATE_GRAD(struct launch *launch)
     return launch_ACTIVATE(launch);
 }
 
-/* ---- Sums and the objective ------------------------------------------------------------------ */
-
-static int launch_COLSUM(struct launch *launch)
-{
-    const struct node *node = launch->node;
-    const uint32_t pitch = node->colsum.pitch, offset = node->colsum.offset;
-    uint32_t rows = divide_up((uint32_t)tensor_elements(launch->in[0]) - offset, pitch);
-    uint32_t group = node->colsum.group ? node->colsum.group : rows;
-    uint32_t groups = divide_up(rows, group);
-    struct colsum_args args = {.rows = rows,
-                               .columns = (uint32_t)(tensor_elements(launch->out) / groups),
-                               .pitch = pitch,
-                               .offset = offset,
-                               .group = group,
-                               .add = node->residual};
-    dispatch_args(launch, &args, sizeof(args));
-    return dispatch_columns(launch, args.columns, groups);
-}
-
-static int launch_SUMSQ(struct launch *launch)
-{
-    struct sumsq_args args = {.n = (uint32_t)tensor_elements(launch->in[0]),
-                              .first = launch->node->sumsq.offset};
-    dispatch_args(launch, &args, sizeof(args));
-    return dispatch_rows(launch, divide_up(args.n, SUMSQ_PART));
-}
-
-static int launch_CLIP(struct launch *launch)
-{
-    struct sumsq_args args = {.n = (uint32_t)tensor_elements(launch->in[0])};
-    dispatch_args(launch, &args, sizeof(args));
-    return dispatch_rows(launch, 1);
-}
-
-/* Emits one workgroup per row and one per column of the matrix. */
-static int launch_CONTRAST_STATS(struct launch *launch)
-{
-    struct contrast_args args = {.n = launch->in[0]->shape[0]};
-    dispatch_args(launch, &args, sizeof(args));
-    return dispatch_rows(launch, 2 * args.n);
-}
-
-static int launch_CONTRAST_LOSS(struct launch *launch)
-{
-    struct contrast_args args = {.n = launch->in[0]->shape[0]};
-    dispatch_args(launch, &args, sizeof(args));
-    return dispatch_rows(launch, args.n);
-}
-
-static int launch_CONTRAST_GRAD(struct launch *launch)
-{
-    struct contrast_args args = {.n = launch->out->shape[0]};
-    dispatch_args(launch, &args, sizeof(args));
-    return dispatch_elements(launch, (uint64_t)args.n * args.n);
-}
-
-static int launch_PAIRS_LOSS(struct launch *launch)
-{
-    return launch_CONTRAST_LOSS(launch);
-}
-
-static int launch_PAIRS_GRAD(struct launch *launch)
-{
-    return launch_CONTRAST_GRAD(launch);
-}
+/* ---- Search ---------------------------------------------------------------------------------- */
 
 static int launch_MAXIMA(struct launch *launch)
 {

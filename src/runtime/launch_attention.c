@@ -36,6 +36,10 @@ static void set_heads_constants(struct launch *launch)
 {
     dispatch_constant(launch, kernels_head_width(launch->in[0], launch->node));
     dispatch_constant(launch, launch->node->attention.causal);
+    if (launch->node->op == OP_ATTENTION_GRAD) {
+        dispatch_constant(launch, launch->node->attention.masked);
+        return;
+    }
     dispatch_constant(launch, launch->in[1] != NULL);
     dispatch_constant(launch, launch->in[2] != NULL);
 }
@@ -158,6 +162,7 @@ static int launch_gradient_tiles(struct launch *launch)
         dispatch_constant(launch, launch->node->attention.causal);
         dispatch_constant(launch, tokens);
         dispatch_constant(launch, keys);
+        dispatch_constant(launch, launch->node->attention.masked);
         error = launch_heads(launch, tokens * lanes);
     }
     return error;
@@ -207,6 +212,7 @@ int launch_ATTENTION_GRAD(struct launch *launch)
 int launch_ATTENTION_DELTA(struct launch *launch)
 {
     struct elements_args args = {.n = (uint32_t)tensor_elements(launch->out) / 2,
+                                 .t = launch->in[2] ? launch->out->shape[2] : 0,
                                  .c = tensor_columns(launch->in[0]) / launch->out->shape[2]};
     dispatch_args(launch, &args, sizeof(args));
     return dispatch_elements(launch, args.n);

@@ -162,8 +162,12 @@ static void build_MEANTOKEN(const uint32_t *s, const struct op_case *c, struct g
 static void build_ATTENTION(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     int x = add_tokens(graph, "x", s[0], s[1], 3 * s[2]);
-    graph->training = c->optional; /* Only training keeps statistics. */
-    graph_attention(graph, "y", x, s[3], c->node.attention.causal);
+    graph->training = c->optional; /* Only training keeps statistics, and may have a mask. */
+    if (c->biased)
+        graph_attention_masked(graph, "y", x, add_ids(graph, "mask", 2, s[0], s[1]), -1, s[3],
+                               c->node.attention.causal, 0);
+    else
+        graph_attention(graph, "y", x, s[3], c->node.attention.causal);
 }
 
 static void build_ATTENTION_MASKED(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -223,10 +227,14 @@ static void build_LAYERNORM(const uint32_t *s, const struct op_case *c, struct g
 
 static void build_EMBEDDING(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
-    (void)c;
     int x = add_ids(graph, "ids", 2, s[0], s[1]);
     int table = add_weight_matrix(graph, "table", s[2], s[3]);
-    graph_embedding(graph, "y", x, table, add_weight_matrix(graph, "positions", s[1], s[3]));
+    if (c->node.embedding.first)
+        graph_embedding_first(graph, "y", x, table, add_weight_matrix(graph, "firsts", 2, s[3]));
+    else if (c->optional)
+        graph_embedding(graph, "y", x, table, add_tokens(graph, "added", s[0], s[1], s[3]));
+    else
+        graph_embedding(graph, "y", x, table, add_weight_matrix(graph, "positions", s[1], s[3]));
 }
 
 static void build_PATCHES(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -311,6 +319,14 @@ static void build_MULTIPLY(const uint32_t *s, const struct op_case *c, struct gr
 static void build_ACTIVATE_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     build_ADD(s, c, graph);
+}
+
+static void build_GATE_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    struct node n = c->node;
+    n.in[0] = add_matrix(graph, "x", s[0], 2 * s[1]);
+    n.in[1] = add_matrix(graph, "dy", s[0], s[1]);
+    append_node(graph, n, 2, s[0], 2 * s[1], 0, 0);
 }
 
 static void build_NORMALIZE_GRAD(const uint32_t *s, const struct op_case *c, struct graph *graph)
@@ -405,7 +421,7 @@ static void build_COLSUM(const uint32_t *s, const struct op_case *c, struct grap
     n.colsum.group = s[3];
     n.in[0] = add_matrix(graph, "dy", s[0], s[2]);
     if (n.residual)
-        append_sum(graph, n, LAYOUT_ROWS, 1, s[1], 0, 0);
+        append_sum(graph, n, LAYOUT_ROWS, 1, s[1] + n.colsum.columns, 0, 0);
     else
         append_node(graph, n, 2, s[3] ? (s[0] + s[3] - 1) / s[3] : 1, s[1], 0, 0);
 }
@@ -437,6 +453,7 @@ static void build_ATTENTION_DELTA(const uint32_t *s, const struct op_case *c, st
     struct node n = c->node;
     n.in[0] = add_tokens(graph, "y", s[0], s[1], s[2]);
     n.in[1] = add_tokens(graph, "dy", s[0], s[1], s[2]);
+    n.in[2] = c->optional ? add_ids(graph, "mask", 2, s[0], s[1]) : -1;
     append_sum(graph, n, LAYOUT_ROWS, 4, s[0], s[1], s[3]);
 }
 
@@ -555,7 +572,7 @@ static void build_CONTRAST_GRAD(const uint32_t *s, const struct op_case *c, stru
 static void build_PAIRS_LOSS(const uint32_t *s, const struct op_case *c, struct graph *graph)
 {
     struct node n = c->node;
-    n.in[0] = add_matrix(graph, "cosines", s[0], s[0]);
+    n.in[0] = add_matrix(graph, "cosines", s[0], s[1]);
     n.in[1] = add_vector(graph, "logit_scale", 1);
     n.in[2] = add_vector(graph, "logit_bias", 1);
     append_node(graph, n, 2, s[0], 3, 0, 0);
@@ -566,7 +583,7 @@ static void build_PAIRS_GRAD(const uint32_t *s, const struct op_case *c, struct 
     struct node n = c->node;
     n.in[0] = add_vector(graph, "logit_scale", 1);
     n.in[1] = add_vector(graph, "logit_bias", 1);
-    graph_append_over(graph, "y", n, add_result(graph, "cosines", s[0], s[0]));
+    graph_append_over(graph, "y", n, add_result(graph, "cosines", s[0], s[1]));
 }
 
 static void build_RUNNING(const uint32_t *s, const struct op_case *c, struct graph *graph)

@@ -19,7 +19,7 @@ struct op_case {
                          * B,P,C; SELECT, MEAN B,T,C; NORMALIZE B,C. Of training: OUTER M,N,K, or
                          * with a stride B,side,C,N; PANELS N,K, or of a CONV N,C; COLSUM rows,
                          * columns,pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C;
-                         * CONTRAST_.., PAIRS_.. N; SUMSQ, CLIP, ADAMW, CLAMP n; others as the op
+                         * CONTRAST_.. N; PAIRS_.. M,N; SUMSQ, CLIP, ADAMW, CLAMP n; others as the op
                          * they belong to, or rows,C. Of search: MAXIMA Q,N. RELEVANCE B,T,C,Q;
                          * MEAN_RELEVANCE B,T,C. ROPE B,S,d/4,heads, with a token before the
                          * patches */
@@ -27,8 +27,9 @@ struct op_case {
                          * its gradient for OUTER, the token of CLASSTOKEN, the rows of SELECT and
                          * SELECT_GRAD, the residual of BATCHNORM, the statistics of ATTENTION, the
                          * mask of ATTENTION_MASKED, MEAN, MEAN_GRAD and MAXIMA, the bias of DWCONV, the
-                         * values of PATCHES; MULTIPLY has one row of factors */
-    bool biased;        /* ATTENTION_MASKED has its bias */
+                         * values of PATCHES, the mask of ATTENTION_DELTA; MULTIPLY has one row of
+                         * factors, and EMBEDDING adds a row of its own to every token */
+    bool biased;        /* ATTENTION_MASKED has its bias, ATTENTION its mask */
     enum layout layout; /* layout of the weight of PANELS */
 };
 

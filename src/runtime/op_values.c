@@ -14,6 +14,7 @@
 #include "graph/quant.h"
 #include "runtime/layout.h"
 #include "shaders/args.h"
+#include "shaders/attention/masked.h"
 
 static int out_of_memory(void)
 {
@@ -73,7 +74,8 @@ static uint32_t rows_to_choose(const struct graph *graph, const struct node *nod
     /* The mask is words of random bits, and so are the bytes of pictures. */
     if (node->op == OP_MAXIMA || node->op == OP_PATCHES)
         return INT32_MAX;
-    if (node->op == OP_ATTENTION_MASKED || node->op == OP_MEAN || node->op == OP_MEAN_GRAD)
+    if (node->op == OP_ATTENTION_MASKED || node->op == OP_ATTENTION ||
+        node->op == OP_ATTENTION_DELTA || node->op == OP_MEAN || node->op == OP_MEAN_GRAD)
         /* The mask hides about half of the tokens. */
         return 2;
     if (node->op == OP_EMBEDDING)
@@ -138,6 +140,15 @@ static int sort_tokens(const struct graph *graph, const struct node *node, uint3
     return VKCLIP_OK;
 }
 
+/* Marks every third token of all heads [B,T,heads,2] as left out, as ATTENTION_DELTA does. */
+static void mask_tokens(const struct tensor *stats, double *values)
+{
+    const size_t heads = stats->shape[2], tokens = tensor_elements(stats) / 2 / heads;
+    for (size_t i = 0; i < tokens * heads; i++)
+        if (i / heads % 3 == 1)
+            values[2 * i] = (double)MASKED_STAT;
+}
+
 int op_values_make(const struct graph *graph, const struct node *node, double *values[KERNEL_SLOTS])
 {
     uint32_t state = 2463534242u;
@@ -150,6 +161,8 @@ int op_values_make(const struct graph *graph, const struct node *node, double *v
             return out_of_memory();
         }
     }
+    if (node->op == OP_ATTENTION_GRAD && node->attention.masked)
+        mask_tokens(&graph->tensors[node->in[2]], values[2]);
     if (node->op == OP_EMBEDDING_GRAD)
         return sort_tokens(graph, node, &state, values[1], values[2]);
     return VKCLIP_OK;

@@ -33,6 +33,10 @@ double ref_slope(enum vkclip_activation activation, double x)
         return 0.5 * erfc(-x / sqrt(2)) + x * exp(-x * x / 2) / sqrt(2 * acos(-1));
     if (activation == VKCLIP_ACTIVATION_GELU_TANH)
         return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * k * (1 + 3 * 0.044715 * x * x);
+    if (activation == VKCLIP_ACTIVATION_SILU)
+        return 1 / (1 + exp(-x)) * (1 + x / (1 + exp(x)));
+    if (activation == VKCLIP_ACTIVATION_RELU)
+        return x > 0;
     return s + x * 1.702 * s * (1 - s);
 }
 
@@ -149,11 +153,13 @@ double ref_score(const struct ref *r, size_t item, size_t head, size_t query, si
     for (size_t i = 0; i < d; i++)
         sum += q[i] * k[i];
     sum *= r->node->attention.scale > 0 ? (double)r->node->attention.scale : 1 / sqrt((double)d);
-    if (r->node->op != OP_ATTENTION_MASKED)
+    if (r->node->op == OP_ATTENTION_GRAD)
         return sum;
-    if (r->in[1] && r->in[1][item * t + key] == 0) /* below all scores, but not below itself */
+    const bool training = r->node->op == OP_ATTENTION;
+    const double *mask = training ? r->in[2] : r->in[1];
+    if (mask && mask[item * t + key] == 0) /* below all scores, but not below itself */
         return -1e300;
-    return r->in[2] ? sum + r->in[2][head * (2 * t - 1) + t - 1 + key - query] : sum;
+    return r->in[2] && !training ? sum + r->in[2][head * (2 * t - 1) + t - 1 + key - query] : sum;
 }
 
 /* Computes one row of one head: the result of a query, and its statistics in training. */
@@ -318,11 +324,12 @@ void ref_LAYERNORM(const struct ref *r)
 void ref_EMBEDDING(const struct ref *r)
 {
     const uint32_t *shape = r->y->shape;
-    size_t t = shape[1], c = shape[2];
-    for (size_t token = 0; token < shape[0] * t; token++)
+    const size_t c = shape[2], tokens = (size_t)shape[0] * shape[1];
+    const size_t rows = r->node->embedding.first ? 1 : tensor_rows(r->third);
+    for (size_t token = 0; token < tokens; token++)
         for (size_t i = 0; i < c; i++)
             r->out[token * c + i] =
-                r->in[1][(size_t)r->in[0][token] * c + i] + r->in[2][token % t * c + i];
+                r->in[1][(size_t)r->in[0][token] * c + i] + r->in[2][token % rows * c + i];
 }
 
 void ref_PATCHES(const struct ref *r)
@@ -404,6 +411,7 @@ void reference_node(const struct graph *graph, const struct node *node, const do
     struct ref ref = {.node = node,
                       .x = &graph->tensors[node->in[0]],
                       .second = node->in[1] < 0 ? NULL : &graph->tensors[node->in[1]],
+                      .third = node->in[2] < 0 ? NULL : &graph->tensors[node->in[2]],
                       .y = &graph->tensors[node->out],
                       .out = out};
     for (int i = 0; i < NODE_INPUTS; i++)

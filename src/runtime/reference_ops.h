@@ -11,8 +11,8 @@
 /* A node with the values of its tensors, which every function gets. */
 struct ref {
     const struct node *node;
-    const struct tensor *x, *second; /* the first two inputs; second is NULL where there is none */
-    const struct tensor *y;          /* the result */
+    const struct tensor *x, *second, *third; /* the inputs; NULL where there is none */
+    const struct tensor *y;                  /* the result */
     const double *in[NODE_INPUTS];
     double *out;
 };

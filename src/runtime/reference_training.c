@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "shaders/args.h"
+#include "shaders/attention/masked.h"
 
 void ref_CAST(const struct ref *r)
 {
@@ -56,6 +57,18 @@ void ref_MULTIPLY(const struct ref *r)
     const size_t factors = tensor_elements(r->second);
     for (size_t i = 0; i < tensor_elements(r->y); i++)
         r->out[i] = r->in[0][i] * r->in[1][i % factors];
+}
+
+void ref_GATE_GRAD(const struct ref *r)
+{
+    const size_t c = tensor_columns(r->second);
+    const enum vkclip_activation activation = r->node->gate.activation;
+    for (size_t i = 0; i < tensor_elements(r->second); i++) {
+        const size_t index = i / c * 2 * c + i % c;
+        const double gate = r->in[0][index], value = r->in[0][index + c];
+        r->out[index] = r->in[1][i] * value * ref_slope(activation, gate);
+        r->out[index + c] = r->in[1][i] * ref_activate(activation, gate);
+    }
 }
 
 static void find_moments(const double *x, size_t count, size_t stride, double *mean,
@@ -175,7 +188,7 @@ void ref_COLSUM(const struct ref *r)
         (tensor_elements(r->x) - node->colsum.offset + node->colsum.pitch - 1) / node->colsum.pitch;
     size_t group = node->colsum.group ? node->colsum.group : rows,
            groups = (rows + group - 1) / group;
-    size_t columns = tensor_elements(r->y) / groups;
+    size_t columns = node->colsum.columns ? node->colsum.columns : tensor_elements(r->y) / groups;
     for (size_t i = 0; i < groups * columns; i++) {
         double sum = node->residual ? r->out[i] : 0;
         for (size_t row = i / columns * group; row < rows && row < (i / columns + 1) * group;
@@ -227,6 +240,8 @@ void ref_ATTENTION_DELTA(const struct ref *r)
         r->out[2 * i + 1] = 0;
         for (size_t j = i * d; j < (i + 1) * d; j++)
             r->out[2 * i + 1] += r->in[0][j] * r->in[1][j];
+        if (r->in[2] && r->in[2][i / r->y->shape[2]] == 0)
+            r->out[2 * i] = (double)MASKED_STAT;
     }
 }
 
@@ -234,17 +249,21 @@ void ref_ATTENTION_GRAD(const struct ref *r)
 {
     size_t t = r->x->shape[1], c = r->x->shape[2] / 3, heads = r->node->attention.heads,
            d = c / heads;
+    const double scale = (double)r->node->attention.scale;
     memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
     for (size_t i = 0; i < r->x->shape[0] * t * heads; i++) {
         size_t head = i % heads, query = i / heads % t, item = i / heads / t;
         const double *dy = r->in[1] + (item * t + query) * c + head * d;
         for (size_t key = 0; key < t; key++) {
+            if (r->node->attention.masked &&
+                r->in[2][2 * ((item * t + key) * heads + head)] >= (double)MASKED_LEAST)
+                continue;
             double p = exp(ref_score(r, item, head, query, key) - r->in[2][2 * i]), dp = 0;
             size_t q_at = (item * t + query) * 3 * c + head * d;
             size_t k_at = (item * t + key) * 3 * c + c + head * d;
             for (size_t j = 0; j < d; j++)
                 dp += dy[j] * r->in[0][k_at + c + j];
-            double ds = p * (dp - r->in[2][2 * i + 1]) / sqrt((double)d);
+            double ds = p * (dp - r->in[2][2 * i + 1]) * (scale > 0 ? scale : 1 / sqrt((double)d));
             for (size_t j = 0; j < d; j++) {
                 r->out[q_at + j] += ds * r->in[0][k_at + j];
                 r->out[k_at + j] += ds * r->in[0][q_at + j];
@@ -458,10 +477,10 @@ static double pair_slope(double logit, size_t i, size_t j, size_t n)
 
 void ref_PAIRS_LOSS(const struct ref *r)
 {
-    const size_t n = r->x->shape[0];
+    const size_t rows = r->x->shape[0], n = r->x->shape[1];
     const double scale = exp(r->in[1][0]), bias = r->in[2][0];
-    memset(r->out, 0, 3 * n * sizeof(*r->out));
-    for (size_t i = 0; i < n; i++)
+    memset(r->out, 0, 3 * rows * sizeof(*r->out));
+    for (size_t i = 0; i < rows; i++)
         for (size_t j = 0; j < n; j++) {
             const double product = scale * r->in[0][i * n + j], logit = product + bias;
             r->out[3 * i] += log1p(exp(i == j ? -logit : logit)) / (double)n;
@@ -472,9 +491,9 @@ void ref_PAIRS_LOSS(const struct ref *r)
 
 void ref_PAIRS_GRAD(const struct ref *r)
 {
-    const size_t n = r->y->shape[0];
+    const size_t rows = r->y->shape[0], n = r->y->shape[1];
     const double scale = exp(r->in[0][0]), bias = r->in[1][0];
-    for (size_t i = 0; i < n * n; i++)
+    for (size_t i = 0; i < rows * n; i++)
         r->out[i] = scale * pair_slope(scale * r->out[i] + bias, i / n, i % n, n);
 }
 

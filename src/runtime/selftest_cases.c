@@ -74,13 +74,14 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_DWCONV_SUMS}, .shape = {3, 9, 36, 7}},
     {.node = {.op = OP_UNFOLD_GRAD, .unfold.size = 2}, .shape = {3, 6, 33}},
     {.node = {.op = OP_ACTIVATE_GRAD, .activate.activation = QUICK}, .shape = {131, 65}},
+    {.node = {.op = OP_GATE_GRAD, .gate.activation = VKCLIP_ACTIVATION_SILU}, .shape = {131, 65}},
     {.node = {.op = OP_BATCHNORM_GRAD}, .shape = {333, 33}},
     {.node = {.op = OP_AFFINE}, .shape = {131, 33}},
     {.node = {.op = OP_CONTRAST_STATS}, .shape = {67}},
     {.node = {.op = OP_CONTRAST_LOSS}, .shape = {67}},
     {.node = {.op = OP_CONTRAST_GRAD}, .shape = {67}},
-    {.node = {.op = OP_PAIRS_LOSS}, .shape = {67}, .optional = true},
-    {.node = {.op = OP_PAIRS_GRAD}, .shape = {67}},
+    {.node = {.op = OP_PAIRS_LOSS}, .shape = {67, 67}, .optional = true},
+    {.node = {.op = OP_PAIRS_GRAD}, .shape = {67, 67}},
     {.node = {.op = OP_SCALE}, .shape = {131, 33}},
     {.node = {.op = OP_RUNNING, .running.variance = true}, .shape = {4, 33}},
     {.node = {.op = OP_RUNNINGSTATS, .runningstats.variance = true}, .shape = {4, 33}},
@@ -287,7 +288,9 @@ void selftest_node_case(const struct gpu *gpu, const struct graph *graph, const 
     take_options(node, op_case);
     op_case->optional = node->in[by_second ? 1 : 2] >= 0 && !slope && node->op != OP_POOL_GRAD &&
                         node->op != OP_RELEVANCE;
-    op_case->biased = node->op == OP_ATTENTION_MASKED && node->in[2] >= 0;
+    op_case->biased = node->in[2] >= 0 && graph_attends(node->op) && node->op != OP_ATTENTION_GRAD;
+    if (node->op == OP_EMBEDDING) /* A row for every token is the result of another node. */
+        op_case->optional = graph->tensors[node->in[2]].role == ROLE_ACTIVATION;
     if (node->op == OP_PANELS) {
         op_case->layout = graph->tensors[node->in[0]].layout;
         if (op_case->layout == LAYOUT_PANELS_KN)

@@ -11,8 +11,7 @@
 #include "train/parameters.h"
 
 static const struct pass_tensors no_tensors = {
-    .towers = {{-1, -1, -1, -1, -1, -1, -1}, {-1, -1, -1, -1, -1, -1, -1}},
-    .sorted_ids = {-1, -1},
+    .towers = {{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}},
     .features = {-1, -1},
     .gradients = {-1, -1},
     .logit_scale = -1,
@@ -29,6 +28,19 @@ uint32_t pass_micro_batch(const struct train_params *params)
 bool pass_is_whole(const struct train_params *params)
 {
     return pass_micro_batch(params) == params->batch;
+}
+
+uint32_t pass_loss_rows(const struct config *config, const struct train_params *params)
+{
+    const uint32_t batch = params->batch, most_parts = batch / pass_micro_batch(params);
+    const uint64_t limit = params->pairs_bytes ? params->pairs_bytes : PASS_PAIRS_BYTES;
+    uint32_t parts = 1;
+    if (!config->sigmoid || params->softmax)
+        return batch;
+    while (parts < most_parts &&
+           (most_parts % parts || (uint64_t)batch / parts * batch * sizeof(float) > limit))
+        parts++;
+    return batch / parts;
 }
 
 static uint32_t count_unlocked(const struct train_params *params, enum tower tower)
@@ -200,13 +212,14 @@ void pass_build_tower(const struct config *config, const struct train_params *pa
 void pass_build_loss(const struct config *config, const struct train_params *params,
                      struct pass *pass)
 {
-    const uint32_t shape[] = {params->batch, config->image_embed_dim};
+    const uint32_t image[] = {pass_loss_rows(config, params), config->image_embed_dim};
+    const uint32_t text[] = {params->batch, config->text_embed_dim};
     struct pass_tensors *tensors = &pass->tensors;
     begin_pass(params, pass);
     append_logit_weights(config, params, pass);
     tensors->features[TOWER_IMAGE] =
-        graph_input(&pass->graph, "image.features", TYPE_F32, 2, shape);
-    tensors->features[TOWER_TEXT] = graph_input(&pass->graph, "text.features", TYPE_F32, 2, shape);
+        graph_input(&pass->graph, "image.features", TYPE_F32, 2, image);
+    tensors->features[TOWER_TEXT] = graph_input(&pass->graph, "text.features", TYPE_F32, 2, text);
     append_objective(pass);
 }
 

@@ -26,12 +26,21 @@ struct train_params {
     uint32_t unlocked_image, unlocked_text;
     bool recompute; /* blocks are computed again for their gradients, instead of keeping their
                      * activations in memory */
-    bool mixed;   /* activations and their gradients are fp16; weights, their gradients and moments,
-                   * and the objective are fp32 (Micikevicius et al. 2018) */
+    bool mixed; /* activations and their gradients are fp16; weights, their gradients and moments,
+                 * and the objective are fp32 (Micikevicius et al. 2018) */
+    uint64_t pairs_bytes; /* of the matrix of pairs that a step of micro-batches holds at once for
+                           * the sigmoid loss; 0: PASS_PAIRS_BYTES */
     bool softmax; /* A model with logit_bias is trained with the softmax loss, not the sigmoid one.
                    */
 };
 
+/* The sigmoid loss needs no statistics of all pairs, so that a step of micro-batches computes it
+ * for some pictures after the others, each time with all texts. This limit takes a step of 8192
+ * pairs at once; 32768 pairs, whose matrix has 4 GiB, more than many devices bind, take sixteen
+ * parts. */
+#define PASS_PAIRS_BYTES ((uint64_t)256 << 20)
+/* Returns how many pictures the loss of a step of micro-batches is computed for at once. */
+uint32_t pass_loss_rows(const struct config *config, const struct train_params *params);
 /* Returns the number of pairs that a tower computes at once. */
 uint32_t pass_micro_batch(const struct train_params *params);
 /* Tells whether a step is one pass. */
@@ -47,7 +56,7 @@ bool pass_moves_statistics(const struct config *config, const struct train_param
 /* Indices into the graph's tensors; -1 means that the pass has no such tensor. */
 struct pass_tensors {
     struct tower_tensors towers[TOWER_COUNT];
-    struct grad_inputs sorted_ids; /* inputs: the token ids in another order */
+    struct grad_inputs sorted_ids; /* inputs: token ids and positions in another order */
     /* A tower computes the normalized embeddings [B,D], which the objective reads; the objective
      * computes their gradients, from which a tower's gradients follow. */
     int features[TOWER_COUNT], gradients[TOWER_COUNT];
@@ -74,7 +83,8 @@ void pass_build_whole(const struct config *config, const struct train_params *pa
  * the gradients of the features. */
 void pass_build_tower(const struct config *config, const struct train_params *params,
                       enum tower tower, bool gradient, struct pass *pass);
-/* Builds the objective over the features of the whole batch, and the features' gradients. */
+/* Builds the objective over the features of pass_loss_rows pictures, of which picture i is that of
+ * text i, and of the texts of the whole batch, and the features' gradients. */
 void pass_build_loss(const struct config *config, const struct train_params *params,
                      struct pass *pass);
 /* Builds a pass that has only an optimiser. */

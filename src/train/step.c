@@ -52,8 +52,9 @@ struct train {
 
     /* [B,D]; with several devices the leading one's, to which the others' pointers lead too */
     float *host_features[TOWER_COUNT], *host_gradients[TOWER_COUNT];
+    float *turned; /* [B,D]: one part's gradients of the texts; see run_loss_part */
     bool leads;
-    int32_t *ends, *order, *runs;
+    int32_t *ends, *positions, *order, *runs;
     float loss_scale;
 };
 
@@ -72,14 +73,15 @@ static int check_params(const struct config *config, const struct train_params *
                           "training needs both towers in one space: pictures have %u dimensions, "
                           "texts %u",
                           config->image_embed_dim, config->text_embed_dim);
-    if (config->text.kind == KIND_BERT && !pass_is_locked(params, TOWER_TEXT))
-        return error_fail(
-            VKCLIP_EUNSUPPORTED,
-            "a text tower that is BERT or XLM-R is not trained: lock it (`lock_text`)");
     if (params->unlocked_image && !tower_find(config, TOWER_IMAGE)->lock_groups)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "`lock_image_unlocked_groups`: a ModifiedResNet is locked as a whole or "
                           "not at all");
+    if (params->unlocked_text && !tower_find(config, TOWER_TEXT)->lock_groups)
+        return error_fail(
+            VKCLIP_EUNSUPPORTED,
+            "`lock_text_unlocked_layers`: a BERT or XLM-R is locked as a whole or not "
+            "at all");
     if (params->freeze_bn_stats && !tower_find(config, TOWER_IMAGE)->batch_norm)
         return error_fail(VKCLIP_EINVALID, "`freeze_bn_stats`: this image tower has no batch norm");
     if (params->batch < 1 || micro > params->batch || params->batch % micro)
@@ -249,10 +251,15 @@ static int create_host_memory(struct train *train)
         train->host_gradients[i] = calloc(features, sizeof(float));
         missing |= !train->host_features[i] || !train->host_gradients[i];
     }
+    if (train->leads) {
+        train->turned = calloc(features, sizeof(float));
+        missing |= !train->turned;
+    }
     train->ends = calloc(batch, sizeof(*train->ends));
+    train->positions = calloc(tokens, sizeof(*train->positions));
     train->order = calloc(tokens, sizeof(*train->order));
     train->runs = calloc(2 * tokens + 2, sizeof(*train->runs));
-    if (missing || !train->ends || !train->order || !train->runs)
+    if (missing || !train->ends || !train->positions || !train->order || !train->runs)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch");
     return VKCLIP_OK;
 }
@@ -381,7 +388,9 @@ void train_close(struct train **handle)
     }
     arena_release(&train->arena);
     parameters_close(&train->parameters);
+    free(train->turned);
     free(train->ends);
+    free(train->positions);
     free(train->order);
     free(train->runs);
     free(train);
@@ -433,16 +442,50 @@ static void write_mask(const struct train *train, const struct step_plan *plan, 
     }
 }
 
+/* Finds each token's row of the table of positions. */
+static void find_positions(const struct config *config, const int32_t *ids, uint32_t items,
+                           int32_t *positions)
+{
+    const struct tower_row *row = tower_find(config, TOWER_TEXT);
+    struct tower_lookup lookups[TOWER_LOOKUPS];
+    for (size_t i = 0; i < (size_t)items * config->context; i++) {
+        row->look_up(config, ids + i / config->context * config->context,
+                     (uint32_t)(i % config->context), lookups);
+        positions[i] = (int32_t)lookups[1].row;
+    }
+}
+
+/* Sorts what the gradients of tables read. Tokens on which no embedding depends have no gradient.
+ */
+static void write_sorted_ids(struct train *train, const struct step_plan *plan, const int32_t *ids,
+                             uint32_t items)
+{
+    const struct config *config = &train->config;
+    const struct grad_inputs *inputs = &plan->tensors.sorted_ids;
+    const uint32_t tokens = items * config->context;
+    for (uint32_t i = 0; i < items; i++)
+        train->ends[i] = (int32_t)tower_text_extent(config, ids + (size_t)i * config->context) - 1;
+    for (size_t i = 0; i < inputs->count; i++) {
+        const struct grad_sorted *sorted = &inputs->sorted[i];
+        const bool positions = sorted->ids == plan->tensors.towers[TOWER_TEXT].positions;
+        grad_sort_ids(positions ? train->positions : ids, train->ends, items, config->context,
+                      train->order, train->runs);
+        plan_write_ids(plan->plan, sorted->order, 0, train->order, tokens);
+        plan_write_ids(plan->plan, sorted->runs, 0, train->runs, 2 * tokens + 2);
+    }
+}
+
 static int write_texts(struct train *train, struct step_plan *plan, const int32_t *ids,
                        uint32_t items)
 {
     const struct config *config = &train->config;
     const struct tower_tensors *text = &plan->tensors.towers[TOWER_TEXT];
-    const struct grad_inputs sorted = plan->tensors.sorted_ids;
     const uint32_t tokens = items * config->context;
+    int error = VKCLIP_OK;
     for (uint32_t i = 0; i < items; i++)
         train->ends[i] = tower_text_end(config, ids + (size_t)i * config->context);
-    int error = VKCLIP_OK;
+    if (text->rows >= 0)
+        plan_write_ids(plan->plan, text->rows, 0, train->ends, items);
     const struct graph *graph = plan_graph(plan->plan);
     if (graph->tensors[text->input].type != TYPE_I32) /* vectors of tokens, no ids */
         error = write_vectors(train, plan, ids, items);
@@ -450,15 +493,11 @@ static int write_texts(struct train *train, struct step_plan *plan, const int32_
         plan_write_ids(plan->plan, text->input, 0, ids, tokens);
     if (text->mask >= 0)
         write_mask(train, plan, ids, tokens);
-    if (text->rows >= 0)
-        plan_write_ids(plan->plan, text->rows, 0, train->ends, items);
-    if (sorted.order < 0)
-        return error;
-    /* Tokens after a text's end have no gradient, unless others attend to them. */
-    grad_sort_ids(ids, config->text.bidirectional ? NULL : train->ends, items, config->context,
-                  train->order, train->runs);
-    plan_write_ids(plan->plan, sorted.order, 0, train->order, tokens);
-    plan_write_ids(plan->plan, sorted.runs, 0, train->runs, 2 * tokens + 2);
+    if (text->positions >= 0) {
+        find_positions(config, ids, items, train->positions);
+        plan_write_ids(plan->plan, text->positions, 0, train->positions, tokens);
+    }
+    write_sorted_ids(train, plan, ids, items);
     return error;
 }
 
@@ -551,21 +590,52 @@ static int run_gradients(struct train *train, enum tower tower, const float *pix
     return error;
 }
 
-/* Computes the loss and the gradients of all features. */
-static int run_loss(struct train *train, struct train_result *result)
+/* Adds a turned list of gradients [B,D], which begins with that of text number `first`. */
+static void add_turned(const struct train *train, size_t first, float *sums)
+{
+    const size_t d = train->config.text_embed_dim, count = train->params.batch * d;
+    for (size_t i = 0; i < count; i++)
+        sums[(first * d + i) % count] += train->turned[i];
+}
+
+/* Computes the loss of the pictures from number `first` on with all texts, and the gradients of
+ * their features. The texts are turned so that the first picture's text comes first. */
+static int run_loss_part(struct train *train, uint32_t first, uint32_t rows, float *loss)
 {
     struct step_plan *plan = &train->loss;
-    const size_t count = (size_t)train->params.batch * train->config.image_embed_dim;
-    for (int i = 0; i < TOWER_COUNT; i++)
-        plan_write(plan->plan, plan->tensors.features[i], 0, train->host_features[i], count);
+    const size_t d = train->config.image_embed_dim, count = train->params.batch * d;
+    const size_t before = first * d;
+    const float *texts = train->host_features[TOWER_TEXT];
+    const float *images = train->host_features[TOWER_IMAGE] + before;
+    plan_write(plan->plan, plan->tensors.features[TOWER_IMAGE], 0, images, rows * d);
+    plan_write(plan->plan, plan->tensors.features[TOWER_TEXT], 0, texts + before, count - before);
+    plan_write(plan->plan, plan->tensors.features[TOWER_TEXT], count - before, texts, before);
     write_loss_scale(train, plan);
     int error = plan_run(plan->plan);
     if (error)
         return error;
-    for (int i = 0; i < TOWER_COUNT; i++)
-        plan_read(plan->plan, plan->tensors.gradients[i], 0, train->host_gradients[i], count);
-    read_loss(plan, result);
+    plan_read(plan->plan, plan->tensors.gradients[TOWER_IMAGE], 0,
+              train->host_gradients[TOWER_IMAGE] + before, rows * d);
+    plan_read(plan->plan, plan->tensors.gradients[TOWER_TEXT], 0, train->turned, count);
+    add_turned(train, first, train->host_gradients[TOWER_TEXT]);
+    plan_read(plan->plan, plan->tensors.loss, 0, loss, 1);
     return VKCLIP_OK;
+}
+
+/* Computes the loss and the gradients of all features. */
+static int run_loss(struct train *train, struct train_result *result)
+{
+    const uint32_t rows = pass_loss_rows(&train->config, &train->params);
+    const size_t count = (size_t)train->params.batch * train->config.text_embed_dim;
+    int error = VKCLIP_OK;
+    result->loss = 0;
+    memset(train->host_gradients[TOWER_TEXT], 0, count * sizeof(float));
+    for (uint32_t first = 0; first < train->params.batch && !error; first += rows) {
+        float loss = 0;
+        error = run_loss_part(train, first, rows, &loss);
+        result->loss += loss;
+    }
+    return error;
 }
 
 typedef int run_tower_fn(struct train *train, enum tower tower, const float *pixels,

@@ -75,8 +75,6 @@ static void graphs_have_the_listed_weights(void **state)
         assert_int_equal(tensors_list(&config, &list.tensors, &list.count), 0);
         for (enum tower tower = 0; tower < TOWER_COUNT; tower++)
             for (int training = 0; training < 2; training++) {
-                if (training && tower == TOWER_TEXT && config.text.kind == KIND_BERT)
-                    continue; /* It is trained only locked, as at inference. */
                 struct graph graph;
                 struct tower_tensors tensors;
                 graph_init(&graph, TYPE_F32);
