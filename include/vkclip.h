@@ -1053,10 +1053,9 @@ struct vkclip_explain_params {
  * than fp32, or with `stream`, the device holds the image tower's weights once more in fp32 from
  * the first call on. The first of several devices does the work.
  *
- * Errors: EABSENT (the model has no image tower), EUNSUPPORTED (a ConvNeXt, which does not attend,
- * or EVA02, whose gates have no gradient), EINVALID (also `layers` above the tower's blocks, or
- * above 1 for a ModifiedResNet, whose pool alone attends), ENODEVICE, EDEVICE, ELOST,
- * EDEVICEMEMORY, EMEMORY. */
+ * Errors: EABSENT (the model has no image tower), EUNSUPPORTED (a ConvNeXt, which does not
+ * attend), EINVALID (also `layers` above the tower's blocks, or above 1 for a ModifiedResNet, whose
+ * pool alone attends), ENODEVICE, EDEVICE, ELOST, EDEVICEMEMORY, EMEMORY. */
 VKCLIP_API int vkclip_explain(struct vkclip_model *model, const struct vkclip_image *image,
                               const float *text_embeds, size_t count,
                               const struct vkclip_explain_params *params, float *relevance,

@@ -173,10 +173,6 @@ int tower_check_explained(const char *path, const struct config *config, uint32_
                           "%s: its image tower, a ConvNeXt, has no attention that could explain "
                           "what it sees",
                           path);
-    if (config->image.gated)
-        return error_fail(VKCLIP_EUNSUPPORTED,
-                          "%s: its image tower, EVA02, has gates, of which no gradient is computed",
-                          path);
     if (layers > most)
         return error_fail(VKCLIP_EINVALID,
                           "%s: `layers` %u: its image tower attends in %u, expected 1 to %u", path,
