@@ -297,23 +297,34 @@ static int compile_search(struct compiling *c)
     return error;
 }
 
-/* Compiles what explains a picture, of the architectures that can be explained. */
-static int compile_explanations(struct compiling *c)
+/* Compiles what explains a picture. */
+static int compile_explanation(struct compiling *c, const struct config *config)
 {
     const struct tower_features features = {.bytes = true, .explained = 1};
+    struct graph graph;
+    int error = tower_build(config, TOWER_IMAGE, &features, TYPE_F32, 1, &graph, NULL);
+    if (!error)
+        error = compile_graph(c, &graph);
+    graph_free(&graph);
+    return error;
+}
+
+/* Compiles what explains a picture, of the architectures that can be explained. A ViT is compiled
+ * with the mean of its patches too, whose relevance is another op. */
+static int compile_explanations(struct compiling *c)
+{
     const char *archs = c->options->archs;
     char arch[64];
     int error = VKCLIP_OK;
     while (!error && options_next_word(&archs, arch)) {
         struct config config;
-        struct graph graph;
         error = graphs_find(arch, &config);
         if (error || !config.image.kind || tower_check_explained(arch, &config, 1))
             continue;
-        error = tower_build(&config, TOWER_IMAGE, &features, TYPE_F32, 1, &graph, NULL);
-        if (!error)
-            error = compile_graph(c, &graph);
-        graph_free(&graph);
+        error = compile_explanation(c, &config);
+        config.image.pooling = POOL_MEAN;
+        if (!error && config.image.kind == KIND_VIT)
+            error = compile_explanation(c, &config);
     }
     return error;
 }

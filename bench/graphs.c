@@ -151,15 +151,18 @@ int graphs_each(const struct options *options, graph_fn *function, void *user)
 }
 
 /* Makes the call for one step of training with its optimiser, which here updates one range of
- * weights. */
+ * weights and its averages. */
 static int call_step(const struct graph_call *call, const char *arch, const struct config *config,
                      const struct train_params *params)
 {
     struct optimiser_range range = {.elements = 1 << 20, .decayed = true};
     struct pass pass;
     pass_build_whole(config, params, &pass);
-    if (!pass.graph.error)
-        optimiser_append(&pass.graph, params->adamw, &range, 1, pass.tensors.logit_scale);
+    if (!pass.graph.error) {
+        const struct optimiser optimiser =
+            optimiser_append(&pass.graph, params->adamw, &range, 1, pass.tensors.logit_scale);
+        optimiser_append_averages(&pass.graph, &optimiser, 0.9999f, &range, 1);
+    }
     int error = pass.graph.error;
     if (!error)
         error = call->function(call->user, arch, false, params->batch, &pass.graph);

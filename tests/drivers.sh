@@ -7,8 +7,9 @@
 # It fails on a pipeline that is not built or needs more than two seconds of processor time, on a validation message,
 # on spills in a first choice that is not among the exceptions below, and where a pipeline spills more than the figures
 # kept in bench/drivers say. The quick form compiles only first choices, once per tile, on six devices, and runs fewer
-# commands; ctest runs it. The full form takes about five minutes of processor time. It belongs to every change of a shader, of a tile
-# or of the order of choices: it leaves its figures in BUILD/compile, from where they are copied to bench/drivers.
+# commands; ctest runs it. The full form takes about five minutes of processor time. It belongs to every change of a
+# shader, of a tile or of the order of choices: it leaves its figures in BUILD/compile, from where they are copied to
+# bench/drivers.
 set -eu
 cd "$(dirname "$0")/.."
 quick=
@@ -38,9 +39,9 @@ compile() { # NAME
     table=$build/compile/$1.csv
     if [ -n "$quick" ]; then
         table=$work/$1.csv
-        set -- "$1" --first --arch ViT-B-32,RN50,convnext_base,ViT-B-16-SigLIP,PE-Core-B-16,T5-XXL --batches 8
+        set -- "$1" --first --arch ViT-B-32,RN50,convnext_base,ViT-B-16-SigLIP,PE-Core-B-16,EVA02-B-16,T5-XXL --batches 8
     else
-        set -- "$1" --tiles --arch ViT-B-32,ViT-L-14,RN50,convnext_base,ViT-B-16-SigLIP,PE-Core-B-16,T5-XXL
+        set -- "$1" --tiles --arch ViT-B-32,ViT-L-14,RN50,convnext_base,ViT-B-16-SigLIP,PE-Core-B-16,EVA02-B-16,T5-XXL
     fi
     name=$1 && shift
     # The summary decides and not the exit status, because Debian 12's RADV crashes when it closes a device that it
