@@ -311,8 +311,8 @@ static void parts_of_the_sigmoid_loss(void **state)
     for (uint32_t parts = 2; parts <= BATCH; parts *= 2) {
         float *gradients = find_gradients(run, parts, &loss, &count);
         assert_true(fabs(loss - whole_loss) <= 1e-5 * whole_loss);
-        for (size_t i = 0; i < count; i++)
-            if (!(fabsf(gradients[i] - whole[i]) <= 1e-5f))
+        for (size_t i = 0; i < count; i++) /* fp32 adds up in another order */
+            if (!(fabsf(gradients[i] - whole[i]) <= 1e-5f * fmaxf(1, fabsf(whole[i]))))
                 fail_msg("gradient %zu: %g in %u parts, %g in one", i, (double)gradients[i], parts,
                          (double)whole[i]);
         free(gradients);
