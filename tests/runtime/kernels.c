@@ -352,15 +352,16 @@ static int restore_limits(void **state)
 /* Tells whether choice number `choice` of a variant computes case number `number` of the `cases`
  * that it can compute. A variant's first tile computes every shape, or a sixth of them in a sample,
  * and its other tiles a twelfth, but at least one; neighbouring tiles compute different ones.
- * Variants that differ from another one only in how they decode weights compute a sixth too, unless
- * all shapes are asked for. Cooperative matrices take seconds per pipeline on lavapipe, so that in
- * a run for their capability the first tile computes a twelfth and the others a 24th, and variants
- * that decode weights leave out two thirds of the others, each variant different ones. */
+ * Variants that differ from another one only in the types that they read compute a sixth too,
+ * unless all shapes are asked for. Cooperative matrices take seconds per pipeline on lavapipe, so
+ * that in a run for their capability the first tile computes a twelfth and the others a 24th, and
+ * variants that decode weights leave out two thirds of the others, each variant different ones. */
 static bool is_sampled(const struct kernel *variant, size_t number, size_t cases, size_t choice)
 {
-    const bool decodes = variant->w != variant->x && !all_shapes;
+    const bool decodes = variant->w != variant->x;
+    const bool derived = (decodes || variant->x == TYPE_F16) && !all_shapes;
     const bool slow = wanted_caps & CAP_COOPMAT16;
-    const size_t every = choice && slow ? 24 : choice || slow ? 12 : sample || decodes ? 6 : 1;
+    const size_t every = choice && slow ? 24 : choice || slow ? 12 : sample || derived ? 6 : 1;
     if (slow && decodes && choice && (choice + (size_t)(variant - kernels)) % 3)
         return false;
     return (number + 2 * choice) % (every < cases ? every : cases) == 0;
