@@ -39,7 +39,8 @@ static void find_value(const char *text, const char *name, char value[VALUE_SIZE
     *value = 0;
     while (text && (strncmp(text, name, length) || strncmp(text + length, ": ", 2))) {
         text = strchr(text, '\n');
-        text += text != NULL;
+        if (text)
+            text++;
     }
     if (!text)
         return;
