@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/folder.h"
+#include "base/log.h"
 #include "checkpoint/inputs.h"
 #include "data/loader.h"
 #include "train/options.h"
@@ -180,8 +181,6 @@ static int open_loader(struct vkclip_trainer *trainer, const struct vkclip_train
                                          .threads = params->workers};
     int error = open_dataset(params, &trainer->dataset);
     if (!error)
-        error = dataset_check(trainer->dataset);
-    if (!error)
         error = loader_open(&loader, trainer->dataset, trainer->tokenizer, &trainer->loader);
     return error;
 }
@@ -263,6 +262,17 @@ static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trai
     return VKCLIP_OK;
 }
 
+/* Reads the first pictures. Where nothing is trained, a source without a readable one is only
+ * named, because the pictures may be on another machine than the plan of the run. */
+static int check_pictures(const struct vkclip_trainer *trainer, bool trains)
+{
+    const int error = dataset_check(trainer->dataset);
+    if (!error || trains)
+        return error;
+    log_message(VKCLIP_LOG_WARNING, "%s", error_last());
+    return VKCLIP_OK;
+}
+
 static int open_all(struct vkclip_trainer *trainer, const struct train_device *devices,
                     size_t count, const struct vkclip_trainer_params *params)
 {
@@ -275,6 +285,8 @@ static int open_all(struct vkclip_trainer *trainer, const struct train_device *d
         error = start_check_folder(&trainer->start, params->output);
     if (!error)
         error = open_data(trainer, params);
+    if (!error)
+        error = check_pictures(trainer, count > 0);
     if (!error)
         error = open_validation(trainer, params);
     if (!error)
