@@ -283,6 +283,12 @@ json_t *cli_json_floats(const float *values, size_t count)
     return array;
 }
 
+json_t *cli_json_recall(const double percents[3])
+{
+    return json_pack("{sf sf sf}", "recall@1", percents[0], "recall@5", percents[1], "recall@10",
+                     percents[2]);
+}
+
 bool cli_print_json(json_t *json, FILE *file)
 {
     /* Nine digits are enough to tell all fp32 values apart. */

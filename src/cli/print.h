@@ -57,6 +57,8 @@ json_t *cli_json_words(const char *text);
 /* Makes a JSON string of a device's version of Vulkan: "1.3.250". */
 json_t *cli_json_api(const struct vkclip_device_info *info);
 json_t *cli_json_floats(const float *values, size_t count);
+/* Makes an object of the recall at 1, 5 and 10. */
+json_t *cli_json_recall(const double percents[3]);
 /* Prints one line and releases `json`. False: it could not be built or written. */
 bool cli_print_json(json_t *json, FILE *file);
 /* Tells whether standard output is read by a person. */

@@ -41,9 +41,9 @@ bool gzip_is_magic(const uint8_t start[2])
     return start[0] == 0x1f && start[1] == 0x8b;
 }
 
-static int no_memory(const struct gzip *gzip)
+static int no_memory(const struct file_map *map)
 {
-    return error_fail(VKCLIP_EMEMORY, "%s: out of memory to decompress it", gzip->map->path);
+    return error_fail(VKCLIP_EMEMORY, "%s: out of memory to decompress it", map->path);
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -52,7 +52,7 @@ int gzip_open(const struct file_map *map, const struct gzip_places *places, stru
 {
     struct gzip *gzip = *result = calloc(1, sizeof(*gzip));
     if (!gzip)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory to decompress it", map->path);
+        return no_memory(map);
     gzip->map = map;
     gzip->places = places;
     return VKCLIP_OK;
@@ -62,7 +62,7 @@ int gzip_open_first(const struct file_map *map, struct gzip **gzip, struct gzip_
 {
     *places = calloc(1, sizeof(**places));
     if (!*places)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory to decompress it", map->path);
+        return no_memory(map);
     int error = gzip_open(map, *places, gzip);
     if (!error)
         (*gzip)->noted = *places;
@@ -105,7 +105,7 @@ static int note_place(struct gzip *gzip)
         const size_t capacity = places->capacity ? 2 * places->capacity : 16;
         struct place *grown = realloc(places->items, capacity * sizeof(*grown));
         if (!grown)
-            return no_memory(gzip);
+            return no_memory(gzip->map);
         places->items = grown;
         places->capacity = capacity;
     }
@@ -115,7 +115,7 @@ static int note_place(struct gzip *gzip)
                           .window = malloc(WINDOW)};
     if (!place.window || inflateGetDictionary(&gzip->stream, place.window, &place.before)) {
         free(place.window);
-        return no_memory(gzip);
+        return no_memory(gzip->map);
     }
     places->items[places->count++] = place;
     return VKCLIP_OK;
@@ -146,7 +146,7 @@ static int prime(struct gzip *gzip, const struct place *place)
         result = inflatePrime(&gzip->stream, place->bits, byte >> (8 - place->bits));
     if (!error && result == Z_OK)
         result = inflateSetDictionary(&gzip->stream, place->window, place->before);
-    return error || result == Z_OK ? error : no_memory(gzip);
+    return error || result == Z_OK ? error : no_memory(gzip->map);
 }
 
 static int begin(struct gzip *gzip, const struct place *place)
@@ -160,7 +160,7 @@ static int begin(struct gzip *gzip, const struct place *place)
     gzip->input = place ? place->input : 0;
     gzip->output = place ? place->output : 0;
     if (!gzip->is_open)
-        return no_memory(gzip);
+        return no_memory(gzip->map);
     return place ? prime(gzip, place) : VKCLIP_OK;
 }
 
@@ -205,7 +205,7 @@ static int begin_member(struct gzip *gzip)
     gzip->has_ended = !gzip_is_magic(magic);
     gzip->is_raw = false;
     if (!error && !gzip->has_ended && inflateReset2(&gzip->stream, GZIP) != Z_OK)
-        error = no_memory(gzip);
+        error = no_memory(gzip->map);
     return error;
 }
 

@@ -127,7 +127,7 @@ static int append_features(const struct config *config, enum tower tower,
                            struct graph *graph, struct tower_tensors *tensors)
 {
     const struct tower_features none = {0};
-    struct tower_tensors appended = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    struct tower_tensors appended = TOWER_NO_TENSORS;
     tower_find(config, tower)->append(config, features ? features : &none, batch, graph, &appended);
     if (features && features->explained)
         append_relevance(features->explained, graph, &appended);

@@ -46,6 +46,10 @@ struct tower_tensors {
     int seed;       /* [B,D]: the gradient of what is explained by `normalized`; -1: nothing is */
     int relevance;  /* [B,T] of the tokens, the last of which are the patches; -1: not wanted */
 };
+#define TOWER_NO_TENSORS                       \
+    {                                          \
+        -1, -1, -1, -1, -1, -1, -1, -1, -1, -1 \
+    }
 
 /* Reads one size of a tensor of a checkpoint, or 0 if the tensor or the dimension is missing. The
  * callback keeps the format of the checkpoint out of the towers. */

@@ -195,14 +195,18 @@ static uint32_t heads_shared_bytes(const struct gpu_limits *limits, enum op op, 
     return tile + rows * (4 * 36 + 2 * 40 + 4) + ATTENTION_SUBGROUPS * limits->subgroup * 4;
 }
 
-/* Tells whether a variant that divides heads into tiles takes heads of a width: as wide as those of
- * all models. Without matrices it needs the 16 KiB of shared memory at most that every device has.
- * With them lanes share rows evenly. */
-static bool heads_fit(const struct gpu *gpu, const struct kernel *kernel, uint32_t width)
+/* Tells whether a variant that divides heads into tiles computes a node, with heads as wide as
+ * those of all models. Without matrices it needs the 16 KiB of shared memory at most that every
+ * device has. With them lanes share rows evenly, and the gradient has no mask. */
+static bool heads_fit(const struct gpu *gpu, const struct kernel *kernel, const struct tensor *x,
+                      const struct node *node)
 {
     const struct gpu_limits *limits = gpu_limits(gpu);
+    const uint32_t width = kernels_head_width(x, node);
     if (!(kernel->needs & CAP_COOPMAT16))
         return width <= 128;
+    if (node->op == OP_ATTENTION_GRAD && node->attention.masked)
+        return false;
     return width <= 128 && limits->subgroup % limits->matrix[0] == 0 &&
            heads_shared_bytes(limits, kernel->op, width) <= limits->shared_bytes;
 }
@@ -236,11 +240,8 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
         return false;
     if (node->op == OP_DWCONV && strcmp(kernel->shader, "dwconv") && tensor_columns(x) % 4 != 0)
         return false; /* Tiles have four channels. */
-    if (kernels_tile_heads(kernel) && kernel->needs & CAP_COOPMAT16 &&
-        node->op == OP_ATTENTION_GRAD && node->attention.masked)
-        return false;
     if (kernels_tile_heads(kernel))
-        return heads_fit(gpu, kernel, kernels_head_width(x, node));
+        return heads_fit(gpu, kernel, x, node);
     if (kernel->needs & CAP_F16MATH && (tensor_columns(x) % 4 != 0 || graph->mixed))
         return false; /* Scaled gradients exceed fp16 sums. */
     return !kernels_read_texels(kernel) || texels_fit(gpu, graph, node);

@@ -19,8 +19,7 @@ static int find_micro_batch(const struct config *config, uint64_t bytes, struct 
                             uint64_t *needed)
 {
     uint32_t size = pass_micro_batch(way);
-    bool fits = false;
-    for (; size && !fits; size = fits ? size : size / 2) {
+    for (; size; size /= 2) {
         struct train_memory memory;
         if (way->batch % size)
             continue;
@@ -29,7 +28,8 @@ static int find_micro_batch(const struct config *config, uint64_t bytes, struct 
         if (error)
             return error;
         *needed = add_up(&memory);
-        fits = *needed <= bytes;
+        if (*needed <= bytes)
+            break;
     }
     way->micro_batch = size;
     return VKCLIP_OK;

@@ -10,15 +10,14 @@
 #include "graph/objective.h"
 #include "train/parameters.h"
 
-static const struct pass_tensors no_tensors = {
-    .towers = {{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1}},
-    .features = {-1, -1},
-    .gradients = {-1, -1},
-    .logit_scale = -1,
-    .logit_bias = -1,
-    .loss_scale = -1,
-    .loss = -1,
-    .optimiser = {-1, -1}};
+static const struct pass_tensors no_tensors = {.towers = {TOWER_NO_TENSORS, TOWER_NO_TENSORS},
+                                               .features = {-1, -1},
+                                               .gradients = {-1, -1},
+                                               .logit_scale = -1,
+                                               .logit_bias = -1,
+                                               .loss_scale = -1,
+                                               .loss = -1,
+                                               .optimiser = {-1, -1}};
 
 uint32_t pass_micro_batch(const struct train_params *params)
 {

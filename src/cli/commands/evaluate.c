@@ -125,8 +125,10 @@ static int rank_all(struct evaluation *evaluation)
 
 static json_t *pack_recall(const struct recall *recall)
 {
-    return json_pack("{sf sf sf}", "recall@1", recall_percent(recall, 0), "recall@5",
-                     recall_percent(recall, 1), "recall@10", recall_percent(recall, 2));
+    double percents[RECALL_PLACES];
+    for (size_t i = 0; i < RECALL_PLACES; i++)
+        percents[i] = recall_percent(recall, i);
+    return cli_json_recall(percents);
 }
 
 static bool print_json(const struct evaluation *evaluation)

@@ -11,6 +11,7 @@
 #include "cli/model.h"
 #include "cli/picture.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -57,17 +58,20 @@ static double find_logit(const struct explain *explain, size_t text)
     return (double)explain->cosines[text] * info->logit_scale + info->logit_bias;
 }
 
+/* A number that was not given is 0, and 0 that was given is negative. */
+static double choose_alpha(const struct options *options)
+{
+    return options->alpha == 0 ? 0.6 : fmax(options->alpha, 0);
+}
+
 static int write_picture(const struct explain *explain, size_t text, const char *path)
 {
     const struct vkclip_image *image = &explain->image;
-    const double alpha = explain->options->alpha;
     const struct heat heat = {.image = image,
                               .grid = explain->grid,
                               .relevance = get_relevance(explain, text),
                               .colours = explain->options->colours,
-                              .alpha = alpha < 0   ? 0
-                                       : alpha > 0 ? alpha
-                                                   : 0.6};
+                              .alpha = choose_alpha(explain->options)};
     struct picture_file png = {0};
     uint8_t *pixels = malloc((size_t)image->width * image->height * 3);
     int status = CLI_DONE;

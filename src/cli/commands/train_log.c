@@ -306,24 +306,18 @@ int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,
     return status;
 }
 
-static json_t *pack_recall(const double recall[3])
-{
-    return json_pack("{sf sf sf}", "recall@1", recall[0], "recall@5", recall[1], "recall@10",
-                     recall[2]);
-}
-
 int cli_train_log_validation(struct cli_train_log *log, uint64_t step,
                              const struct vkclip_validation *validation)
 {
     if (log->validated >= (double)step)
         return CLI_DONE; /* As with an evaluation, a resumed run may have been here before. */
     log->validated = (double)step;
-    return put(log,
-               json_pack("{sI sf so so sI sI}", "step", (json_int_t)step, "val_loss",
-                         validation->loss, "image_to_text", pack_recall(validation->image_to_text),
-                         "text_to_image", pack_recall(validation->text_to_image), "images",
-                         (json_int_t)validation->images, "captions",
-                         (json_int_t)validation->captions));
+    return put(log, json_pack("{sI sf so so sI sI}", "step", (json_int_t)step, "val_loss",
+                              validation->loss, "image_to_text",
+                              cli_json_recall(validation->image_to_text), "text_to_image",
+                              cli_json_recall(validation->text_to_image), "images",
+                              (json_int_t)validation->images, "captions",
+                              (json_int_t)validation->captions));
 }
 
 int cli_train_log_close(struct cli_train_log **handle)
