@@ -14,25 +14,25 @@ esac
 if ! command -v apt-get >/dev/null || ! command -v dpkg-query >/dev/null; then
     cat >&2 <<'NAMES'
 This system has no apt, so nothing was installed. vkclip needs these packages:
-  Fedora    cmake ninja-build gcc pkgconf glslang vulkan-headers vulkan-loader-devel vulkan-volk-devel
+  Fedora    cmake ninja-build gcc pkgconf glslang vulkan-headers vulkan-loader-devel
             mesa-vulkan-drivers jansson-devel utf8proc-devel gumbo-parser-devel stb_image-devel zlib-devel
             libzip-devel; tar shards of training data: libarchive-devel
             vkclip pull: libcurl-devel openssl-devel; vkclip index: sqlite-devel xxhash-devel libpq-devel
             more pictures: libjpeg-turbo-devel libspng-devel libexif-devel libwebp-devel libtiff-devel libavif-devel
             libheif-devel libjxl-devel
             tests: libcmocka-devel gcc-c++ clang compiler-rt vulkan-validation-layers python3-numpy postgresql-server
-  Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader volk vulkan-swrast
+  Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader vulkan-swrast
             jansson libutf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
             vkclip pull: curl openssl; vkclip index: sqlite xxhash postgresql-libs
             more pictures: libjpeg-turbo libspng libexif libwebp libtiff libavif libheif libjxl
             tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy postgresql
-  Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader vulkan-volk molten-vk
+  Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader molten-vk
             jansson utf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
             vkclip pull: curl openssl; vkclip index: sqlite xxhash libpq
             more pictures: jpeg-turbo libspng libexif webp libtiff libavif libheif jpeg-xl
             tests: cmocka llvm vulkan-validationlayers numpy postgresql
-  Windows   the Vulkan SDK (headers, volk, glslang, validation layer), CMake, and from vcpkg:
-            volk jansson utf8proc gumbo stb zlib libzip pkgconf; libarchive; vkclip pull: curl openssl;
+  Windows   the Vulkan SDK (headers, glslang, validation layer), CMake, and from vcpkg:
+            jansson utf8proc gumbo stb zlib libzip pkgconf; libarchive; vkclip pull: curl openssl;
             vkclip index: sqlite3 xxhash libpq; more pictures: libjpeg-turbo libspng libexif libwebp tiff libavif libheif libjxl;
             tests: cmocka
 NAMES

@@ -71,7 +71,8 @@ static uint32_t count_units(const struct description *description)
         bool has = false;
         if (probe_has_extension(description->physical, vendors[i].extension, &has) || !has)
             continue;
-        vkGetPhysicalDeviceProperties2(description->physical, &properties);
+        description->physical.vk->GetPhysicalDeviceProperties2(description->physical.handle,
+                                                               &properties);
         if (*vendors[i].units)
             return *vendors[i].units;
     }
@@ -86,7 +87,8 @@ void class_find(const struct description *description, struct gpu_limits *limits
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES, .pNext = &control};
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &subgroup};
-    vkGetPhysicalDeviceProperties2(description->physical, &properties);
+    description->physical.vk->GetPhysicalDeviceProperties2(description->physical.handle,
+                                                           &properties);
     limits->wave = control.minSubgroupSize ? control.minSubgroupSize : subgroup.subgroupSize;
     limits->units = count_units(description);
     limits->units_told = limits->units > 0;

@@ -55,19 +55,22 @@ static int begin_part(struct gpu_commands *commands)
                                         .commandBufferCount = 1};
     VkCommandBufferBeginInfo begin = {.sType = VK_STRUCTURE_TYPE_COMMAND_BUFFER_BEGIN_INFO};
     VkFenceCreateInfo fence = {.sType = VK_STRUCTURE_TYPE_FENCE_CREATE_INFO};
-    int error = vulkan_check(vkAllocateCommandBuffers(gpu->device, &info, &part->buffer),
+    int error = vulkan_check(gpu->vk.AllocateCommandBuffers(gpu->device, &info, &part->buffer),
                              "vkAllocateCommandBuffers");
     if (error)
         return error;
     commands->part_count++;
-    error = vulkan_check(vkCreateFence(gpu->device, &fence, NULL, &part->fence), "vkCreateFence");
+    error =
+        vulkan_check(gpu->vk.CreateFence(gpu->device, &fence, NULL, &part->fence), "vkCreateFence");
     return error ? error
-                 : vulkan_check(vkBeginCommandBuffer(part->buffer, &begin), "vkBeginCommandBuffer");
+                 : vulkan_check(gpu->vk.BeginCommandBuffer(part->buffer, &begin),
+                                "vkBeginCommandBuffer");
 }
 
 static int end_part(struct gpu_commands *commands)
 {
-    return vulkan_check(vkEndCommandBuffer(last_buffer(commands)), "vkEndCommandBuffer");
+    return vulkan_check(commands->gpu->vk.EndCommandBuffer(last_buffer(commands)),
+                        "vkEndCommandBuffer");
 }
 
 static int create_commands(struct gpu *gpu, const struct gpu_queue *queue,
@@ -99,24 +102,26 @@ int gpu_commands_follow(struct gpu_commands *commands, struct gpu_commands *copi
 {
     VkSemaphoreCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SEMAPHORE_CREATE_INFO};
     commands->leader = copies;
-    return vulkan_check(vkCreateSemaphore(commands->gpu->device, &info, NULL, &copies->done),
-                        "vkCreateSemaphore");
+    return vulkan_check(
+        commands->gpu->vk.CreateSemaphore(commands->gpu->device, &info, NULL, &copies->done),
+        "vkCreateSemaphore");
 }
 
 static void destroy_objects(struct gpu_commands *commands)
 {
+    const struct device_functions *vk = &commands->gpu->vk;
     VkDevice device = commands->gpu->device;
     for (size_t i = 0; i < commands->part_count; i++) {
-        vkFreeCommandBuffers(device, commands->queue->pool, 1, &commands->parts[i].buffer);
-        vkDestroyFence(device, commands->parts[i].fence, NULL);
+        vk->FreeCommandBuffers(device, commands->queue->pool, 1, &commands->parts[i].buffer);
+        vk->DestroyFence(device, commands->parts[i].fence, NULL);
     }
-    vkDestroySemaphore(device, commands->done, NULL);
+    vk->DestroySemaphore(device, commands->done, NULL);
     for (size_t i = 0; i < commands->pool_count; i++)
-        vkDestroyDescriptorPool(device, commands->pools[i], NULL);
+        vk->DestroyDescriptorPool(device, commands->pools[i], NULL);
     for (size_t i = 0; i < commands->view_count; i++)
-        vkDestroyBufferView(device, commands->views[i], NULL);
+        vk->DestroyBufferView(device, commands->views[i], NULL);
     for (size_t i = 0; i < commands->query_pool_count; i++)
-        vkDestroyQueryPool(device, commands->queries[i], NULL);
+        vk->DestroyQueryPool(device, commands->queries[i], NULL);
 }
 
 void gpu_commands_destroy(struct gpu_commands **handle)
@@ -153,9 +158,9 @@ static int add_pool(struct gpu_commands *commands)
                                        .maxSets = SETS_PER_POOL,
                                        .poolSizeCount = 2,
                                        .pPoolSizes = sizes};
-    int error = vulkan_check(
-        vkCreateDescriptorPool(commands->gpu->device, &info, NULL, &pools[commands->pool_count]),
-        "vkCreateDescriptorPool");
+    int error = vulkan_check(commands->gpu->vk.CreateDescriptorPool(
+                                 commands->gpu->device, &info, NULL, &pools[commands->pool_count]),
+                             "vkCreateDescriptorPool");
     if (error)
         return error;
     commands->pool_count++;
@@ -172,7 +177,7 @@ static int allocate_set(struct gpu_commands *commands, int number, VkDescriptorS
     int error = commands->sets_left ? VKCLIP_OK : add_pool(commands);
     if (!error) {
         info.descriptorPool = commands->pools[commands->pool_count - 1];
-        error = vulkan_check(vkAllocateDescriptorSets(gpu->device, &info, set),
+        error = vulkan_check(gpu->vk.AllocateDescriptorSets(gpu->device, &info, set),
                              "vkAllocateDescriptorSets");
     }
     if (!error)
@@ -199,9 +204,9 @@ static int bind_storage(struct gpu_commands *commands, const struct gpu_dispatch
                                            .descriptorType = VK_DESCRIPTOR_TYPE_STORAGE_BUFFER,
                                            .pBufferInfo = &infos[i]};
     }
-    vkUpdateDescriptorSets(commands->gpu->device, GPU_BINDINGS, writes, 0, NULL);
-    vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, commands->gpu->layout, 0, 1,
-                            &set, 0, NULL);
+    commands->gpu->vk.UpdateDescriptorSets(commands->gpu->device, GPU_BINDINGS, writes, 0, NULL);
+    commands->gpu->vk.CmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE,
+                                            commands->gpu->layout, 0, 1, &set, 0, NULL);
     return VKCLIP_OK;
 }
 
@@ -226,8 +231,9 @@ static int add_view(struct gpu_commands *commands, const struct gpu_range *range
                                    .format = texels[texel].format,
                                    .offset = range->offset,
                                    .range = range->size / bytes * bytes};
-    int error = vulkan_check(vkCreateBufferView(commands->gpu->device, &info, NULL, view),
-                             "vkCreateBufferView");
+    int error =
+        vulkan_check(commands->gpu->vk.CreateBufferView(commands->gpu->device, &info, NULL, view),
+                     "vkCreateBufferView");
     if (!error)
         views[commands->view_count++] = *view;
     return error;
@@ -246,7 +252,7 @@ static int write_texels(struct gpu_commands *commands, const struct gpu_dispatch
                                   .pTexelBufferView = &view};
     int error = add_view(commands, &dispatch->ranges[binding], dispatch->texel[binding], &view);
     if (!error)
-        vkUpdateDescriptorSets(commands->gpu->device, 1, &write, 0, NULL);
+        commands->gpu->vk.UpdateDescriptorSets(commands->gpu->device, 1, &write, 0, NULL);
     return error;
 }
 
@@ -265,8 +271,8 @@ static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch 
             error = write_texels(commands, dispatch, i, set);
     }
     if (!error && set)
-        vkCmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, commands->gpu->layout, 1, 1,
-                                &set, 0, NULL);
+        commands->gpu->vk.CmdBindDescriptorSets(buffer, VK_PIPELINE_BIND_POINT_COMPUTE,
+                                                commands->gpu->layout, 1, 1, &set, 0, NULL);
     return error;
 }
 
@@ -274,7 +280,7 @@ static int bind_texels(struct gpu_commands *commands, const struct gpu_dispatch 
 
 /* Adds a barrier: everything recorded so far that used the stages `before`, in this submit or an
  * earlier one, is finished, and its writes are visible to the commands that follow in `stages`. */
-static void add_barrier(VkCommandBuffer buffer, VkPipelineStageFlags before,
+static void add_barrier(const struct gpu_commands *commands, VkPipelineStageFlags before,
                         VkPipelineStageFlags stages, VkAccessFlags access)
 {
     const bool shader = before & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
@@ -283,7 +289,8 @@ static void add_barrier(VkCommandBuffer buffer, VkPipelineStageFlags before,
                               .srcAccessMask = (shader ? VK_ACCESS_SHADER_WRITE_BIT : 0u) |
                                                (copy ? VK_ACCESS_TRANSFER_WRITE_BIT : 0u),
                               .dstAccessMask = access};
-    vkCmdPipelineBarrier(buffer, before, stages, 0, 1, &memory, 0, NULL, 0, NULL);
+    commands->gpu->vk.CmdPipelineBarrier(last_buffer(commands), before, stages, 0, 1, &memory, 0,
+                                         NULL, 0, NULL);
 }
 
 static struct gpu_access access_range(const struct gpu_range *range, bool written)
@@ -338,7 +345,7 @@ static int order_dispatch(struct gpu_commands *commands, const struct gpu_dispat
         wait = wait || conflicts(commands, &accesses[i]);
     }
     if (wait) {
-        add_barrier(last_buffer(commands), commands->stages, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
+        add_barrier(commands, commands->stages, VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT,
                     VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT);
         note_barrier(commands);
         commands->stages = 0;
@@ -358,7 +365,7 @@ static int order_copy(struct gpu_commands *commands, const struct gpu_range *sou
         conflicts(commands, &accesses[1])) {
         const VkPipelineStageFlags all = commands->queue->stages;
         const bool computes = all & VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT;
-        add_barrier(last_buffer(commands), all, all,
+        add_barrier(commands, all, all,
                     (computes ? VK_ACCESS_SHADER_READ_BIT | VK_ACCESS_SHADER_WRITE_BIT : 0u) |
                         VK_ACCESS_TRANSFER_READ_BIT | VK_ACCESS_TRANSFER_WRITE_BIT);
         note_barrier(commands);
@@ -383,9 +390,10 @@ int gpu_commands_time(struct gpu_commands *commands)
 static void write_timestamp(const struct gpu_commands *commands, size_t query, uint32_t number)
 {
     if (query != NO_QUERY)
-        vkCmdWriteTimestamp(last_buffer(commands), VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
-                            commands->queries[query / DISPATCHES_PER_POOL],
-                            2 * (uint32_t)(query % DISPATCHES_PER_POOL) + number);
+        commands->gpu->vk.CmdWriteTimestamp(last_buffer(commands),
+                                            VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
+                                            commands->queries[query / DISPATCHES_PER_POOL],
+                                            2 * (uint32_t)(query % DISPATCHES_PER_POOL) + number);
 }
 
 /* Gets a pair of timestamps. The reset of the queries is recorded, so that every run repeats it. */
@@ -405,13 +413,14 @@ static int add_query(struct gpu_commands *commands, size_t *query)
     VkQueryPoolCreateInfo info = {.sType = VK_STRUCTURE_TYPE_QUERY_POOL_CREATE_INFO,
                                   .queryType = VK_QUERY_TYPE_TIMESTAMP,
                                   .queryCount = 2 * DISPATCHES_PER_POOL};
-    int error = vulkan_check(vkCreateQueryPool(commands->gpu->device, &info, NULL, pool),
-                             "vkCreateQueryPool");
+    int error =
+        vulkan_check(commands->gpu->vk.CreateQueryPool(commands->gpu->device, &info, NULL, pool),
+                     "vkCreateQueryPool");
     if (error)
         return error;
     commands->query_pool_count++;
     commands->query_count++;
-    vkCmdResetQueryPool(last_buffer(commands), *pool, 0, info.queryCount);
+    commands->gpu->vk.CmdResetQueryPool(last_buffer(commands), *pool, 0, info.queryCount);
     return VKCLIP_OK;
 }
 
@@ -458,7 +467,8 @@ static int list_dispatch(struct gpu_commands *commands, const struct gpu_dispatc
 static int bind_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch,
                          VkCommandBuffer buffer)
 {
-    vkCmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE, dispatch->pipeline->pipeline);
+    commands->gpu->vk.CmdBindPipeline(buffer, VK_PIPELINE_BIND_POINT_COMPUTE,
+                                      dispatch->pipeline->pipeline);
     int error = bind_storage(commands, dispatch, buffer);
     if (!error)
         error = bind_texels(commands, dispatch, buffer);
@@ -474,10 +484,11 @@ static int record_dispatch(struct gpu_commands *commands, const struct gpu_dispa
         error = bind_dispatch(commands, dispatch, buffer);
     if (error)
         return error;
-    vkCmdPushConstants(buffer, commands->gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT, 0,
-                       dispatch->push_bytes, dispatch->push);
+    commands->gpu->vk.CmdPushConstants(buffer, commands->gpu->layout, VK_SHADER_STAGE_COMPUTE_BIT,
+                                       0, dispatch->push_bytes, dispatch->push);
     write_timestamp(commands, query, 0);
-    vkCmdDispatch(buffer, dispatch->groups[0], dispatch->groups[1], dispatch->groups[2]);
+    commands->gpu->vk.CmdDispatch(buffer, dispatch->groups[0], dispatch->groups[1],
+                                  dispatch->groups[2]);
     write_timestamp(commands, query, 1);
     return VKCLIP_OK;
 }
@@ -502,14 +513,14 @@ int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
     int error = order_copy(commands, &source, &target);
     if (error)
         return error;
-    vkCmdCopyBuffer(last_buffer(commands), source.buffer->buffer, target.buffer->buffer, 1,
-                    &region);
+    commands->gpu->vk.CmdCopyBuffer(last_buffer(commands), source.buffer->buffer,
+                                    target.buffer->buffer, 1, &region);
     return VKCLIP_OK;
 }
 
 int gpu_commands_end(struct gpu_commands *commands)
 {
-    add_barrier(last_buffer(commands), commands->queue->stages, VK_PIPELINE_STAGE_HOST_BIT,
+    add_barrier(commands, commands->queue->stages, VK_PIPELINE_STAGE_HOST_BIT,
                 VK_ACCESS_HOST_READ_BIT);
     return end_part(commands);
 }

@@ -7,7 +7,7 @@
 #ifndef VKCLIP_VULKAN_COOPERATIVE_MATRIX_H
 #define VKCLIP_VULKAN_COOPERATIVE_MATRIX_H
 
-#include <volk.h>
+#include <vulkan/vulkan_core.h>
 
 #ifndef VK_KHR_cooperative_matrix
 #define VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME "VK_KHR_cooperative_matrix"
@@ -49,12 +49,6 @@ typedef struct VkPhysicalDeviceCooperativeMatrixFeaturesKHR {
 
 typedef VkResult(VKAPI_PTR *PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)(
     VkPhysicalDevice physical, uint32_t *count, VkCooperativeMatrixPropertiesKHR *properties);
-
-/* volkLoadInstance fills this pointer where the headers know the extension; here probe_load does.
- * It is NULL where the loader or the driver lacks the function. */
-extern PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR
-    vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR;
-#define VKCLIP_OLD_VULKAN_HEADERS
 #endif
 
 #endif

@@ -29,7 +29,8 @@ static int describe_devices(const struct settings *settings, struct description 
     if (!error && !*list)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
     for (uint32_t i = 0; i < *count && !error; i++)
-        probe_describe(settings, devices[i], i, &(*list)[i]);
+        probe_describe(settings, (struct physical){devices[i], instance_functions()}, i,
+                       &(*list)[i]);
     free(devices);
     return error;
 }
@@ -177,8 +178,8 @@ static int open_queue(struct gpu *gpu, struct gpu_queue *queue)
 {
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .queueFamilyIndex = queue->family};
-    vkGetDeviceQueue(gpu->device, queue->family, queue->index, &queue->queue);
-    return vulkan_check(vkCreateCommandPool(gpu->device, &pool, NULL, &queue->pool),
+    gpu->vk.GetDeviceQueue(gpu->device, queue->family, queue->index, &queue->queue);
+    return vulkan_check(gpu->vk.CreateCommandPool(gpu->device, &pool, NULL, &queue->pool),
                         "vkCreateCommandPool");
 }
 
@@ -201,8 +202,12 @@ static int create_device(struct gpu *gpu, const struct features *features)
                                .pQueueCreateInfos = queues,
                                .enabledExtensionCount = features->extension_count,
                                .ppEnabledExtensionNames = features->extensions};
-    int error =
-        vulkan_check(vkCreateDevice(gpu->physical, &info, NULL, &gpu->device), "vkCreateDevice");
+    const struct instance_functions *vk = gpu->physical.vk;
+    int error = vulkan_check(vk->CreateDevice(gpu->physical.handle, &info, NULL, &gpu->device),
+                             "vkCreateDevice");
+    if (error)
+        return error;
+    functions_load_device(vk, gpu->device, &gpu->vk);
     if (!error)
         error = open_queue(gpu, &gpu->queue);
     return !error && copies ? open_queue(gpu, &gpu->copies) : error;
@@ -301,11 +306,11 @@ static void close_device(struct gpu *gpu)
     if (gpu->hangs)
         return;
     if (gpu->device) {
-        vkDeviceWaitIdle(gpu->device);
+        gpu->vk.DeviceWaitIdle(gpu->device);
         pipelines_close(gpu);
-        vkDestroyCommandPool(gpu->device, gpu->queue.pool, NULL);
-        vkDestroyCommandPool(gpu->device, gpu->copies.pool, NULL);
-        vkDestroyDevice(gpu->device, NULL);
+        gpu->vk.DestroyCommandPool(gpu->device, gpu->queue.pool, NULL);
+        gpu->vk.DestroyCommandPool(gpu->device, gpu->copies.pool, NULL);
+        gpu->vk.DestroyDevice(gpu->device, NULL);
     }
     if (gpu->loader)
         gpu_loader_close();

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Opens Vulkan: the loader, and the instance that all devices of the process share. volk's function
- * pointers belong to the process, and an instance's functions are written to them. They are written
- * only when no other thread can call through them: under a lock, when nobody has Vulkan open. The
- * loader's functions behind them serve every device of the instance.
+ * Opens Vulkan: the loader, and the instance that all devices share which the library opens by
+ * itself. The tables of functions of the instance are written only when no other thread can call
+ * through them: under a lock, when nobody has Vulkan open.
  */
-#define VOLK_IMPLEMENTATION
 #include "vulkan/internal.h"
 
 #include "base/error.h"
@@ -15,8 +13,9 @@
 #include <string.h>
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the following */
-static bool loaded;                                      /* volk has found the loader */
+static struct global_functions global;                   /* of the loader, where it was found */
 static VkInstance instance;
+static struct instance_functions functions; /* of the instance */
 static unsigned users; /* calls of gpu_loader_open that gpu_loader_close has not ended */
 
 bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t count,
@@ -37,13 +36,13 @@ static int enable_portability(VkInstanceCreateInfo *info)
 {
     static const char call[] = "vkEnumerateInstanceExtensionProperties";
     uint32_t count = 0;
-    int error = vulkan_check(vkEnumerateInstanceExtensionProperties(NULL, &count, NULL), call);
+    int error = vulkan_check(global.EnumerateInstanceExtensionProperties(NULL, &count, NULL), call);
     if (error)
         return error;
     VkExtensionProperties *listed = calloc(count + 1, sizeof(*listed));
     if (!listed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
-    error = vulkan_check(vkEnumerateInstanceExtensionProperties(NULL, &count, listed), call);
+    error = vulkan_check(global.EnumerateInstanceExtensionProperties(NULL, &count, listed), call);
     if (!error && instance_has_extension(listed, count, portability)) {
         info->flags = VK_INSTANCE_CREATE_ENUMERATE_PORTABILITY_BIT_KHR;
         info->enabledExtensionCount = 1;
@@ -60,6 +59,14 @@ static int enable_portability(VkInstanceCreateInfo *info)
 }
 #endif
 
+static uint32_t loader_version(void)
+{
+    uint32_t version = VK_API_VERSION_1_0;
+    if (!global.EnumerateInstanceVersion || global.EnumerateInstanceVersion(&version) != VK_SUCCESS)
+        return VK_API_VERSION_1_0;
+    return version;
+}
+
 static int create_instance(void)
 {
     VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
@@ -68,24 +75,23 @@ static int create_instance(void)
                                      .apiVersion = VK_API_VERSION_1_1};
     VkInstanceCreateInfo info = {.sType = VK_STRUCTURE_TYPE_INSTANCE_CREATE_INFO,
                                  .pApplicationInfo = &application};
-    loaded = loaded || volkInitialize() == VK_SUCCESS;
-    if (!loaded)
+    const PFN_vkGetInstanceProcAddr get = functions_find_loader();
+    if (!get)
         return error_fail(VKCLIP_ENODEVICE, "no Vulkan loader on this machine (libvulkan): install "
                                             "the GPU's driver, or mesa-vulkan-drivers for any CPU");
-    if (volkGetInstanceVersion() < VK_API_VERSION_1_1)
+    functions_load_global(get, &global);
+    if (loader_version() < VK_API_VERSION_1_1)
         return error_fail(VKCLIP_ENODEVICE, "the Vulkan loader is older than Vulkan 1.1");
     int error = enable_portability(&info);
     if (error)
         return error;
-    VkResult result = vkCreateInstance(&info, NULL, &instance);
+    VkResult result = global.CreateInstance(&info, NULL, &instance);
     if (result == VK_ERROR_INCOMPATIBLE_DRIVER)
         return error_fail(VKCLIP_ENODEVICE, "no Vulkan driver on this machine: install the GPU's "
                                             "driver, or mesa-vulkan-drivers for any CPU");
     error = vulkan_check(result, "vkCreateInstance");
-    if (!error) {
-        volkLoadInstance(instance);
-        probe_load(instance);
-    }
+    if (!error)
+        functions_load_instance(get, instance, &functions);
     return error;
 }
 
@@ -102,7 +108,7 @@ void gpu_loader_close(void)
 {
     pthread_mutex_lock(&lock);
     if (!--users)
-        vkDestroyInstance(instance, NULL);
+        functions.DestroyInstance(instance, NULL);
     pthread_mutex_unlock(&lock);
 }
 
@@ -111,16 +117,21 @@ int instance_list(VkPhysicalDevice **devices, uint32_t *count)
     static const char call[] = "vkEnumeratePhysicalDevices";
     *devices = NULL;
     *count = 0;
-    int error = vulkan_check(vkEnumeratePhysicalDevices(instance, count, NULL), call);
+    int error = vulkan_check(functions.EnumeratePhysicalDevices(instance, count, NULL), call);
     if (error)
         return error;
     *devices = calloc(*count + 1, sizeof(**devices));
     if (!*devices)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
-    error = vulkan_check(vkEnumeratePhysicalDevices(instance, count, *devices), call);
+    error = vulkan_check(functions.EnumeratePhysicalDevices(instance, count, *devices), call);
     if (error) {
         free(*devices);
         *devices = NULL;
     }
     return error;
+}
+
+const struct instance_functions *instance_functions(void)
+{
+    return &functions;
 }

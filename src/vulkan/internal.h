@@ -2,16 +2,20 @@
  *
  * This header has what only the files of vulkan/ share: the structs behind the handles of gpu.h,
  * what a probe finds, and the functions that these files call in each other. Vulkan's functions are
- * volk's process-wide pointers, which may be called only while the process's instance is open:
- * between gpu_loader_open and gpu_loader_close, or as long as a GPU is open.
+ * called through the tables of functions.h. Those of the library's own instance may be called only
+ * while it is open: between gpu_loader_open and gpu_loader_close, or as long as a GPU is open.
  */
 #ifndef VKCLIP_VULKAN_INTERNAL_H
 #define VKCLIP_VULKAN_INTERNAL_H
 
-#include <volk.h>
-
-#include "vulkan/cooperative_matrix.h"
+#include "vulkan/functions.h"
 #include "vulkan/gpu.h"
+
+/* A physical device with the functions of its instance. */
+struct physical {
+    VkPhysicalDevice handle;
+    const struct instance_functions *vk;
+};
 
 /* A queue, and what commands for it need. */
 struct gpu_queue {
@@ -23,8 +27,9 @@ struct gpu_queue {
 
 struct gpu {
     bool loader; /* gpu_loader_open was called */
-    VkPhysicalDevice physical;
+    struct physical physical;
     VkDevice device;
+    struct device_functions vk; /* of the device */
     struct gpu_queue queue;
     struct gpu_queue copies;  /* with CAP_COPIES; otherwise all zero */
     uint32_t timestamp_bits;  /* valid bits of a timestamp; 0 where the queue has no timestamps */
@@ -142,6 +147,8 @@ int vulkan_check(VkResult result, const char *call);
 /* Lists the physical devices of the process's instance, which must be open. The caller frees the
  * list, which is NULL after an error. */
 int instance_list(VkPhysicalDevice **devices, uint32_t *count);
+/* Returns the functions of the process's instance. */
+const struct instance_functions *instance_functions(void);
 bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t count,
                             const char *name);
 
@@ -161,7 +168,7 @@ bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t co
  * that tests can make up any machine. */
 struct description {
     struct vkclip_device_info info;
-    VkPhysicalDevice physical;
+    struct physical physical;
     VkDriverId driver;       /* 0 if the driver does not tell */
     uint32_t driver_version; /* in the driver's own encoding */
     bool conformant;         /* the driver claims to have passed Vulkan's conformance tests */
@@ -200,13 +207,11 @@ struct features {
     struct quirks quirks;
 };
 
-/* Loads the functions of an instance that volk does not know because its headers are too old. */
-void probe_load(VkInstance instance);
 /* Tells whether the driver lists an extension of the device. */
-int probe_has_extension(VkPhysicalDevice physical, const char *name, bool *has);
+int probe_has_extension(struct physical physical, const char *name, bool *has);
 /* Describes any device by what Vulkan has without options. For an unusable device, info.why says
  * the reason. */
-void probe_describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
+void probe_describe(const struct settings *settings, struct physical physical, uint32_t index,
                     struct description *description);
 /* Tells whether a word of VKCLIP_DISABLE_CAPS or VKCLIP_ENABLE_CAPS names a capability. */
 bool probe_is_cap(const char *word);
@@ -217,7 +222,7 @@ int probe_features(const struct settings *settings, struct description *descript
                    struct features *f);
 /* Asks for the shapes of cooperative matrices. Only the device to be opened is asked, because the
  * question crashes some drivers. */
-void probe_matrices(VkPhysicalDevice physical, struct features *f);
+void probe_matrices(struct physical physical, struct features *f);
 /* Leaves only what the capabilities need in the chain of features and the list of extensions. */
 void probe_enable(struct features *f);
 /* Fills the GPU's limits and its timestamps; `physical`, `queue` and `info` must be set. */

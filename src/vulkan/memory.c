@@ -53,14 +53,14 @@ static int open_import(struct gpu *gpu, struct features *f)
     if (error || !has)
         return error;
     f->extensions[f->extension_count++] = extension;
-    vkGetPhysicalDeviceProperties2(gpu->physical, &properties);
+    gpu->physical.vk->GetPhysicalDeviceProperties2(gpu->physical.handle, &properties);
     gpu->import_alignment = host.minImportedHostPointerAlignment;
     return VKCLIP_OK;
 }
 
 int memory_open(struct gpu *gpu, struct features *f)
 {
-    vkGetPhysicalDeviceMemoryProperties(gpu->physical, &gpu->memory);
+    gpu->physical.vk->GetPhysicalDeviceMemoryProperties(gpu->physical.handle, &gpu->memory);
     int error = probe_has_extension(gpu->physical, "VK_EXT_memory_budget", &gpu->has_budget);
     return error ? error : open_import(gpu, f);
 }
@@ -88,7 +88,7 @@ uint64_t gpu_memory_left(const struct gpu *gpu)
     const uint32_t heap = find_heap(gpu);
     if (!gpu->has_budget)
         return gpu->memory.memoryHeaps[heap].size;
-    vkGetPhysicalDeviceMemoryProperties2(gpu->physical, &properties);
+    gpu->physical.vk->GetPhysicalDeviceMemoryProperties2(gpu->physical.handle, &properties);
     const uint64_t most = budget.heapBudget[heap], used = budget.heapUsage[heap];
     return most > used ? most - used : 0;
 }
@@ -137,7 +137,7 @@ static VkResult try_types(const struct gpu *gpu, VkMemoryPropertyFlags wanted, u
                                      .memoryTypeIndex = i};
         *allowed &= ~(1u << i);
         buffer->properties = type_properties(gpu, i);
-        result = vkAllocateMemory(gpu->device, &info, NULL, &buffer->memory);
+        result = gpu->vk.AllocateMemory(gpu->device, &info, NULL, &buffer->memory);
         if (!is_full(result))
             break;
     }
@@ -168,8 +168,8 @@ static VkResult import_memory(const struct gpu *gpu, uint64_t size, uint32_t *al
         .sType = VK_STRUCTURE_TYPE_MEMORY_HOST_POINTER_PROPERTIES_EXT};
     buffer->page_bytes = (size + PAGES_LARGE - 1) / PAGES_LARGE * PAGES_LARGE;
     buffer->pages = pages_allocate(buffer->page_bytes);
-    if (!buffer->pages || vkGetMemoryHostPointerPropertiesEXT(gpu->device, PROCESS_MEMORY,
-                                                              buffer->pages, &properties))
+    if (!buffer->pages || gpu->vk.GetMemoryHostPointerPropertiesEXT(gpu->device, PROCESS_MEMORY,
+                                                                    buffer->pages, &properties))
         properties.memoryTypeBits = 0;
     const VkImportMemoryHostPointerInfoEXT import = {
         .sType = VK_STRUCTURE_TYPE_IMPORT_MEMORY_HOST_POINTER_INFO_EXT,
@@ -220,7 +220,7 @@ static int allocate_memory(struct gpu *gpu, enum gpu_memory memory, uint64_t siz
                            struct gpu_buffer *buffer)
 {
     VkMemoryRequirements needs;
-    vkGetBufferMemoryRequirements(gpu->device, buffer->buffer, &needs);
+    gpu->vk.GetBufferMemoryRequirements(gpu->device, buffer->buffer, &needs);
     uint32_t allowed = needs.memoryTypeBits;
     VkResult result = VK_ERROR_OUT_OF_DEVICE_MEMORY;
     if (is_imported(gpu, memory, size))
@@ -245,7 +245,8 @@ static int map_memory(const struct gpu *gpu, uint64_t size, struct gpu_buffer *b
     if ((buffer->properties & HOST_MEMORY) != HOST_MEMORY)
         return VKCLIP_OK;
     int error = vulkan_check(
-        vkMapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->map), "vkMapMemory");
+        gpu->vk.MapMemory(gpu->device, buffer->memory, 0, VK_WHOLE_SIZE, 0, &buffer->map),
+        "vkMapMemory");
     if (!error && gpu->info.type == VKCLIP_DEVICE_CPU)
         pages_prefer_large(buffer->map, size);
     return error;
@@ -255,7 +256,7 @@ static uint64_t find_address(const struct gpu *gpu, VkBuffer buffer)
 {
     const VkBufferDeviceAddressInfo info = {.sType = VK_STRUCTURE_TYPE_BUFFER_DEVICE_ADDRESS_INFO,
                                             .buffer = buffer};
-    return vkGetBufferDeviceAddressKHR(gpu->device, &info);
+    return gpu->vk.GetBufferDeviceAddressKHR(gpu->device, &info);
 }
 
 static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
@@ -277,13 +278,14 @@ static int fill_buffer(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
     }
     if (has_address(gpu, memory))
         info.usage |= VK_BUFFER_USAGE_SHADER_DEVICE_ADDRESS_BIT;
-    int error =
-        vulkan_check(vkCreateBuffer(gpu->device, &info, NULL, &buffer->buffer), "vkCreateBuffer");
+    int error = vulkan_check(gpu->vk.CreateBuffer(gpu->device, &info, NULL, &buffer->buffer),
+                             "vkCreateBuffer");
     if (!error)
         error = allocate_memory(gpu, memory, size, buffer);
     if (!error)
-        error = vulkan_check(vkBindBufferMemory(gpu->device, buffer->buffer, buffer->memory, 0),
-                             "vkBindBufferMemory");
+        error =
+            vulkan_check(gpu->vk.BindBufferMemory(gpu->device, buffer->buffer, buffer->memory, 0),
+                         "vkBindBufferMemory");
     if (!error && has_address(gpu, memory))
         buffer->address = find_address(gpu, buffer->buffer);
     return error ? error : map_memory(gpu, size, buffer);
@@ -311,8 +313,8 @@ void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **handle)
     if (!buffer)
         return;
     if (!gpu->hangs) { /* A device that hangs may still use its memory. */
-        vkDestroyBuffer(gpu->device, buffer->buffer, NULL);
-        vkFreeMemory(gpu->device, buffer->memory, NULL);
+        gpu->vk.DestroyBuffer(gpu->device, buffer->buffer, NULL);
+        gpu->vk.FreeMemory(gpu->device, buffer->memory, NULL);
         free_pages(buffer);
     }
     free(buffer);

@@ -31,7 +31,7 @@ static int create_set_layout(struct gpu *gpu, VkDescriptorType type, VkDescripto
                                                 VK_STRUCTURE_TYPE_DESCRIPTOR_SET_LAYOUT_CREATE_INFO,
                                             .bindingCount = GPU_BINDINGS,
                                             .pBindings = bindings};
-    return vulkan_check(vkCreateDescriptorSetLayout(gpu->device, &info, NULL, layout),
+    return vulkan_check(gpu->vk.CreateDescriptorSetLayout(gpu->device, &info, NULL, layout),
                         "vkCreateDescriptorSetLayout");
 }
 
@@ -48,7 +48,7 @@ static int create_layout(struct gpu *gpu)
         error =
             create_set_layout(gpu, VK_DESCRIPTOR_TYPE_UNIFORM_TEXEL_BUFFER, &gpu->set_layouts[1]);
     if (!error)
-        error = vulkan_check(vkCreatePipelineLayout(gpu->device, &info, NULL, &gpu->layout),
+        error = vulkan_check(gpu->vk.CreatePipelineLayout(gpu->device, &info, NULL, &gpu->layout),
                              "vkCreatePipelineLayout");
     return error;
 }
@@ -60,7 +60,7 @@ char *gpu_cache_path(const struct gpu *gpu, const char *kind)
     VkPhysicalDeviceProperties p;
     if (!gpu->cache_folder)
         return NULL;
-    vkGetPhysicalDeviceProperties(gpu->physical, &p);
+    gpu->physical.vk->GetPhysicalDeviceProperties(gpu->physical.handle, &p);
     uint64_t hash = hash_bytes(0, p.pipelineCacheUUID, sizeof(p.pipelineCacheUUID));
     hash = hash_bytes(hash, gpu->info.driver, strlen(gpu->info.driver));
     char *name = string_format("%s-%08x-%08x-%08x-%016llx", kind, p.vendorID, p.deviceID,
@@ -80,10 +80,10 @@ static int open_cache(struct gpu *gpu)
     VkPipelineCacheCreateInfo info = {.sType = VK_STRUCTURE_TYPE_PIPELINE_CACHE_CREATE_INFO,
                                       .initialDataSize = content.size,
                                       .pInitialData = content.data};
-    VkResult result = vkCreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
+    VkResult result = gpu->vk.CreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
     if (result != VK_SUCCESS && info.initialDataSize) {
         info.initialDataSize = 0;
-        result = vkCreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
+        result = gpu->vk.CreatePipelineCache(gpu->device, &info, NULL, &gpu->cache);
     }
     cache_release(&content);
     return vulkan_check(result, "vkCreatePipelineCache");
@@ -96,10 +96,10 @@ static void save_cache(struct gpu *gpu)
     size_t size = 0;
     if (!gpu->cache_path || !gpu->cache || !gpu->cache_changed)
         return;
-    if (vkGetPipelineCacheData(gpu->device, gpu->cache, &size, NULL) != VK_SUCCESS)
+    if (gpu->vk.GetPipelineCacheData(gpu->device, gpu->cache, &size, NULL) != VK_SUCCESS)
         return;
     void *data = malloc(size + 1);
-    if (data && vkGetPipelineCacheData(gpu->device, gpu->cache, &size, data) == VK_SUCCESS)
+    if (data && gpu->vk.GetPipelineCacheData(gpu->device, gpu->cache, &size, data) == VK_SUCCESS)
         cache_write(gpu->cache_path, data, size);
     free(data);
 }
@@ -116,13 +116,13 @@ void pipelines_close(struct gpu *gpu)
     while (gpu->pipelines) {
         struct gpu_pipeline *pipeline = gpu->pipelines;
         gpu->pipelines = pipeline->next;
-        vkDestroyPipeline(gpu->device, pipeline->pipeline, NULL);
+        gpu->vk.DestroyPipeline(gpu->device, pipeline->pipeline, NULL);
         free(pipeline);
     }
-    vkDestroyPipelineCache(gpu->device, gpu->cache, NULL);
-    vkDestroyPipelineLayout(gpu->device, gpu->layout, NULL);
+    gpu->vk.DestroyPipelineCache(gpu->device, gpu->cache, NULL);
+    gpu->vk.DestroyPipelineLayout(gpu->device, gpu->layout, NULL);
     for (int i = 0; i < 2; i++)
-        vkDestroyDescriptorSetLayout(gpu->device, gpu->set_layouts[i], NULL);
+        gpu->vk.DestroyDescriptorSetLayout(gpu->device, gpu->set_layouts[i], NULL);
     free(gpu->cache_path);
     gpu->cache_path = NULL;
 }
@@ -156,8 +156,8 @@ static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipe
     if (gpu->statistics)
         info.flags = VK_PIPELINE_CREATE_CAPTURE_STATISTICS_BIT_KHR |
                      VK_PIPELINE_CREATE_CAPTURE_INTERNAL_REPRESENTATIONS_BIT_KHR;
-    VkResult result =
-        vkCreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL, &pipeline->pipeline);
+    VkResult result = gpu->vk.CreateComputePipelines(gpu->device, gpu->cache, 1, &info, NULL,
+                                                     &pipeline->pipeline);
     if (result == VK_SUCCESS && !pipeline->pipeline) /* some drivers fail without saying so */
         result = VK_ERROR_UNKNOWN;
     return result;
@@ -172,11 +172,11 @@ static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipel
                                      .pCode = pipeline->code};
     if (settings_list_has(gpu->disabled_kernels, pipeline->name))
         return VK_ERROR_FEATURE_NOT_PRESENT;
-    VkResult result = vkCreateShaderModule(gpu->device, &info, NULL, &module);
+    VkResult result = gpu->vk.CreateShaderModule(gpu->device, &info, NULL, &module);
     if (result != VK_SUCCESS)
         return result;
     result = create_pipeline(gpu, pipeline, module);
-    vkDestroyShaderModule(gpu->device, module, NULL);
+    gpu->vk.DestroyShaderModule(gpu->device, module, NULL);
     return result;
 }
 

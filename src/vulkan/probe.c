@@ -14,25 +14,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Functions that old headers do not know -------------------------------------------------- */
-
-#ifdef VKCLIP_OLD_VULKAN_HEADERS
-PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR
-    vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR;
-
-void probe_load(VkInstance instance)
-{
-    vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR =
-        (PFN_vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)vkGetInstanceProcAddr(
-            instance, "vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR");
-}
-#else
-void probe_load(VkInstance instance)
-{
-    (void)instance;
-}
-#endif
-
 /* ---- Extensions and features ----------------------------------------------------------------- */
 
 /* An optional feature of the device, asked for where one of its capabilities is wanted. */
@@ -101,23 +82,24 @@ static bool has_extension(const struct extensions *extensions, const char *name)
 }
 
 /* The caller frees the list, also after an error. */
-static int list_extensions(VkPhysicalDevice physical, struct extensions *extensions)
+static int list_extensions(struct physical physical, struct extensions *extensions)
 {
     static const char call[] = "vkEnumerateDeviceExtensionProperties";
     *extensions = (struct extensions){0};
-    int error = vulkan_check(
-        vkEnumerateDeviceExtensionProperties(physical, NULL, &extensions->count, NULL), call);
+    int error = vulkan_check(physical.vk->EnumerateDeviceExtensionProperties(
+                                 physical.handle, NULL, &extensions->count, NULL),
+                             call);
     if (error)
         return error;
     extensions->list = calloc(extensions->count + 1, sizeof(*extensions->list));
     if (!extensions->list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
-    return vulkan_check(
-        vkEnumerateDeviceExtensionProperties(physical, NULL, &extensions->count, extensions->list),
-        call);
+    return vulkan_check(physical.vk->EnumerateDeviceExtensionProperties(
+                            physical.handle, NULL, &extensions->count, extensions->list),
+                        call);
 }
 
-int probe_has_extension(VkPhysicalDevice physical, const char *name, bool *has)
+int probe_has_extension(struct physical physical, const char *name, bool *has)
 {
     struct extensions listed;
     int error = list_extensions(physical, &listed);
@@ -182,14 +164,14 @@ void probe_enable(struct features *f)
 
 /* ---- Capabilities ---------------------------------------------------------------------------- */
 
-static bool is_texel_format(VkPhysicalDevice physical, VkFormat format)
+static bool is_texel_format(struct physical physical, VkFormat format)
 {
     VkFormatProperties properties;
-    vkGetPhysicalDeviceFormatProperties(physical, format, &properties);
+    physical.vk->GetPhysicalDeviceFormatProperties(physical.handle, format, &properties);
     return properties.bufferFeatures & VK_FORMAT_FEATURE_UNIFORM_TEXEL_BUFFER_BIT;
 }
 
-static bool has_texel_formats(VkPhysicalDevice physical)
+static bool has_texel_formats(struct physical physical)
 {
     return is_texel_format(physical, VK_FORMAT_R32G32B32A32_SFLOAT) &&
            is_texel_format(physical, VK_FORMAT_R16G16B16A16_SFLOAT) &&
@@ -206,7 +188,7 @@ struct properties {
 
 /* Asks for the properties that the capabilities need. Those of generations also decide quirks of
  * cooperative matrices. */
-static void read_properties(VkPhysicalDevice physical, const struct extensions *listed,
+static void read_properties(struct physical physical, const struct extensions *listed,
                             uint32_t caps, struct properties *p)
 {
     VkPhysicalDeviceProperties2 core = {.sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2};
@@ -223,7 +205,7 @@ static void read_properties(VkPhysicalDevice physical, const struct extensions *
         chain_struct(&core.pNext, &p->dot,
                      VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SHADER_INTEGER_DOT_PRODUCT_PROPERTIES_KHR);
     if (core.pNext)
-        vkGetPhysicalDeviceProperties2(physical, &core);
+        physical.vk->GetPhysicalDeviceProperties2(physical.handle, &core);
 }
 
 /* Chooses the subgroup width nearest to 16 and tells whether kernels can rely on it. Kernels keep
@@ -264,19 +246,20 @@ static bool has_coopmat(const struct features *f)
 }
 
 /* Takes the first usable shape that the device lists. */
-void probe_matrices(VkPhysicalDevice physical, struct features *f)
+void probe_matrices(struct physical physical, struct features *f)
 {
     VkCooperativeMatrixPropertiesKHR listed[64];
     uint32_t count = ARRAY_COUNT(listed);
     const bool assumed = f->caps & CAP_COOPMAT16;
     f->caps &= ~(uint32_t)CAP_COOPMAT16;
     /* Old loaders do not have the function. */
-    if (!assumed || !vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR)
+    if (!assumed || !physical.vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR)
         return;
     for (uint32_t i = 0; i < count; i++)
         listed[i] = (VkCooperativeMatrixPropertiesKHR){
             .sType = VK_STRUCTURE_TYPE_COOPERATIVE_MATRIX_PROPERTIES_KHR};
-    VkResult result = vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical, &count, listed);
+    VkResult result = physical.vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR(physical.handle,
+                                                                                   &count, listed);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return;
     for (uint32_t i = 0; i < count; i++) {
@@ -309,11 +292,11 @@ static uint32_t find_compute_family(const VkQueueFamilyProperties *families, uin
     return found;
 }
 
-static bool has_compute(VkPhysicalDevice physical)
+static bool has_compute(struct physical physical)
 {
     VkQueueFamilyProperties families[MOST_FAMILIES];
     uint32_t count = ARRAY_COUNT(families);
-    vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
+    physical.vk->GetPhysicalDeviceQueueFamilyProperties(physical.handle, &count, families);
     return find_compute_family(families, count, false) != UINT32_MAX;
 }
 
@@ -335,11 +318,11 @@ static bool find_copies(const VkQueueFamilyProperties *families, uint32_t count,
 }
 
 /* Chooses the queues of a device, and tells whether one is for copies. */
-static bool choose_queues(VkPhysicalDevice physical, bool second, struct features *f)
+static bool choose_queues(struct physical physical, bool second, struct features *f)
 {
     VkQueueFamilyProperties families[MOST_FAMILIES];
     uint32_t count = ARRAY_COUNT(families);
-    vkGetPhysicalDeviceQueueFamilyProperties(physical, &count, families);
+    physical.vk->GetPhysicalDeviceQueueFamilyProperties(physical.handle, &count, families);
     f->queue = (struct gpu_queue){
         .family = find_compute_family(families, count, f->quirks.compute_queue),
         .stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT};
@@ -369,7 +352,7 @@ bool probe_is_cap(const char *word)
 
 /* Returns those of the wanted capabilities that the device has, and of those that are slow there
  * only the enabled ones. */
-static uint32_t find_caps(VkPhysicalDevice physical, const struct properties *p, uint32_t wanted,
+static uint32_t find_caps(struct physical physical, const struct properties *p, uint32_t wanted,
                           uint32_t enabled, struct features *f)
 {
     uint32_t caps = 0;
@@ -411,7 +394,7 @@ int probe_features(const struct settings *settings, struct description *device, 
         f->quirks = quirks_find(settings, device);
         wanted &= ~f->quirks.caps | enabled;
         chain_features(&listed, wanted, f);
-        vkGetPhysicalDeviceFeatures2(device->physical, &f->core);
+        device->physical.vk->GetPhysicalDeviceFeatures2(device->physical.handle, &f->core);
         f->caps = find_caps(device->physical, &properties, wanted, enabled, f);
     }
     free(listed.list);
@@ -476,7 +459,7 @@ static int describe_driver(struct description *device)
     chain_struct(&core.pNext, &id, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES);
     if (named)
         chain_struct(&core.pNext, &driver, VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES);
-    vkGetPhysicalDeviceProperties2(device->physical, &core);
+    device->physical.vk->GetPhysicalDeviceProperties2(device->physical.handle, &core);
     memcpy(info->uuid, id.deviceUUID, sizeof(info->uuid));
     memcpy(info->driver_uuid, id.driverUUID, sizeof(info->driver_uuid));
     memcpy(info->luid, id.deviceLUID, sizeof(info->luid));
@@ -492,11 +475,11 @@ static int describe_driver(struct description *device)
     return VKCLIP_OK;
 }
 
-static uint64_t largest_heap(VkPhysicalDevice physical)
+static uint64_t largest_heap(struct physical physical)
 {
     VkPhysicalDeviceMemoryProperties memory;
     uint64_t largest = 0;
-    vkGetPhysicalDeviceMemoryProperties(physical, &memory);
+    physical.vk->GetPhysicalDeviceMemoryProperties(physical.handle, &memory);
     for (uint32_t i = 0; i < memory.memoryHeapCount; i++) {
         const VkMemoryHeap *heap = &memory.memoryHeaps[i];
         if (heap->flags & VK_MEMORY_HEAP_DEVICE_LOCAL_BIT && heap->size > largest)
@@ -520,13 +503,13 @@ void gpu_describe_caps(uint32_t caps, char *text, size_t size)
                 (size_t)snprintf(text + length, size - length, "%s%s", length ? " " : "", names[i]);
 }
 
-void probe_describe(const struct settings *settings, VkPhysicalDevice physical, uint32_t index,
+void probe_describe(const struct settings *settings, struct physical physical, uint32_t index,
                     struct description *device)
 {
     VkPhysicalDeviceProperties properties;
     *device = (struct description){.info.index = index, .physical = physical};
     struct vkclip_device_info *info = &device->info;
-    vkGetPhysicalDeviceProperties(physical, &properties);
+    physical.vk->GetPhysicalDeviceProperties(physical.handle, &properties);
     describe_device(&properties, device);
     if (properties.apiVersion < VK_API_VERSION_1_1) {
         snprintf(info->why, sizeof(info->why), "Vulkan %u.%u, needs 1.1", info->api_version[0],
@@ -568,8 +551,9 @@ void probe_limits(struct gpu *gpu, const struct features *f)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &maintenance3};
     VkQueueFamilyProperties families[32];
     uint32_t count = ARRAY_COUNT(families);
-    vkGetPhysicalDeviceProperties2(gpu->physical, &properties);
-    vkGetPhysicalDeviceQueueFamilyProperties(gpu->physical, &count, families);
+    gpu->physical.vk->GetPhysicalDeviceProperties2(gpu->physical.handle, &properties);
+    gpu->physical.vk->GetPhysicalDeviceQueueFamilyProperties(gpu->physical.handle, &count,
+                                                             families);
     const VkPhysicalDeviceLimits *l = &properties.properties.limits;
     gpu->limits = (struct gpu_limits){.buffer_range = l->maxStorageBufferRange,
                                       .allocation = maintenance3.maxMemoryAllocationSize,

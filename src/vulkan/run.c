@@ -58,7 +58,8 @@ static size_t first_unfinished(const struct gpu_commands *commands)
     size_t part = commands->finished;
     for (size_t i = part; i < commands->part_count; i++)
         if (commands->parts[i].submitted &&
-            vkGetFenceStatus(commands->gpu->device, commands->parts[i].fence) == VK_SUCCESS)
+            commands->gpu->vk.GetFenceStatus(commands->gpu->device, commands->parts[i].fence) ==
+                VK_SUCCESS)
             part = i + 1;
     return part < commands->part_count ? part : commands->part_count - 1;
 }
@@ -141,15 +142,15 @@ static int wait_for_part(struct gpu_commands *commands, struct gpu_part *part)
     for (;;) {
         const double left = gpu->timeout - waited, start = clock_seconds();
         const double slice = left < SLICE_SECONDS ? left : SLICE_SECONDS;
-        VkResult result = vkWaitForFences(gpu->device, 1, &part->fence, VK_TRUE,
-                                          slice > 0 ? (uint64_t)(slice * 1e9) : 0);
+        VkResult result = gpu->vk.WaitForFences(gpu->device, 1, &part->fence, VK_TRUE,
+                                                slice > 0 ? (uint64_t)(slice * 1e9) : 0);
         if (result != VK_TIMEOUT) {
             int error = check_run(commands, result, "vkWaitForFences");
             part->submitted = false;
             commands->finished = (size_t)(part - commands->parts) + 1;
-            return error
-                       ? error
-                       : vulkan_check(vkResetFences(gpu->device, 1, &part->fence), "vkResetFences");
+            return error ? error
+                         : vulkan_check(gpu->vk.ResetFences(gpu->device, 1, &part->fence),
+                                        "vkResetFences");
         }
         waited += fmin(slice, clock_seconds() - start);
         if (waited >= gpu->timeout)
@@ -165,9 +166,9 @@ static VkResult read_seconds(const struct gpu_commands *commands, size_t query, 
         gpu->timestamp_bits < 64 ? ((uint64_t)1 << gpu->timestamp_bits) - 1 : UINT64_MAX;
     uint64_t stamps[2] = {0};
     VkResult result =
-        vkGetQueryPoolResults(gpu->device, commands->queries[query / DISPATCHES_PER_POOL],
-                              2 * (uint32_t)(query % DISPATCHES_PER_POOL), 2, sizeof(stamps),
-                              stamps, sizeof(*stamps), VK_QUERY_RESULT_64_BIT);
+        gpu->vk.GetQueryPoolResults(gpu->device, commands->queries[query / DISPATCHES_PER_POOL],
+                                    2 * (uint32_t)(query % DISPATCHES_PER_POOL), 2, sizeof(stamps),
+                                    stamps, sizeof(*stamps), VK_QUERY_RESULT_64_BIT);
     *seconds = (double)((stamps[1] - stamps[0]) & mask) * gpu->timestamp_seconds;
     return result;
 }
@@ -271,7 +272,7 @@ static int submit_parts(struct gpu_commands *commands, size_t first, size_t end)
         submit.signalSemaphoreCount = 1;
         submit.pSignalSemaphores = &commands->done;
     }
-    VkResult result = vkQueueSubmit(queue->queue, 1, &submit, last->fence);
+    VkResult result = commands->gpu->vk.QueueSubmit(queue->queue, 1, &submit, last->fence);
     last->submitted = result == VK_SUCCESS;
     return check_run(commands, result, "vkQueueSubmit");
 }

@@ -59,7 +59,8 @@ int gpu_pipeline_statistics(const struct gpu *gpu, const struct gpu_pipeline *pi
     for (uint32_t i = 0; i < found; i++)
         read[i] = (VkPipelineExecutableStatisticKHR){
             .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_STATISTIC_KHR};
-    VkResult result = vkGetPipelineExecutableStatisticsKHR(gpu->device, &executable, &found, read);
+    VkResult result =
+        gpu->vk.GetPipelineExecutableStatisticsKHR(gpu->device, &executable, &found, read);
     if (result != VK_SUCCESS && result != VK_INCOMPLETE)
         return vulkan_check(result, call);
     for (uint32_t i = 0; i < found && *count < capacity; i++) {
@@ -93,13 +94,13 @@ int gpu_pipeline_write_forms(const struct gpu *gpu, const struct gpu_pipeline *p
     for (uint32_t i = 0; i < count; i++)
         forms[i] = (VkPipelineExecutableInternalRepresentationKHR){
             .sType = VK_STRUCTURE_TYPE_PIPELINE_EXECUTABLE_INTERNAL_REPRESENTATION_KHR};
-    int error = vulkan_check(
-        vkGetPipelineExecutableInternalRepresentationsKHR(gpu->device, &executable, &count, forms),
-        call);
+    int error = vulkan_check(gpu->vk.GetPipelineExecutableInternalRepresentationsKHR(
+                                 gpu->device, &executable, &count, forms),
+                             call);
     if (!error && !reserve_texts(forms, count))
         error = error_fail(VKCLIP_EMEMORY, "out of memory for the assembly of a pipeline");
     if (!error)
-        error = vulkan_check(vkGetPipelineExecutableInternalRepresentationsKHR(
+        error = vulkan_check(gpu->vk.GetPipelineExecutableInternalRepresentationsKHR(
                                  gpu->device, &executable, &count, forms),
                              call);
     for (uint32_t i = 0; i < ARRAY_COUNT(forms); i++) {

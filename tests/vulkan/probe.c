@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * What drivers are asked, and what is asked of vkCreateDevice. While Vulkan is open its functions
- * are variables, so this test puts a made-up driver of several devices behind them. Its devices
+ * lie in a table, where this test puts those of a made-up driver of several devices. Its devices
  * cannot be opened: vkCreateDevice notes what it was asked for and fails.
  */
 #include "base/array.h"
@@ -255,6 +255,13 @@ static VkResult list_matrices(VkPhysicalDevice physical, uint32_t *count,
 
 static const struct settings defaults;
 
+/* Returns the table of the open instance for this test to change. The library itself does not
+ * change it while it is open. */
+static struct instance_functions *changeable_functions(void)
+{
+    return (struct instance_functions *)instance_functions();
+}
+
 /* Puts the driver behind Vulkan's functions. This test keeps Vulkan open, so they stay. */
 static int begin(void **state)
 {
@@ -265,17 +272,18 @@ static int begin(void **state)
     memset(asked, 0, sizeof(asked));
     memset(&created, 0, sizeof(created));
     grown = false;
-    vkEnumeratePhysicalDevices = list_devices;
-    vkEnumerateDeviceExtensionProperties = list_extensions;
-    vkGetPhysicalDeviceProperties = get_properties;
-    vkGetPhysicalDeviceProperties2 = get_properties2;
-    vkGetPhysicalDeviceFeatures2 = get_features;
-    vkGetPhysicalDeviceQueueFamilyProperties = get_families;
-    vkGetPhysicalDeviceMemoryProperties = get_memory;
-    vkGetPhysicalDeviceFormatProperties = get_format;
-    vkCreateDevice = create_device;
+    struct instance_functions *vk = changeable_functions();
+    vk->EnumeratePhysicalDevices = list_devices;
+    vk->EnumerateDeviceExtensionProperties = list_extensions;
+    vk->GetPhysicalDeviceProperties = get_properties;
+    vk->GetPhysicalDeviceProperties2 = get_properties2;
+    vk->GetPhysicalDeviceFeatures2 = get_features;
+    vk->GetPhysicalDeviceQueueFamilyProperties = get_families;
+    vk->GetPhysicalDeviceMemoryProperties = get_memory;
+    vk->GetPhysicalDeviceFormatProperties = get_format;
+    vk->CreateDevice = create_device;
 #ifdef VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME
-    vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR = list_matrices;
+    vk->GetPhysicalDeviceCooperativeMatrixPropertiesKHR = list_matrices;
 #endif
     return 0;
 }
@@ -420,7 +428,10 @@ static void subgroup_widths(void **state)
         fakes[CARD].subgroup_min = cases[i].min;
         fakes[CARD].subgroup_max = cases[i].max;
         fakes[CARD].required_stages = cases[i].stages;
-        probe_describe(&defaults, (VkPhysicalDevice)(uintptr_t)(CARD + 1), CARD, &device);
+        probe_describe(
+            &defaults,
+            (struct physical){(VkPhysicalDevice)(uintptr_t)(CARD + 1), instance_functions()}, CARD,
+            &device);
         assert_int_equal(probe_features(&defaults, &device, &features), 0);
         assert_int_equal((features.caps & CAP_SUBGROUP) != 0, cases[i].usable);
         if (!cases[i].usable)
@@ -446,7 +457,7 @@ static void no_function(void **state)
 {
     (void)state;
 #ifdef VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME
-    vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR = NULL;
+    changeable_functions()->GetPhysicalDeviceCooperativeMatrixPropertiesKHR = NULL;
 #endif
     open_device(&defaults, "Card");
     assert_null(strstr(created.extensions, "matrix"));
