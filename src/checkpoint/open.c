@@ -12,9 +12,9 @@
 #include "checkpoint/check.h"
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/files.h"
-#include "checkpoint/fold.h"
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/openclip.h"
+#include "checkpoint/pool.h"
 #include "checkpoint/positions.h"
 #include "checkpoint/state_dict.h"
 #include "checkpoint/t5_gguf.h"
@@ -285,7 +285,7 @@ int checkpoint_open(const char *path, const struct vkclip_model_params *params,
     if (!error)
         error = read_config(*weights, folder, params, config);
     if (!error)
-        error = fold_tensors(*weights, config);
+        error = pool_split(*weights, config);
     if (!error)
         error = check_tensors(*weights, config);
     if (!error && params->image_size && config->image.kind)
@@ -317,10 +317,6 @@ int checkpoint_read_config(const char *path, struct config *config)
     }
     if (!error)
         error = tower_check(path, config);
-    if (!error && (config->text.layer_scale || config->image.layer_scale))
-        error =
-            error_fail(VKCLIP_EUNSUPPORTED,
-                       "%s: ls_init_value: LayerScale is only read, a new model has none", path);
     if (!error && !openclip)
         error = read_preprocessor(folder, config);
     return error;

@@ -40,11 +40,11 @@ static void read_activation(const struct section *section, struct config_tower *
         section_refuse(&settings, "approximate", "tanh or none");
 }
 
-/* Tells whether blocks have LayerScale, whose values are among the tensors. */
-static bool read_layer_scale(const struct section *section)
+/* Reads whether blocks have LayerScale, and what its factors are in a new model. */
+static void read_layer_scale(const struct section *section, struct config_tower *tower)
 {
-    section_number(section, "ls_init_value", 0, -1e6, 1e6);
-    return section_get(section, "ls_init_value") != NULL;
+    tower->initial_scale = (float)section_number(section, "ls_init_value", 0, -1e6, 1e6);
+    tower->layer_scale = section_get(section, "ls_init_value") != NULL;
 }
 
 /* ---- Text ------------------------------------------------------------------------------------ */
@@ -126,7 +126,7 @@ static void read_text(const struct section *section, struct config *config)
     tower->layers = section_size(section, "layers", 12);
     tower->mlp = section_mlp(section, 4, tower->width);
     tower->epsilon = read_epsilon(section);
-    tower->layer_scale = read_layer_scale(section);
+    read_layer_scale(section, tower);
     tower->bidirectional = section_bool(section, "no_causal_mask", false);
     tower->projection_bias = tower->projection && section_bool(section, "proj_bias", false);
     read_activation(section, tower);
@@ -194,7 +194,7 @@ static void read_vit(const struct section *section, uint32_t head_width, struct 
     tower->heads = tower->width / head_width;
     tower->mlp = section_mlp(section, 4, tower->width);
     tower->epsilon = read_epsilon(section);
-    tower->layer_scale = read_layer_scale(section);
+    read_layer_scale(section, tower);
     tower->no_pre_norm = section_bool(section, "no_ln_pre", false);
     read_activation(section, tower);
     read_image_pooling(section, tower);

@@ -41,8 +41,7 @@ struct weight {
     bool ruled;           /* The file's form has a rule for the stored name. */
     struct tensor_view *replacement; /* NULL, or views[0] with memory of its own */
     struct addend *addends;          /* in the order in which they are added */
-    float *scale;    /* factors of the rows, which come after all else; NULL: none */
-    float *appended; /* the last `appended_rows` rows, which no file has; or NULL */
+    float *appended;                 /* the last `appended_rows` rows, which no file has; or NULL */
     uint64_t appended_rows;
 };
 
@@ -403,7 +402,6 @@ static void free_weight(struct weight *weight)
         free((void *)weight->replacement->data);
     free(weight->replacement);
     free_addends(weight);
-    free(weight->scale);
     free(weight->appended);
 }
 
@@ -474,8 +472,7 @@ bool weights_are_halves(const struct weights *weights)
     for (size_t i = 0; i < weights->count; i++)
         for (unsigned j = 0; j < weights->tensors[i].view_count; j++) {
             const struct tensor_view *view = weights->tensors[i].views[j];
-            if (view && (view->dtype != DTYPE_F16 || view->scaled || weights->tensors[i].addends ||
-                         weights->tensors[i].scale))
+            if (view && (view->dtype != DTYPE_F16 || view->scaled || weights->tensors[i].addends))
                 return false;
         }
     return true;
@@ -618,15 +615,6 @@ static uint64_t read_appended(const struct weight *weight, uint64_t all_rows, ui
     return begin - first;
 }
 
-static void scale_rows(const struct weight *weight, uint64_t first, uint64_t rows, float *values)
-{
-    uint64_t length = 1;
-    for (unsigned i = 1; i < weight->rank; i++)
-        length *= weight->shape[i];
-    for (uint64_t i = 0; i < rows * length; i++)
-        values[i] *= weight->scale[first + i / length];
-}
-
 int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
                  float *values)
 {
@@ -645,8 +633,6 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
                                    : read_stacked(weight, first, stored, values);
     for (const struct addend *addend = weight->addends; addend && !error; addend = addend->next)
         add_product(addend, first, rows, values);
-    if (!error && weight->scale)
-        scale_rows(weight, first, rows, values);
     return error;
 }
 
@@ -680,20 +666,6 @@ int weights_replace(struct weights *weights, const char *name, const uint64_t *s
 }
 
 /* ---- Adding ---------------------------------------------------------------------------------- */
-
-int weights_scale_rows(struct weights *weights, const char *name, uint64_t rows, float *factors)
-{
-    struct weight *weight = find_weight(weights, name);
-    int error = VKCLIP_OK;
-    if (!weight || !weight->rank || weight->shape[0] != rows || weight->scale)
-        error = error_fail(VKCLIP_EFORMAT, "%s: tensor %s: expected %llu rows to scale",
-                           weights->path, name, (unsigned long long)rows);
-    else
-        weight->scale = factors;
-    if (error)
-        free(factors);
-    return error;
-}
 
 void weights_remove(struct weights *weights, const char *name)
 {

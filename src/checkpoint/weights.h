@@ -106,9 +106,6 @@ struct row_reader weights_row_reader(const struct weights *weights);
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape,
                     float *values);
 
-/* Multiplies the rows of a tensor by factors, after everything that was added to it. Takes
- * ownership of the factors, in memory of malloc. */
-int weights_scale_rows(struct weights *weights, const char *name, uint64_t rows, float *factors);
 /* Forgets a tensor, if there is one of that name. */
 void weights_remove(struct weights *weights, const char *name);
 /* Adds a tensor of fp32 values. Takes ownership of the values, in memory of malloc. */

@@ -73,6 +73,8 @@ enum names_form write_config_form(const struct config *config)
  */
 static const char *find_text_option(const struct config_tower *text)
 {
+    if (text->layer_scale)
+        return "LayerScale (ls_init_value)";
     if (text->bidirectional)
         return "texts that attend to later tokens (no_causal_mask)";
     if (text->pooling != POOL_DEFAULT)
@@ -86,6 +88,8 @@ static const char *find_image_option(const struct config_tower *image)
 {
     if (image->pool_heads)
         return "an attentional pool (attentional_pool)";
+    if (image->layer_scale)
+        return "LayerScale (ls_init_value)";
     if (image->no_pre_norm)
         return "blocks without a norm before them (no_ln_pre)";
     return image->pooling != POOL_DEFAULT ? "pictures pooled by the mean of patches (pool_type)"
@@ -328,6 +332,13 @@ static json_t *add_activation(json_t *tower, const struct config_tower *sizes)
     return merge_keys(tower, json_pack("{s{ss}}", "act_kwargs", "approximate", "tanh"));
 }
 
+/* Adds what LayerScale's factors began as, if a tower has it. */
+static bool add_layer_scale(json_t *options, const struct config_tower *tower)
+{
+    return !tower->layer_scale ||
+           !json_object_set_new(options, "ls_init_value", pack_number(tower->initial_scale));
+}
+
 /* Packs which token is pooled, if it is not the largest id, and what else OpenCLIP's text towers
  * may have. */
 static json_t *pack_text_options(const struct config *config)
@@ -335,7 +346,7 @@ static json_t *pack_text_options(const struct config *config)
     static const char *const types[] = {[POOL_FIRST] = "first", [POOL_LAST] = "last"};
     const struct config_tower *text = &config->text;
     json_t *options = json_object();
-    bool good = options != NULL;
+    bool good = options && add_layer_scale(options, text);
     if (text->pooling != POOL_DEFAULT)
         good &= !json_object_set_new(options, "pool_type", json_string(types[text->pooling]));
     else if (config->eos_token_id >= 0)
@@ -377,7 +388,7 @@ static json_t *pack_openclip_text(const struct config *config)
 static json_t *pack_image_options(const struct config_tower *image)
 {
     json_t *options = json_object();
-    bool good = options != NULL;
+    bool good = options && add_layer_scale(options, image);
     if (image->no_pre_norm)
         good &= !json_object_set_new(options, "no_ln_pre", json_true());
     if (image->pooling == POOL_MEAN)

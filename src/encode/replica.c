@@ -283,13 +283,14 @@ static bool is_output(const struct kept_plan *kept, const struct graph *graph, i
            (kept->request.hidden && replica_is_hidden(&graph->tensors[tensor]));
 }
 
-/* Finds the store of a plan's weights. An explanation reads its tower's where they are fp32 and
- * stay on the device. */
+/* Finds the store of a plan's weights. An explanation reads its tower's where they are fp32, stay
+ * on the device, and have no factors folded in. */
 static int find_store(struct replica *replica, const struct replica_request *request,
                       const struct graph *graph, int *store)
 {
     const struct replica_spec *spec = replica->spec;
-    const bool own = spec->weights != TYPE_F32 || replica->streams[request->tower];
+    const bool own = spec->weights != TYPE_F32 || replica->streams[request->tower] ||
+                     config_tower(&spec->config, request->tower)->layer_scale;
     *store = request->features.explained && own ? STORES - 1 : (int)request->tower;
     if (replica->weights[*store])
         return VKCLIP_OK;

@@ -22,10 +22,39 @@ int block_linear(struct graph *graph, const char *result, int x, const struct te
     return graph_matmul(graph, result, x, weight, bias, activation, residual);
 }
 
+int block_scaled_linear(struct graph *graph, const char *result, int x,
+                        const struct tensor_group *group, size_t row, size_t scale, int residual)
+{
+    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
+    char name[64];
+    if (!group_has(group, scale))
+        return block_linear(graph, result, x, group, row, none, residual);
+    if (graph->training) {
+        x = block_linear(graph, NULL, x, group, row, none, -1);
+        x = graph_multiply(graph, NULL, x, group_weight(graph, group, scale));
+        return graph_sum(graph, result, x, residual);
+    }
+    const int weight = group_weight(graph, group, row);
+    const int bias = group_weight(graph, group, row + 1);
+    snprintf(name, sizeof(name), "%s%s", group->prefix, group->rows[scale].name);
+    graph_fold(graph, weight, name);
+    graph_fold(graph, bias, name);
+    return graph_matmul(graph, result, x, weight, bias, none, residual);
+}
+
 /* ---- The transformer ------------------------------------------------------------------------- */
 
 /* These are rows of block_rows; the row after a weight's is its bias. */
-enum { LN_1, QKV = LN_1 + 2, OUT = QKV + 2, LN_2 = OUT + 2, FC = LN_2 + 2, PROJ = FC + 2 };
+enum {
+    LN_1,
+    QKV = LN_1 + 2,
+    OUT = QKV + 2,
+    LN_2 = OUT + 2,
+    FC = LN_2 + 2,
+    PROJ = FC + 2,
+    SCALE_1 = PROJ + 2,
+    SCALE_2
+};
 
 /* In a shape, w is the width, q the length of query, key and value together, m the MLP's width. */
 static const struct tensor_row block_rows[] = {
@@ -41,6 +70,8 @@ static const struct tensor_row block_rows[] = {
     {"mlp.c_fc.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
     [PROJ] = {"mlp.c_proj.weight", "wm", LAYOUT_PANELS, INITIAL_RESIDUAL, 0},
     {"mlp.c_proj.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [SCALE_1] = {"ls_1.gamma", "w", LAYOUT_ROWS, INITIAL_SCALE, 0},
+    [SCALE_2] = {"ls_2.gamma", "w", LAYOUT_ROWS, INITIAL_SCALE, 0},
 };
 
 /* The same tensors by timm's names. */
@@ -57,6 +88,8 @@ static const struct tensor_row timm_rows[] = {
     {"mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
     [PROJ] = {"mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_RESIDUAL, 0},
     {"mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
+    [SCALE_1] = {"ls1.gamma", "w", LAYOUT_ROWS, INITIAL_SCALE, 0},
+    [SCALE_2] = {"ls2.gamma", "w", LAYOUT_ROWS, INITIAL_SCALE, 0},
 };
 
 static const struct tensor_row *find_rows(const struct config_tower *tower)
@@ -76,6 +109,9 @@ void block_group(const struct config_tower *tower, const char *prefix, uint32_t 
 {
     *group = (struct tensor_group){
         .rows = find_rows(tower), .count = ARRAY_COUNT(block_rows), .block = block + 1};
+    if (!tower->layer_scale)
+        group_leave_out(group, SCALE_1, 2);
+    group->scale = (double)tower->initial_scale;
     /* An error that 4 bits cause in the first text block passes through every later block. */
     if (tower->kind == KIND_TEXT && !block)
         group->flags = TENSOR_DELICATE;
@@ -105,8 +141,8 @@ void block_read_sizes(const struct tower_sizes *sizes, const char *prefix,
         tower->layers++;
 }
 
-/* Appends x += attention(ln_1(x)), then x += mlp(ln_2(x)). With `pooled` only the pooled token
- * leaves the attention, because what follows treats every token alike. */
+/* Appends x += attention(ln_1(x)), then x += mlp(ln_2(x)), each perhaps scaled. With `pooled` only
+ * the pooled token leaves the attention, because what follows treats every token alike. */
 static int append_block(struct graph *graph, const char *result, int x,
                         const struct block_tower *block, const struct tensor_group *group,
                         bool pooled)
@@ -123,10 +159,10 @@ static int append_block(struct graph *graph, const char *result, int x,
         y = graph_select(graph, NULL, y, block->rows);
         x = graph_select(graph, NULL, x, block->rows);
     }
-    x = block_linear(graph, NULL, y, group, OUT, none, x);
+    x = block_scaled_linear(graph, NULL, y, group, OUT, SCALE_1, x);
     y = block_layernorm(graph, NULL, x, group, LN_2, tower->epsilon);
     y = block_linear(graph, NULL, y, group, FC, tower->activation, -1);
-    return block_linear(graph, result, y, group, PROJ, none, x);
+    return block_scaled_linear(graph, result, y, group, PROJ, SCALE_2, x);
 }
 
 /* Appends the blocks from number `first` up to number `end`. With `pooled` the result is the pooled

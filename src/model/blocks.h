@@ -16,6 +16,13 @@ int block_layernorm(struct graph *graph, const char *result, int x,
 int block_linear(struct graph *graph, const char *result, int x, const struct tensor_group *group,
                  size_t row, enum vkclip_activation activation, int residual);
 
+/* Appends residual + factor * (x weight + bias), where row `scale` has a factor for each column.
+ * Inference folds the factors into weight and bias when they are read. In training they are a
+ * parameter of their own, so that a checkpoint has what OpenCLIP and timm load. A group without
+ * that row has no factors. */
+int block_scaled_linear(struct graph *graph, const char *result, int x,
+                        const struct tensor_group *group, size_t row, size_t scale, int residual);
+
 /* Appends the pictures of a batch as an input, and what cuts them into patches of the given shape,
  * as graph_patches does. */
 int block_pictures(const struct config *config, const struct tower_features *features,

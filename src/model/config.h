@@ -71,7 +71,10 @@ struct config_tower {
     bool norm_after_pool; /* The last LayerNorm follows the mean of the patches. */
     /* Learned queries attend to all tokens, and the first of them is pooled; 0: there are none. */
     uint32_t pool_heads, pool_queries;
-    bool layer_scale; /* Factors are yet to be folded into the matrices that they follow. */
+    /* What attention and MLP add is multiplied by factors (LayerScale), which began as this number.
+     */
+    bool layer_scale;
+    float initial_scale;
     /* Only BERT and XLM-R have these. */
     uint32_t positions;   /* rows of the table of positions */
     bool counted;         /* Only tokens that are no padding have a place, and the first one is that

@@ -2,9 +2,7 @@
  *
  * The ConvNeXt of OpenCLIP (Liu et al. 2022, "A ConvNet for the 2020s"; timm's names). A block adds
  * to each pixel what a depthwise convolution, LayerNorm over the channels and an MLP make of its
- * surroundings, scaled by a vector `gamma`. Inference folds gamma into the MLP's second matrix and
- * its bias when they are read. In training gamma stays a parameter of its own, so that a checkpoint
- * has the same tensors before and after it.
+ * surroundings, scaled by a vector `gamma`.
  */
 #include "model/convnext.h"
 #include "base/array.h"
@@ -56,7 +54,7 @@ static const struct tensor_row block_rows[] = {
     {"mlp.fc1.bias", "m", LAYOUT_ROWS, INITIAL_ZERO, 0},
     [FC2] = {"mlp.fc2.weight", "wm", LAYOUT_PANELS, INITIAL_TOKENS, 0},
     {"mlp.fc2.bias", "w", LAYOUT_ROWS, INITIAL_ZERO, 0},
-    [GAMMA] = {"gamma", "w", LAYOUT_ROWS, INITIAL_MILLIONTH, 0},
+    [GAMMA] = {"gamma", "w", LAYOUT_ROWS, INITIAL_SCALE, 0},
 };
 
 /* In a shape, w is the last stage's width, d that of the embedding, m that between two matrices. */
@@ -117,6 +115,7 @@ static void block_group_of_stage(const struct config *config, uint32_t stage, ui
 {
     const uint64_t width = config->stage_widths[stage];
     *group = (struct tensor_group){.rows = block_rows,
+                                   .scale = 1e-6,
                                    .count = ARRAY_COUNT(block_rows),
                                    .block = count_blocks(config, stage, block) + 1};
     snprintf(group->prefix, sizeof(group->prefix), "visual.trunk.stages.%u.blocks.%u.", stage,
@@ -230,34 +229,15 @@ static void describe_tower(const struct config *config, struct vkclip_tower_info
 
 /* ---- Graph ----------------------------------------------------------------------------------- */
 
-/* Marks the second matrix of an MLP and its bias, so that gamma is folded into them when they are
- * read. */
-static void fold_gamma(struct graph *graph, const struct tensor_group *group, int weight, int bias)
-{
-    char gamma[64];
-    snprintf(gamma, sizeof(gamma), "%s%s", group->prefix, group->rows[GAMMA].name);
-    graph_fold(graph, weight, gamma);
-    graph_fold(graph, bias, gamma);
-}
-
 /* Appends x + gamma * mlp(norm(convolution(x))). */
 static int append_block(const struct config *config, struct graph *graph, const char *result,
                         const struct tensor_group *group, int x)
 {
-    const enum vkclip_activation none = VKCLIP_ACTIVATION_AUTO;
-    int weight = group_weight(graph, group, DEPTHWISE);
+    const int weight = group_weight(graph, group, DEPTHWISE);
     int y = graph_dwconv(graph, NULL, x, weight, group_weight(graph, group, DEPTHWISE + 1));
     y = block_layernorm(graph, NULL, y, group, NORM, config->image.epsilon);
     y = block_linear(graph, NULL, y, group, FC1, config->image.activation, -1);
-    if (graph->training) {
-        y = block_linear(graph, NULL, y, group, FC2, none, -1);
-        y = graph_multiply(graph, NULL, y, group_weight(graph, group, GAMMA));
-        return graph_sum(graph, result, y, x);
-    }
-    weight = group_weight(graph, group, FC2);
-    const int bias = group_weight(graph, group, FC2 + 1);
-    fold_gamma(graph, group, weight, bias);
-    return graph_matmul(graph, result, y, weight, bias, none, x);
+    return block_scaled_linear(graph, result, y, group, FC2, GAMMA, x);
 }
 
 /* Appends the convolution that halves the sides as a product with rows of four pixels. */

@@ -64,10 +64,10 @@ static double initial_deviation(const struct tensor_group *group, enum initial i
     }
 }
 
-static double initial_mean(enum initial initial)
+static double initial_mean(const struct tensor_group *group, enum initial initial)
 {
-    if (initial == INITIAL_MILLIONTH)
-        return 1e-6;
+    if (initial == INITIAL_SCALE)
+        return group->scale;
     return initial == INITIAL_ONE ? 1 : 0;
 }
 
@@ -79,7 +79,7 @@ void group_tensor(const struct tensor_group *group, size_t row, struct model_ten
     for (unsigned i = 0; i < tensor->rank; i++)
         tensor->shape[i] = group_size(group, source->shape[i]);
     tensor->flags = group->flags | source->flags;
-    tensor->mean = initial_mean(source->initial);
+    tensor->mean = initial_mean(group, source->initial);
     tensor->deviation = initial_deviation(group, source->initial, tensor);
 }
 

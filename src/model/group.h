@@ -17,14 +17,14 @@
 enum initial {
     INITIAL_ZERO,
     INITIAL_ONE,
-    INITIAL_MILLIONTH, /* 1e-6: a new block is nearly the identity */
-    INITIAL_FAN_IN,    /* deviation 1 / sqrt(inputs of one output) */
-    INITIAL_CONV,      /* deviation 1 / sqrt(3 inputs of one output), as in torch.nn.Conv2d */
-    INITIAL_WIDTH,     /* deviation 1 / sqrt(width) */
-    INITIAL_HIDDEN,    /* deviation 1 / sqrt(2 width) */
-    INITIAL_RESIDUAL,  /* deviation 1 / sqrt(2 width layers), to bound the sum of all blocks */
-    INITIAL_TOKENS,    /* deviation 0.02 */
-    INITIAL_POSITIONS  /* deviation 0.01 */
+    INITIAL_SCALE,    /* the scale of the group: a new block is nearly the identity */
+    INITIAL_FAN_IN,   /* deviation 1 / sqrt(inputs of one output) */
+    INITIAL_CONV,     /* deviation 1 / sqrt(3 inputs of one output), as in torch.nn.Conv2d */
+    INITIAL_WIDTH,    /* deviation 1 / sqrt(width) */
+    INITIAL_HIDDEN,   /* deviation 1 / sqrt(2 width) */
+    INITIAL_RESIDUAL, /* deviation 1 / sqrt(2 width layers), to bound the sum of all blocks */
+    INITIAL_TOKENS,   /* deviation 0.02 */
+    INITIAL_POSITIONS /* deviation 0.01 */
 };
 
 enum tensor_flags {
@@ -50,6 +50,7 @@ struct tensor_group {
     unsigned flags;     /* flags that every tensor of the group has */
     uint32_t block;     /* the block that the tensors belong to, counted from 1; 0: none */
     uint64_t sizes[26]; /* sizes that the letters a to z mean */
+    double scale;       /* what INITIAL_SCALE means */
     uint32_t absent;    /* Bit I says that the tower lacks row I of the table. */
 };
 

@@ -196,7 +196,7 @@ static const struct edit openclip_edits[] = {
     {"model_cfg.vision_cfg.pool_type", "\"avg\"", 0, NULL},
     {"model_cfg.vision_cfg.pool_type", "\"tok\"", 0, NULL},
     {"model_cfg.vision_cfg.ls_init_value", "0.1", FORMAT,
-     "visual.transformer.resblocks.0.ls_1.gamma: expected it, found none"},
+     "visual.transformer.resblocks.0.ls_1.gamma: expected shape [80], found none"},
     {"model_cfg.vision_cfg.ls_init_value", "null", 0, NULL},
     {"model_cfg.vision_cfg.no_ln_pre", "true", UNSUPPORTED, "visual.ln_pre.bias: not part of"},
     {"model_cfg.vision_cfg.input_patchnorm", "true", UNSUPPORTED, "input_patchnorm"},

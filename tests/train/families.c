@@ -11,6 +11,7 @@
 
 #include <math.h>
 
+#include "base/array.h"
 #include "checkpoint/initial.h"
 #include "checkpoint/open.h"
 #include "train/parameters.h"
@@ -24,6 +25,7 @@
  */
 struct model {
     const char *config, *part;
+    bool alone; /* Only the gradient of these tensors is checked, because its share is small. */
 };
 
 static const struct model convnext = {
@@ -58,6 +60,13 @@ static const struct model sigmoid = {
     "\"layers\": 1, \"width\": 64, \"patch_size\": 16}, \"text_cfg\": {\"context_length\": 8, "
     "\"vocab_size\": 40, \"width\": 16, \"heads\": 2, \"layers\": 1}}, \"preprocess_cfg\": {}}",
     ""};
+
+static const struct model layer_scale = {
+    "{\"model_cfg\": {\"embed_dim\": 12, \"vision_cfg\": {\"image_size\": 32, \"layers\": 2, "
+    "\"width\": 64, \"patch_size\": 16, \"ls_init_value\": 0.5}, \"text_cfg\": "
+    "{\"context_length\": 8, \"vocab_size\": 40, \"width\": 16, \"heads\": 2, \"layers\": 1, "
+    "\"ls_init_value\": 0.25}}, \"preprocess_cfg\": {}}",
+    "ls_", true};
 
 struct run {
     char *folder;
@@ -151,6 +160,7 @@ static void parameters_are_the_checkpoints(void **state)
     (void)state;
     check_parameters(&convnext, 5);
     check_parameters(&eva02, 0);
+    check_parameters(&layer_scale, 0);
 }
 
 static double measure_loss(struct run *run)
@@ -207,6 +217,8 @@ static void check_gradients(const struct model *tiny)
         assert_true(count < MOST);
         values[count] = read_values(run, count, PARAMETER_VALUE);
         gradients[count] = read_values(run, count, PARAMETER_GRADIENT);
+        if (tiny->alone && !strstr(parameter->name, tiny->part))
+            memset(gradients[count], 0, parameter->elements * sizeof(float));
         for (uint64_t j = 0; j < parameter->elements; j++) {
             const double square = (double)gradients[count][j] * (double)gradients[count][j];
             squares += square;
@@ -236,6 +248,38 @@ static void gradients_are_differences(void **state)
     check_gradients(&convnext);
     check_gradients(&eva02);
     check_gradients(&xlm_roberta);
+    check_gradients(&layer_scale);
+}
+
+/* Factors of a new model are what its configuration says, and are parameters in the part of a tower
+ * that is trained. Where it is locked they are folded, and read from the file when it is saved. */
+static void factors_are_parameters(void **state)
+{
+    (void)state;
+    const struct train_params locked = {
+        .batch = BATCH, .lock_image = true, .unlocked_image = 2, .lock_text = true};
+    const char *const names[] = {"visual.transformer.resblocks.0.ls_1.gamma",
+                                 "visual.transformer.resblocks.1.ls_2.gamma",
+                                 "transformer.resblocks.0.ls_2.gamma"};
+    struct run *run = open_run(&layer_scale, false);
+    const double whole = measure_loss(run);
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        const size_t found = parameters_find(run->parameters, names[i]);
+        assert_non_null(parameters_get(run->parameters, found));
+        float *values = read_values(run, found, PARAMETER_VALUE);
+        assert_true(values[0] == (i < 2 ? 0.5f : 0.25f));
+        free(values);
+    }
+    train_close(&run->train);
+    if (train_open(run->gpu, NULL, &run->config, run->weights, &locked, &run->train))
+        fail_msg("%s", vkclip_last_error());
+    run->parameters = train_parameters(run->train);
+    assert_null(parameters_get(run->parameters, parameters_find(run->parameters, names[0])));
+    const size_t kept = parameters_find(run->parameters, names[1]);
+    assert_true(parameters_get(run->parameters, kept)->trained);
+    assert_null(parameters_get(run->parameters, parameters_find(run->parameters, names[2])));
+    assert_true(fabs(measure_loss(run) - whole) <= 1e-5 * whole);
+    close_run(run);
 }
 
 static bool has_f16(void)
@@ -326,6 +370,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(parameters_are_the_checkpoints),
         cmocka_unit_test(gradients_are_differences),
+        cmocka_unit_test(factors_are_parameters),
         cmocka_unit_test(steps_lower_the_loss),
         cmocka_unit_test(parts_of_the_sigmoid_loss),
     };

@@ -3,7 +3,7 @@
  * Works on small tensors, which are read, changed and kept in memory as fp32. Refuses tensors whose
  * shapes do not fit.
  */
-#include "checkpoint/fold.h"
+#include "checkpoint/pool.h"
 #include "base/array.h"
 #include "base/error.h"
 
@@ -25,46 +25,6 @@ static int check_shape(const struct weights *weights, const char *name, uint64_t
                           (unsigned long long)columns);
     return VKCLIP_OK;
 }
-
-/* ---- LayerScale ------------------------------------------------------------------------------ */
-
-/* Multiplies the rows of a matrix, and its bias, by the factors that follow it. */
-static int fold_scale(struct weights *weights, const char *block, const char *gamma,
-                      const char *layer, uint32_t width)
-{
-    char factors[96], target[96];
-    snprintf(factors, sizeof(factors), "%s%s", block, gamma);
-    int error = check_shape(weights, factors, width, 0);
-    for (int bias = 0; bias < 2 && !error; bias++) {
-        float *values = malloc(width * sizeof(*values));
-        snprintf(target, sizeof(target), "%s%s.%s", block, layer, bias ? "bias" : "weight");
-        error = values ? weights_read(weights, factors, 0, width, values)
-                       : error_fail(VKCLIP_EMEMORY, "out of memory for %s", factors);
-        if (error)
-            free(values);
-        else
-            error = weights_scale_rows(weights, target, width, values);
-    }
-    if (!error)
-        weights_remove(weights, factors);
-    return error;
-}
-
-static int fold_layer_scale(struct weights *weights, const char *prefix, struct config_tower *tower)
-{
-    int error = VKCLIP_OK;
-    for (uint32_t i = 0; tower->layer_scale && i < tower->layers && !error; i++) {
-        char block[64];
-        snprintf(block, sizeof(block), "%stransformer.resblocks.%u.", prefix, i);
-        error = fold_scale(weights, block, "ls_1.gamma", "attn.out_proj", tower->width);
-        if (!error)
-            error = fold_scale(weights, block, "ls_2.gamma", "mlp.c_proj", tower->width);
-    }
-    tower->layer_scale = false;
-    return error;
-}
-
-/* ---- Attentional pool ------------------------------------------------------------------------ */
 
 #define POOL "visual.attn_pool.attn."
 
@@ -121,7 +81,7 @@ static int split_matrices(struct weights *weights, uint64_t width, uint64_t leng
     return error;
 }
 
-static int split_pool(struct weights *weights, const struct config *config)
+int pool_split(struct weights *weights, const struct config *config)
 {
     const uint64_t length = config->image_embed_dim;
     const struct piece biases[] = {{POOL "in_proj_bias", 0, length},
@@ -136,12 +96,4 @@ static int split_pool(struct weights *weights, const struct config *config)
     if (!error)
         weights_remove(weights, biases[0].name);
     return error ? error : split_matrices(weights, config->image.width, length);
-}
-
-int fold_tensors(struct weights *weights, struct config *config)
-{
-    int error = fold_layer_scale(weights, "", &config->text);
-    if (!error)
-        error = fold_layer_scale(weights, "visual.", &config->image);
-    return error ? error : split_pool(weights, config);
 }
