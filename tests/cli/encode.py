@@ -754,6 +754,9 @@ class Similarity(CommandTest):
             self.assertGreater(max(map(max, text['relevance'])), 0)
             with open(text['output'], 'rb') as file:
                 self.assertEqual(struct.unpack('>4sII', file.read(24)[12:]), (b'IHDR', 17, 31))
+        named, = self.run_json('explain', '-m', MODEL, tall, texts[0], '-o', self.path('one.png'), '--layers', '1')
+        self.assertEqual(named['texts'][0]['output'], self.path('one.png'))
+        self.assertTrue(os.path.exists(self.path('one.png')))
         self.run_command('explain', '-m', MODEL, tall, 'owl', '--layers', '7', '--json', status=1)
         self.assert_error('--layers', '1 to 6')
 

@@ -42,9 +42,14 @@ struct explain {
 /* Returns the name of a text's file, to be freed; NULL: none is written, or there is no memory. */
 static char *name_file(const struct explain *explain, size_t text)
 {
+    const char *output = explain->options->output;
     char number[24];
+    if (!output)
+        return NULL;
+    if (!strstr(output, "{}")) /* There is one text. */
+        return string_format("%s", output);
     snprintf(number, sizeof(number), "%zu", text + 1);
-    return explain->options->output ? string_fill(explain->options->output, number) : NULL;
+    return string_fill(output, number);
 }
 
 static const float *get_relevance(const struct explain *explain, size_t text)
