@@ -46,7 +46,7 @@ static void dump_tensor(FILE *file, const struct graph *graph, int index)
     fprintf(file, "]");
 }
 
-static const char *activation_name(enum vkclip_activation activation)
+const char *activation_option(enum vkclip_activation activation)
 {
     static const char *const names[] = {
         [VKCLIP_ACTIVATION_AUTO] = "",      [VKCLIP_ACTIVATION_QUICK_GELU] = " quick_gelu",
@@ -59,7 +59,7 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
 {
     switch (node->op) {
     case OP_MATMUL:
-        snprintf(text, NODE_OPTIONS, "%s%s%s", activation_name(node->matmul.activation),
+        snprintf(text, NODE_OPTIONS, "%s%s%s", activation_option(node->matmul.activation),
                  node->matmul.slope ? " slope" : "", node->matmul.relu ? " relu" : "");
         break;
     case OP_CONV:
@@ -104,7 +104,7 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
         break;
     case OP_GATE:
     case OP_GATE_GRAD:
-        snprintf(text, NODE_OPTIONS, "%s", activation_name(node->gate.activation));
+        snprintf(text, NODE_OPTIONS, "%s", activation_option(node->gate.activation));
         break;
     case OP_ATTENTION:
     case OP_ATTENTION_GRAD:
@@ -116,7 +116,7 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
         break;
     case OP_ACTIVATE:
     case OP_ACTIVATE_GRAD:
-        snprintf(text, NODE_OPTIONS, "%s%s%s", activation_name(node->activate.activation),
+        snprintf(text, NODE_OPTIONS, "%s%s%s", activation_option(node->activate.activation),
                  node->activate.relu ? " relu" : "", node->activate.tanh ? " tanh" : "");
         break;
     case OP_MEAN:

@@ -465,6 +465,8 @@ uint32_t tensor_n(const struct tensor *tensor);
  * submits. */
 double node_work(const struct graph *graph, const struct node *node);
 
+/* Returns an activation's name after a blank, as " gelu"; AUTO, which is none, is "". */
+const char *activation_option(enum vkclip_activation activation);
 /* Writes the options that a node has in its op's member of the union, as " gelu relu" or " heads=2
  * causal". */
 #define NODE_OPTIONS 64

@@ -261,12 +261,9 @@ static int run_model(struct gpu *gpu, struct tuner *tuner, const struct kind *ki
 
 static void name_kind(const struct kind *kind, char name[96])
 {
-    static const char *const activations[] = {[VKCLIP_ACTIVATION_AUTO] = "",
-                                              [VKCLIP_ACTIVATION_QUICK_GELU] = " quick_gelu",
-                                              [VKCLIP_ACTIVATION_GELU] = " gelu"};
     snprintf(name, 96, "two layers %s %s heads of %u%s%s%s", type_name(kind->type),
              type_name(kind->weights), kind->head, kind->causal ? " causal" : "",
-             activations[kind->activation], kind->dot ? " dot" : "");
+             activation_option(kind->activation), kind->dot ? " dot" : "");
 }
 
 /* Finds what a plan's model is. Returns false for a graph without attention. */

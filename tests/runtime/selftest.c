@@ -47,14 +47,14 @@ static bool has_fault_layer(void)
 }
 
 /* Builds what leads into an attention, and returns its result. */
-static int build_graph(struct graph *graph)
+static int build_graph(struct graph *graph, enum vkclip_activation activation)
 {
     const uint32_t x_shape[] = {2, 40, 96}, w_shape[] = {96, 96}, b_shape[] = {96};
     graph_init(graph, TYPE_F32);
     int x = graph_input(graph, "x", TYPE_F32, 3, x_shape);
     const int w = graph_weight(graph, "w", LAYOUT_PANELS, 2, w_shape);
     const int bias = graph_weight(graph, "b", LAYOUT_ROWS, 1, b_shape);
-    x = graph_matmul(graph, "y", x, w, bias, VKCLIP_ACTIVATION_GELU, -1);
+    x = graph_matmul(graph, "y", x, w, bias, activation, -1);
     x = graph_attention(graph, "z", x, 2, false);
     assert_int_equal(graph->error, 0);
     return x;
@@ -63,7 +63,7 @@ static int build_graph(struct graph *graph)
 static int choose(const struct opened *opened, struct kernel_choice choices[2])
 {
     struct graph graph;
-    build_graph(&graph);
+    build_graph(&graph, VKCLIP_ACTIVATION_GELU);
     int error = tune_choose(opened->gpu, opened->tuner, &graph, 0, choices);
     graph_free(&graph);
     return error;
@@ -71,13 +71,13 @@ static int choose(const struct opened *opened, struct kernel_choice choices[2])
 
 /* Makes the plan of the graph, with weights that nothing has filled, and checks it as a model does.
  */
-static int check_plan(const struct opened *opened)
+static int check_plan(const struct opened *opened, enum vkclip_activation activation)
 {
     struct graph graph;
     const struct graph *const graphs[] = {&graph};
     struct weight_store *store = NULL;
     struct plan *plan = NULL;
-    const int out = build_graph(&graph);
+    const int out = build_graph(&graph, activation);
     assert_int_equal(weight_store_create(opened->gpu, graphs, 1, &store), 0);
     const struct plan_params params = {.gpu = opened->gpu,
                                        .tuner = opened->tuner,
@@ -116,12 +116,32 @@ static void known_kernels_are_not_run_again(void **state)
         assert_int_equal(choose(&opened, choices), 0);
         assert_int_equal(choose(&opened, choices), 0);
         assert_int_equal(rounds, process == 0);
-        assert_int_equal(check_plan(&opened), 0);
+        assert_int_equal(check_plan(&opened, VKCLIP_ACTIVATION_GELU), 0);
         assert_int_equal(rounds, process == 0);
         assert_int_equal(warnings, 0);
         close_opened(&opened);
     }
     scratch_remove(folder);
+}
+
+/* The record of a model's check tells the activations of a product apart. */
+static void every_activation_is_checked(void **state)
+{
+    (void)state;
+    static const char *const names[] = {[VKCLIP_ACTIVATION_AUTO] = "",
+                                        [VKCLIP_ACTIVATION_QUICK_GELU] = " quick_gelu",
+                                        [VKCLIP_ACTIVATION_GELU] = " gelu",
+                                        [VKCLIP_ACTIVATION_GELU_TANH] = " gelu_tanh"};
+    struct opened opened = open_tuner("");
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        char key[96];
+        snprintf(key, sizeof(key), "two layers f32 f32 heads of 16%s", names[i]);
+        const struct selftest *selftest = tune_selftest(opened.tuner);
+        assert_true(selftest_known(selftest, key) < 0);
+        assert_int_equal(check_plan(&opened, (enum vkclip_activation)i), 0);
+        assert_true(selftest_known(selftest, key) >= 0);
+    }
+    close_opened(&opened);
 }
 
 static void can_be_turned_off(void **state)
@@ -151,7 +171,7 @@ static void right_kernels_are_far_from_the_bound(void **state)
     struct kernel_choice choices[2];
     struct graph graph;
     assert_int_equal(choose(&opened, choices), 0);
-    build_graph(&graph);
+    build_graph(&graph, VKCLIP_ACTIVATION_GELU);
     for (int n = 0; n < 2; n++) {
         struct op_case op_case;
         struct selftest_result result;
@@ -186,7 +206,7 @@ static void wrong_variant_is_left_out(void **state)
     assert_int_equal(warnings, 1);
     assert_non_null(strstr(last_warning, first->shader));
     assert_non_null(strstr(last_warning, "MATMUL"));
-    assert_int_equal(check_plan(&opened), 0);
+    assert_int_equal(check_plan(&opened, VKCLIP_ACTIVATION_GELU), 0);
     close_opened(&opened);
 
     unsetenv("VKCLIP_FAULT_CORRUPT"); /* The file says that the variant is wrong. */
@@ -226,7 +246,7 @@ static void wrong_model_is_refused(void **state)
     close_opened(&opened);
     setenv("VKCLIP_FAULT_CORRUPT", "12", 1); /* after the two of the graph's own plan */
     opened = open_tuner(folder);
-    assert_int_equal(check_plan(&opened), VKCLIP_EDEVICE);
+    assert_int_equal(check_plan(&opened, VKCLIP_ACTIVATION_GELU), VKCLIP_EDEVICE);
     assert_non_null(strstr(vkclip_last_error(), "a model of two layers"));
     close_opened(&opened);
     unsetenv("VKCLIP_FAULT_CORRUPT");
@@ -267,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_op_has_a_case),
         cmocka_unit_test(known_kernels_are_not_run_again),
+        cmocka_unit_test(every_activation_is_checked),
         cmocka_unit_test(can_be_turned_off),
         cmocka_unit_test(right_kernels_are_far_from_the_bound),
         cmocka_unit_test(wrong_variant_is_left_out),
