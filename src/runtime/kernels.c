@@ -227,6 +227,8 @@ static bool shape_fits(const struct gpu *gpu, const struct kernel *kernel,
     const struct tensor *x = &graph->tensors[node->in[0]];
     if (kernel->needs & CAP_ADDRESS && node->op == OP_OUTER)
         return outer_address_fits(gpu, graph, node);
+    if (kernel->needs & CAP_ADDRESS && node->op == OP_DWCONV_SUMS)
+        return tensor_columns(x) % DWCONV_PART == 0 && DWCONV_PART % gpu_limits(gpu)->subgroup == 0;
     if (kernels_share_values(kernel) && node->op == OP_OUTER)
         return tensor_columns(&graph->tensors[node->in[1]]) % 4 == 0;
     if (kernels_share_values(kernel) && graph_packs(node->op))

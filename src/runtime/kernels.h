@@ -111,6 +111,8 @@ bool kernels_share_values(const struct kernel *kernel);
 #define ATTENTION_SUBGROUPS 4
 /* Rows of dy and x that train/outer_address.comp adds up in a turn of its loop. */
 #define OUTER_TURN 8
+/* Channels of a workgroup of depthwise/dwconv_sums_address.comp. */
+#define DWCONV_PART 16
 /* Tells whether the invocations of a variant of ATTENTION, ATTENTION_MASKED or ATTENTION_GRAD share
  * the queries and keys of a head. */
 bool kernels_tile_heads(const struct kernel *kernel);

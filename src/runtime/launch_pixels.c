@@ -30,6 +30,23 @@ static int launch_parts(struct launch *launch, struct dwconv_args args, uint32_t
     return error;
 }
 
+/* Emits `groups` workgroups for each share. */
+static int launch_shares(struct launch *launch, struct dwconv_args args, uint32_t shares,
+                         uint32_t groups)
+{
+    const uint32_t most = gpu_limits(launch->gpu)->groups[1];
+    const uint32_t step = at_most(dispatch_steps(launch, shares), most);
+    int error = VKCLIP_OK;
+    launch->dispatch.work *= (double)step / shares;
+    for (; args.first < shares && !error; args.first += step) {
+        args.count = at_most(shares - args.first, step);
+        dispatch_args(launch, &args, sizeof(args));
+        dispatch_addresses(launch);
+        error = dispatch_emit(launch, groups, args.count, 1);
+    }
+    return error;
+}
+
 /* A variant without tiles computes one channel of one pixel at a time. */
 int launch_DWCONV(struct launch *launch)
 {
@@ -55,13 +72,19 @@ int launch_DWCONV(struct launch *launch)
 
 int launch_DWCONV_SUMS(struct launch *launch)
 {
-    const struct dwconv_args args = picture_args(launch->in[0]);
-    const uint32_t side = launch->node->dwconv.side;
-    dispatch_workgroup(launch, ELEMENTS_WORKGROUP, 1);
+    struct dwconv_args args = picture_args(launch->in[0]);
+    const uint32_t side = launch->node->dwconv.side, shares = launch->out->shape[0];
+    const bool addressed = launch->kernel->needs & CAP_ADDRESS;
+    const uint32_t lanes = kernels_span(launch->gpu, launch->kernel).lanes;
+    dispatch_workgroup(launch, addressed ? lanes : ELEMENTS_WORKGROUP, 1);
     dispatch_constant(launch, divide_up(args.w, divide_up(args.w, SUMS_COLUMNS)));
     dispatch_constant(launch, side);
-    dispatch_constant(launch, args.c % 4 == 0);
-    return launch_parts(launch, args, launch->out->shape[0], (uint64_t)side * divide_up(args.c, 4));
+    if (!addressed) {
+        dispatch_constant(launch, args.c % 4 == 0);
+        return launch_parts(launch, args, shares, (uint64_t)side * divide_up(args.c, 4));
+    }
+    dispatch_constant(launch, args.c);
+    return launch_shares(launch, args, shares, side * (args.c / DWCONV_PART));
 }
 
 /* ---- Squares of pixels ----------------------------------------------------------------------- */

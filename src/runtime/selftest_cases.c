@@ -231,9 +231,12 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
     case OP_AVGPOOL_GRAD:
         shape[1] = 3 * node->avgpool.size + 1;
         break;
-    case OP_DWCONV:
-    case OP_DWCONV_SUMS: /* Whether channels are whole quads decides which variants fit. */
+    case OP_DWCONV: /* Whether channels are whole quads decides which variants fit. */
         shape[2] = 36 + columns % 4;
+        shape[3] = node->dwconv.side;
+        break;
+    case OP_DWCONV_SUMS: /* Whether they are whole parts decides it too. */
+        shape[2] = 2 * DWCONV_PART + columns % DWCONV_PART;
         shape[3] = node->dwconv.side;
         break;
     case OP_UNFOLD:

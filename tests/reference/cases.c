@@ -245,6 +245,8 @@ const struct op_case op_cases[] = {
     {{OP_DWCONV_SUMS}, {3, 11, 5, 7}},
     {{OP_DWCONV_SUMS}, {1, 33, 36, 5}},
     {{OP_DWCONV_SUMS}, {5, 7, 130, 3}},
+    {{OP_DWCONV_SUMS}, {2, 19, 32, 7}},
+    {{OP_DWCONV_SUMS}, {9, 5, 48, 5}},
     {{OP_UNFOLD_GRAD, .unfold.size = 2}, {3, 6, 5}},
     {{OP_UNFOLD_GRAD, .unfold.size = 3}, {2, 9, 32}},
     {{OP_CONTRAST_STATS}, {1}},
