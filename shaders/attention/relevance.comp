@@ -1,5 +1,6 @@
 #version 450
 #extension GL_GOOGLE_include_directive : require
+#extension GL_EXT_control_flow_attributes : require
 /* SPDX-License-Identifier: MIT
  *
  * Computes RELEVANCE. A workgroup has one query of an item, and an invocation every LANES-th key. The weights of the
@@ -89,9 +90,9 @@ float sum_exponentials(uint head)
     stats[lane] = stat;
     barrier();
     float top = stats[0].x, total = 0.0;
-    for (uint i = 1; i < LANES; i++)
+    [[dont_unroll]] for (uint i = 1; i < LANES; i++)
         top = max(top, stats[i].x);
-    for (uint i = 0; i < LANES; i++)
+    [[dont_unroll]] for (uint i = 0; i < LANES; i++)
         total += stats[i].y * exp(stats[i].x - top);
     return top + log(total);
 }
