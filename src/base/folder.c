@@ -168,6 +168,17 @@ uint64_t folder_free_bytes(const char *path)
 #endif
 }
 
+/* Tells whether a path is a folder and not a link to one. */
+static bool is_own_folder(const char *path)
+{
+#ifdef _WIN32
+    return folder_exists(path);
+#else
+    struct stat status;
+    return !lstat(path, &status) && S_ISDIR(status.st_mode);
+#endif
+}
+
 void folder_remove(const char *path)
 {
     char **names = NULL;
@@ -176,7 +187,9 @@ void folder_remove(const char *path)
         return;
     for (size_t i = 0; i < count; i++) {
         char *file = string_format("%s/%s", path, names[i]);
-        if (file)
+        if (file && is_own_folder(file))
+            folder_remove(file);
+        else if (file)
             remove(file);
         free(file);
     }

@@ -19,7 +19,8 @@ bool folder_make_all(const char *path, unsigned mode);
 /* Renames the folder `source` to `target` and removes an older folder of that name. The files in
  * `source` must be on the disk already. After an error the older folder is still there. */
 int folder_replace(const char *source, const char *target);
-/* Removes a folder and the files in it, but no folders inside it; what cannot be removed stays. */
+/* Removes a folder with all files and folders in it. A link in it is removed, and what it leads to
+ * stays, as does what cannot be removed. */
 void folder_remove(const char *path);
 
 /* Returns the bytes that this user can still write to the disk of a folder; UINT64_MAX where the

@@ -217,8 +217,21 @@ static void test_folders(void **state)
 
     assert_true(folder_make_all(deep, 0700));
     assert_true(folder_exists(deep));
+    /* What is in folders goes too, but not what a link leads to. */
+    char *inside = scratch_path(two, "inside"), *link = scratch_path(inside, "link");
+    char *kept = scratch_path(folder, "x/y/z/kept.txt");
+    assert_int_equal(folder_make(inside), 0);
+    scratch_text(inside, "c.txt", "three");
+    scratch_text(deep, "kept.txt", "four");
+#ifndef _WIN32
+    assert_int_equal(symlink(deep, link), 0);
+#endif
     folder_remove(two);
     assert_false(folder_exists(two));
+    assert_true(file_exists(kept));
+    free(inside);
+    free(link);
+    free(kept);
     free(one);
     free(two);
     free(deep);

@@ -206,7 +206,8 @@ static void test_killed_while_writing(void **state)
     struct test_run run;
     open_run(golden, &run);
     assert_int_equal(run_save(&run.step, folder, NULL), 0);
-    const int all = 3 * (int)run.step.model.count;
+    run.step.read_average = read_values; /* The folder inside the saved step is left there too. */
+    const int all = 4 * (int)run.step.model.count;
     for (int reads = 0; reads < all; reads += 17) {
         int status = 0;
         pid_t child = fork();
@@ -224,6 +225,17 @@ static void test_killed_while_writing(void **state)
             assert_whole(&run, path);
         free(path);
     }
+    run.step.state.step = 13;
+    assert_int_equal(run_save(&run.step, folder, &path), 0); /* It replaces what was left. */
+    assert_whole(&run, path);
+    folder_remove(path);
+    free(path);
+    char *left = scratch_path(folder, "checkpoint-13.tmp"), *averages = run_averages_path(left);
+    assert_int_equal(folder_make(left), 0);
+    assert_int_equal(folder_make(averages), 0);
+    scratch_text(averages, "model.safetensors", "");
+    free(averages);
+    free(left);
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 2);
     folder_free_names(&names, count);
@@ -231,7 +243,7 @@ static void test_killed_while_writing(void **state)
     assert_int_equal(folder_list(folder, &names, &count), 0);
     assert_int_equal(count, 1);
     folder_free_names(&names, count);
-    run.step.model.read = fail_reading; /* A failed save leaves no files. */
+    run.step.read_average = fail_reading; /* A failed save leaves no files. */
     run.step.state.step = 14;
     assert_failed(run_save(&run.step, folder, &path), VKCLIP_EDEVICE, "lost");
     assert_int_equal(folder_list(folder, &names, &count), 0);
@@ -256,6 +268,10 @@ static void test_kept(void **state)
         char *made = scratch_path(folder, folders[i]);
         assert_int_equal(folder_make(made), 0);
         scratch_text(made, "training.json", "{}");
+        char *averages = run_averages_path(made);
+        assert_int_equal(folder_make(averages), 0);
+        scratch_text(averages, "model.safetensors", "");
+        free(averages);
         free(made);
     }
     scratch_text(folder, "log.jsonl", "");
