@@ -146,6 +146,14 @@ struct vkclip_device_params {
     /* The folder for compiled pipelines and measurements. NULL means VKCLIP_CACHE_DIR, or without
      * it the user's cache folder; "" means that nothing is kept. */
     const char *cache_dir;
+    /* Threads of the host that prepare pictures, read weights and compile kernels, with the one
+     * that calls, at most 64. 0: as many as the process has processors. */
+    uint32_t threads;
+    /* The library gives way to others, as a program wants that indexes while somebody works. Its
+     * queues have the lowest priority of the device, and also of the whole machine where the driver
+     * has VK_KHR_global_priority; its threads on the host are niced on Linux. The thread that calls
+     * keeps its priority. */
+    bool background;
 };
 
 /* Opens a device. Several devices in one handle share the items of every call: a batch goes to the

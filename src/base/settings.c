@@ -86,6 +86,8 @@ int settings_read(const struct vkclip_device_params *params, struct settings *se
         {"VKCLIP_QUIRKS", &settings->quirks},
         {"VKCLIP_TIMEOUT", &settings->timeout},
     };
+    settings->threads = params ? params->threads : 0;
+    settings->background = params && params->background;
     int error = copy_text(params ? params->device : NULL, &settings->device);
     if (!error && !settings->device)
         error = copy_text(getenv("VKCLIP_DEVICE"), &settings->device);

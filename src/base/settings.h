@@ -26,6 +26,8 @@ struct settings {
     char *timeout;       /* VKCLIP_TIMEOUT: seconds after which a silent device counts as lost */
     char *
         disabled_kernels; /* VKCLIP_DISABLE_KERNELS: list of shaders to treat as if none compiled */
+    unsigned threads;     /* of the host, with the one that calls; 0: one per processor */
+    bool background;      /* queues and threads have low priorities */
     bool pipeline_statistics; /* drivers are asked to say how they compiled each pipeline, which
                                * only vkclip-bench sets */
 };

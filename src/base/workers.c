@@ -15,9 +15,15 @@
 #include <unistd.h>
 #ifdef __linux__
 #include <sched.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #endif
 
 enum { MOST_THREADS = 63 };
+
+/* Half of the way to the lowest priority: the system still gives such a thread a tenth of what it
+ * gives to others that want the same processor. */
+enum { BACKGROUND_NICE = 10 };
 
 struct workers_message {
     struct workers_message *earlier;
@@ -38,6 +44,7 @@ struct workers {
     pthread_cond_t done;                /* a group's last job has ended */
     struct workers_group *first, *last; /* the queue of groups with jobs to begin */
     unsigned wanted, started;           /* threads */
+    bool background;                    /* threads have a low priority */
     bool closing;
     struct thread threads[MOST_THREADS];
 };
@@ -65,6 +72,12 @@ int workers_open(unsigned threads, struct workers **result)
     pthread_cond_init(&workers->more, NULL);
     pthread_cond_init(&workers->done, NULL);
     return VKCLIP_OK;
+}
+
+void workers_set_background(struct workers *workers)
+{
+    if (workers)
+        workers->background = true;
 }
 
 void workers_close(struct workers **handle)
@@ -188,10 +201,21 @@ static void do_job(struct workers *workers, struct workers_group *group, unsigne
         pthread_cond_broadcast(&workers->done);
 }
 
+/* Lowers the priority of the calling thread, which on Linux has one of its own. */
+static void lower_priority(void)
+{
+#ifdef __linux__
+    const int now = getpriority(PRIO_PROCESS, 0);
+    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), now + BACKGROUND_NICE);
+#endif
+}
+
 static void *run_thread(void *argument)
 {
     const struct thread *thread = argument;
     struct workers *workers = thread->workers;
+    if (workers->background)
+        lower_priority();
     pthread_mutex_lock(&workers->lock);
     while (!workers->closing)
         if (workers->first)

@@ -38,6 +38,9 @@ struct workers_group {
  * number of processors that this process may run on. The threads are started with the first group
  * of more than one job. */
 int workers_open(unsigned threads, struct workers **workers);
+/* Lowers the priority of the pool's threads, where the system has priorities of threads. It must be
+ * called before the first group. */
+void workers_set_background(struct workers *workers);
 /* Closes the pool. No group may be running. */
 void workers_close(struct workers **workers);
 /* Returns the number of the pool's threads, including the one that waits. All functions accept NULL

@@ -340,7 +340,8 @@ static int recover(struct driver *driver, struct batch *batches, size_t *count)
         *count = 0;
         return VKCLIP_ELOST;
     }
-    log_message(VKCLIP_LOG_WARNING, "%s; the device is opened again", error_last());
+    if (!gpu_is_lent(replica_gpu(driver->replica)))
+        log_message(VKCLIP_LOG_WARNING, "%s; the device is opened again", error_last());
     int error = replica_reopen(driver->replica);
     for (size_t i = 0; i < *count && !error; i++)
         error = submit_batch(driver, &batches[i]);

@@ -23,6 +23,16 @@ int device_list(struct vkclip_device_info *infos, size_t capacity, size_t *count
     return error;
 }
 
+int device_find_wants(const struct vkclip_vulkan_device *lent, struct vkclip_vulkan_wants *wants)
+{
+    struct settings settings;
+    int error = settings_read(NULL, &settings);
+    if (!error)
+        error = gpu_find_wants(&settings, lent, wants);
+    settings_free(&settings);
+    return error;
+}
+
 /* Opens one of `names`, which must not be open already. */
 static int open_gpu(struct vkclip_device *device, const struct settings *settings,
                     const char *names, const char *name)
@@ -172,6 +182,27 @@ int device_open(const struct vkclip_device_params *params, struct vkclip_device 
         error = open_gpus(device, &device->settings);
     if (!error && device->count > 1)
         error = workers_open((unsigned)device->count - 1, &device->drivers);
+    if (!error && device->settings.background)
+        workers_set_background(device->drivers);
+    if (error)
+        device_close(result);
+    return error;
+}
+
+int device_open_lent(const struct vkclip_device_params *params,
+                     const struct vkclip_vulkan_device *lent, struct vkclip_device **result)
+{
+    struct vkclip_device *device = *result = calloc(1, sizeof(*device));
+    if (!device)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    pthread_mutex_init(&device->lock, NULL);
+    int error = settings_read(params, &device->settings);
+    if (!error)
+        error = gpu_open_lent(&device->settings, lent, &device->gpus[0]);
+    if (!error) {
+        device->count = 1;
+        error = tune_open(device->gpus[0], &device->settings, &device->tuners[0]);
+    }
     if (error)
         device_close(result);
     return error;

@@ -41,6 +41,11 @@ int device_list(struct vkclip_device_info *infos, size_t capacity, size_t *count
 /* Opens the GPUs that the parameters name, and their choices of kernels. `params` may be NULL,
  * `device` not. */
 int device_open(const struct vkclip_device_params *params, struct vkclip_device **device);
+/* Opens a device of the application, see vkclip_vulkan.h. */
+int device_open_lent(const struct vkclip_device_params *params,
+                     const struct vkclip_vulkan_device *lent, struct vkclip_device **device);
+/* Fills in what vkclip would use of a device of the application. */
+int device_find_wants(const struct vkclip_vulkan_device *lent, struct vkclip_vulkan_wants *wants);
 void device_close(struct vkclip_device **device);
 /* Opens a lost GPU of the handle again, unless another model has done so, and gives the GPU that
  * replaces it. The lost one stays until the handle is closed. */

@@ -154,8 +154,11 @@ static int choose_types(const struct vkclip_device *device,
     for (size_t i = 0; device && spec->type == TYPE_F16 && i < device->count; i++)
         if (!(gpu_caps(device->gpus[i]) & CAP_F16))
             return error_fail(VKCLIP_EUNSUPPORTED,
-                              "%s has no 16-bit storage, which f16 (`precision`) needs: use f32",
-                              gpu_info(device->gpus[i])->name);
+                              "%s has no 16-bit storage%s, which f16 (`precision`) needs: use f32",
+                              gpu_info(device->gpus[i])->name,
+                              gpu_is_lent(device->gpus[i])
+                                  ? " (or the application did not enable storageBuffer16BitAccess)"
+                                  : "");
     return VKCLIP_OK;
 }
 

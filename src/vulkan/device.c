@@ -5,6 +5,7 @@
  */
 #include "vulkan/internal.h"
 
+#include "base/array.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/settings.h"
@@ -23,7 +24,7 @@ static int describe_devices(const struct settings *settings, struct description 
 {
     VkPhysicalDevice *devices = NULL;
     *list = NULL;
-    int error = instance_list(&devices, count);
+    int error = instance_list(instance_functions(), instance_handle(), &devices, count);
     if (!error)
         *list = calloc(*count + 1, sizeof(**list));
     if (!error && !*list)
@@ -168,31 +169,37 @@ static int probe_device(struct gpu *gpu, const struct settings *settings,
     class_find(device, &gpu->limits);
     rows_set_limits(gpu);
     error = memory_open(gpu, features);
-    if (!error && settings->pipeline_statistics)
+    if (!error && settings->pipeline_statistics && !device->lent)
         error = statistics_enable(gpu, features, &enabled->executables);
     return error;
 }
 
-/* Gets a queue of the device, and creates its pool. */
+/* Gets a queue of the device unless it is known, and creates its pool. */
 static int open_queue(struct gpu *gpu, struct gpu_queue *queue)
 {
     VkCommandPoolCreateInfo pool = {.sType = VK_STRUCTURE_TYPE_COMMAND_POOL_CREATE_INFO,
                                     .queueFamilyIndex = queue->family};
-    gpu->vk.GetDeviceQueue(gpu->device, queue->family, queue->index, &queue->queue);
+    if (!queue->queue)
+        gpu->vk.GetDeviceQueue(gpu->device, queue->family, queue->index, &queue->queue);
     return vulkan_check(gpu->vk.CreateCommandPool(gpu->device, &pool, NULL, &queue->pool),
                         "vkCreateCommandPool");
 }
 
-static int create_device(struct gpu *gpu, const struct features *features)
+/* Creates the device with queues of the given priority, and of a low priority among all programs if
+ * `global` is not NULL, which is chained to each of them. */
+static VkResult create_queues(struct gpu *gpu, const struct features *features, float priority,
+                              const VkDeviceQueueGlobalPriorityCreateInfoKHR *global)
 {
-    const float priorities[] = {1, 1};
+    const float priorities[] = {priority, priority};
     const bool copies = gpu->caps & CAP_COPIES;
     const bool same = copies && gpu->copies.family == gpu->queue.family;
     VkDeviceQueueCreateInfo queues[] = {{.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                         .pNext = global,
                                          .queueFamilyIndex = gpu->queue.family,
                                          .queueCount = same ? 2 : 1,
                                          .pQueuePriorities = priorities},
                                         {.sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_CREATE_INFO,
+                                         .pNext = global,
                                          .queueFamilyIndex = gpu->copies.family,
                                          .queueCount = 1,
                                          .pQueuePriorities = priorities}};
@@ -202,15 +209,61 @@ static int create_device(struct gpu *gpu, const struct features *features)
                                .pQueueCreateInfos = queues,
                                .enabledExtensionCount = features->extension_count,
                                .ppEnabledExtensionNames = features->extensions};
-    const struct instance_functions *vk = gpu->physical.vk;
-    int error = vulkan_check(vk->CreateDevice(gpu->physical.handle, &info, NULL, &gpu->device),
-                             "vkCreateDevice");
+    return gpu->physical.vk->CreateDevice(gpu->physical.handle, &info, NULL, &gpu->device);
+}
+
+/* Finds the extension by which queues have a priority among all programs: NULL if there is none. */
+static int find_global_priority(const struct gpu *gpu, const char **extension)
+{
+    static const char *const names[] = {"VK_KHR_global_priority", "VK_EXT_global_priority"};
+    int error = VKCLIP_OK;
+    *extension = NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(names) && !error && !*extension; i++) {
+        bool has = false;
+        error = probe_has_extension(gpu->physical, names[i], &has);
+        *extension = has ? names[i] : NULL;
+    }
+    return error;
+}
+
+/* Creates a device whose queues give way to others. A system may refuse a program any priority
+ * among all programs, so that the device is then created without one. */
+static int create_background(struct gpu *gpu, struct features *features, VkResult *result)
+{
+    const VkDeviceQueueGlobalPriorityCreateInfoKHR low = {
+        .sType = VK_STRUCTURE_TYPE_DEVICE_QUEUE_GLOBAL_PRIORITY_CREATE_INFO_KHR,
+        .globalPriority = VK_QUEUE_GLOBAL_PRIORITY_LOW_KHR};
+    const char *extension = NULL;
+    int error = find_global_priority(gpu, &extension);
+    *result = VK_ERROR_NOT_PERMITTED_KHR;
     if (error)
         return error;
-    functions_load_device(vk, gpu->device, &gpu->vk);
+    if (extension && features->extension_count < ARRAY_COUNT(features->extensions)) {
+        features->extensions[features->extension_count] = extension;
+        features->extension_count++;
+        *result = create_queues(gpu, features, 0, &low);
+        features->extension_count--;
+    }
+    if (*result == VK_ERROR_NOT_PERMITTED_KHR || *result == VK_ERROR_INITIALIZATION_FAILED)
+        *result = create_queues(gpu, features, 0, NULL);
+    return VKCLIP_OK;
+}
+
+static int create_device(struct gpu *gpu, struct features *features, bool background)
+{
+    VkResult result = VK_SUCCESS;
+    int error = VKCLIP_OK;
+    if (background)
+        error = create_background(gpu, features, &result);
+    else
+        result = create_queues(gpu, features, 1, NULL);
     if (!error)
-        error = open_queue(gpu, &gpu->queue);
-    return !error && copies ? open_queue(gpu, &gpu->copies) : error;
+        error = vulkan_check(result, "vkCreateDevice");
+    if (error)
+        return error;
+    functions_load_device(gpu->physical.vk, gpu->device, &gpu->vk);
+    error = open_queue(gpu, &gpu->queue);
+    return !error && gpu->caps & CAP_COPIES ? open_queue(gpu, &gpu->copies) : error;
 }
 
 /* ---- Open and close -------------------------------------------------------------------------- */
@@ -258,6 +311,17 @@ static int keep_settings(struct gpu *gpu, const struct settings *settings)
     return VKCLIP_OK;
 }
 
+/* The thread that calls is one of the threads, so that a single one needs no pool. */
+static int open_workers(struct gpu *gpu, const struct settings *settings)
+{
+    if (settings->threads == 1)
+        return VKCLIP_OK;
+    int error = workers_open(settings->threads ? settings->threads - 1 : 0, &gpu->workers);
+    if (!error && settings->background)
+        workers_set_background(gpu->workers);
+    return error;
+}
+
 int gpu_open(const struct settings *settings, const char *device, struct gpu **result)
 {
     struct description chosen;
@@ -267,7 +331,7 @@ int gpu_open(const struct settings *settings, const char *device, struct gpu **r
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
     int error = keep_settings(gpu, settings);
     if (!error)
-        error = workers_open(0, &gpu->workers);
+        error = open_workers(gpu, settings);
     if (!error)
         error = gpu_loader_open();
     gpu->loader = !error;
@@ -276,7 +340,7 @@ int gpu_open(const struct settings *settings, const char *device, struct gpu **r
     if (!error)
         error = probe_device(gpu, settings, &chosen, &enabled);
     if (!error)
-        error = create_device(gpu, &enabled.features);
+        error = create_device(gpu, &enabled.features, settings->background);
     if (!error)
         error = pipelines_open(gpu);
     if (error) {
@@ -289,9 +353,62 @@ int gpu_open(const struct settings *settings, const char *device, struct gpu **r
     return VKCLIP_OK;
 }
 
+/* Takes over what the application created in place of creating it. */
+static int take_device(struct gpu *gpu, const struct vkclip_vulkan_device *lent)
+{
+    gpu->lent = true;
+    gpu->device = lent->device;
+    gpu->queue.queue = lent->queue;
+    gpu->queue.index = lent->queue_index;
+    gpu->lock_queue = lent->lock_queue;
+    gpu->unlock_queue = lent->unlock_queue;
+    gpu->queue_user = lent->user;
+    functions_load_device(gpu->physical.vk, gpu->device, &gpu->vk);
+    return open_queue(gpu, &gpu->queue);
+}
+
+int gpu_open_lent(const struct settings *settings, const struct vkclip_vulkan_device *lent,
+                  struct gpu **result)
+{
+    struct description device;
+    struct enabled enabled;
+    struct gpu *gpu = *result = calloc(1, sizeof(*gpu));
+    if (!gpu)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    int error = keep_settings(gpu, settings);
+    if (!error)
+        error = open_workers(gpu, settings);
+    if (!error)
+        error = lent_describe(settings, lent, &gpu->lent_functions, &device);
+    if (!error)
+        error = lent_check(lent, &device);
+    if (!error)
+        error = probe_device(gpu, settings, &device, &enabled);
+    if (!error)
+        error = take_device(gpu, lent);
+    if (!error)
+        error = pipelines_open(gpu);
+    if (error) {
+        gpu_close(result);
+        return error;
+    }
+    rows_open(gpu);
+    log_message(VKCLIP_LOG_INFO, "device %u: %s (%s), which the application opened",
+                gpu->info.index, gpu->info.name, gpu->info.driver);
+    return VKCLIP_OK;
+}
+
+bool gpu_is_lent(const struct gpu *gpu)
+{
+    return gpu->lent;
+}
+
 int gpu_open_again(const struct settings *settings, struct gpu *lost, struct gpu **gpu)
 {
     char number[16];
+    if (lost->lent)
+        return error_fail(VKCLIP_ELOST, "%s; it is the application's, which has to open it again",
+                          lost->loss ? lost->loss : "the device was lost");
     snprintf(number, sizeof(number), "%u", lost->info.index);
     int error = gpu_open(settings, number, gpu);
     if (!error)
@@ -299,18 +416,21 @@ int gpu_open_again(const struct settings *settings, struct gpu *lost, struct gpu
     return error;
 }
 
-/* Destroys what the device and the instance have. A device that hangs is left as it is, because
+/* Destroys what the device and the instance have, or only what was made on the application's
+ * device, of which every run has been waited for. A device that hangs is left as it is, because
  * some drivers would wait for it for ever; so is the instance, which must outlive its devices. */
 static void close_device(struct gpu *gpu)
 {
     if (gpu->hangs)
         return;
     if (gpu->device) {
-        gpu->vk.DeviceWaitIdle(gpu->device);
+        if (!gpu->lent)
+            gpu->vk.DeviceWaitIdle(gpu->device);
         pipelines_close(gpu);
         gpu->vk.DestroyCommandPool(gpu->device, gpu->queue.pool, NULL);
         gpu->vk.DestroyCommandPool(gpu->device, gpu->copies.pool, NULL);
-        gpu->vk.DestroyDevice(gpu->device, NULL);
+        if (!gpu->lent)
+            gpu->vk.DestroyDevice(gpu->device, NULL);
     }
     if (gpu->loader)
         gpu_loader_close();

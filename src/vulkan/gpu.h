@@ -44,6 +44,8 @@ enum cap {
 };
 
 struct settings;
+struct vkclip_vulkan_device;
+struct vkclip_vulkan_wants;
 struct workers;
 struct gpu;
 struct gpu_buffer;
@@ -109,6 +111,15 @@ bool gpu_is_name(const struct settings *settings, const char *text);
  * match. With `device` NULL the best device is opened. `settings->device` is not read, because it
  * may name several devices. The GPU copies what it needs from the settings. */
 int gpu_open(const struct settings *settings, const char *device, struct gpu **gpu);
+/* Opens a device of the application, which it does not destroy. `lent` is read during the call
+ * only. */
+int gpu_open_lent(const struct settings *settings, const struct vkclip_vulkan_device *lent,
+                  struct gpu **gpu);
+/* Tells whether the device is the application's. Such a device cannot be opened again. */
+bool gpu_is_lent(const struct gpu *gpu);
+/* Fills in what gpu_open_lent would use of a device if the application enabled it. */
+int gpu_find_wants(const struct settings *settings, const struct vkclip_vulkan_device *lent,
+                   struct vkclip_vulkan_wants *wants);
 /* Opens the device of a lost GPU again, with what was learnt of its kernels. The lost GPU must be
  * closed too, after everything that was made with it is destroyed. */
 int gpu_open_again(const struct settings *settings, struct gpu *lost, struct gpu **gpu);
@@ -122,7 +133,8 @@ const struct gpu_limits *gpu_limits(const struct gpu *gpu);
 uint32_t gpu_caps(const struct gpu *gpu);
 /* Writes the names of capabilities, separated by spaces. */
 void gpu_describe_caps(uint32_t caps, char *text, size_t size);
-/* Returns the threads for the host's work, which also build pipelines. */
+/* Returns the threads for the host's work, which also build pipelines; NULL: there is only the one
+ * that calls. */
 struct workers *gpu_workers(const struct gpu *gpu);
 /* Returns the path of a cache file for this device with this driver as a new string, or NULL where
  * there is no cache. */

@@ -112,23 +112,37 @@ void gpu_loader_close(void)
     pthread_mutex_unlock(&lock);
 }
 
-int instance_list(VkPhysicalDevice **devices, uint32_t *count)
+int instance_list(const struct instance_functions *vk, VkInstance handle,
+                  VkPhysicalDevice **devices, uint32_t *count)
 {
     static const char call[] = "vkEnumeratePhysicalDevices";
     *devices = NULL;
     *count = 0;
-    int error = vulkan_check(functions.EnumeratePhysicalDevices(instance, count, NULL), call);
+    int error = vulkan_check(vk->EnumeratePhysicalDevices(handle, count, NULL), call);
     if (error)
         return error;
     *devices = calloc(*count + 1, sizeof(**devices));
     if (!*devices)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
-    error = vulkan_check(functions.EnumeratePhysicalDevices(instance, count, *devices), call);
+    error = vulkan_check(vk->EnumeratePhysicalDevices(handle, count, *devices), call);
     if (error) {
         free(*devices);
         *devices = NULL;
     }
     return error;
+}
+
+PFN_vkGetInstanceProcAddr instance_find_loader(void)
+{
+    pthread_mutex_lock(&lock);
+    const PFN_vkGetInstanceProcAddr get = functions_find_loader();
+    pthread_mutex_unlock(&lock);
+    return get;
+}
+
+VkInstance instance_handle(void)
+{
+    return instance;
 }
 
 const struct instance_functions *instance_functions(void)

@@ -10,6 +10,7 @@
 
 #include "vulkan/functions.h"
 #include "vulkan/gpu.h"
+#include "vkclip_vulkan.h"
 
 /* A physical device with the functions of its instance. */
 struct physical {
@@ -27,6 +28,11 @@ struct gpu_queue {
 
 struct gpu {
     bool loader; /* gpu_loader_open was called */
+    bool lent;   /* the device is the application's, and is not destroyed */
+    struct instance_functions lent_functions; /* of its instance */
+    void (*lock_queue)(void *user); /* NULL: nobody else uses the queue at the same time */
+    void (*unlock_queue)(void *user);
+    void *queue_user;
     struct physical physical;
     VkDevice device;
     struct device_functions vk; /* of the device */
@@ -144,11 +150,15 @@ int vulkan_check(VkResult result, const char *call);
 
 /* ---- instance.c ------------------------------------------------------------------------------ */
 
-/* Lists the physical devices of the process's instance, which must be open. The caller frees the
- * list, which is NULL after an error. */
-int instance_list(VkPhysicalDevice **devices, uint32_t *count);
-/* Returns the functions of the process's instance. */
+/* Lists the physical devices of an instance. The caller frees the list, which is NULL after an
+ * error. */
+int instance_list(const struct instance_functions *functions, VkInstance instance,
+                  VkPhysicalDevice **devices, uint32_t *count);
+/* Returns the process's instance, which must be open, and its functions. */
+VkInstance instance_handle(void);
 const struct instance_functions *instance_functions(void);
+/* Returns the function of the system's loader by which all others are found, or NULL. */
+PFN_vkGetInstanceProcAddr instance_find_loader(void);
 bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t count,
                             const char *name);
 
@@ -169,9 +179,10 @@ bool instance_has_extension(const VkExtensionProperties *extensions, uint32_t co
 struct description {
     struct vkclip_device_info info;
     struct physical physical;
-    VkDriverId driver;       /* 0 if the driver does not tell */
-    uint32_t driver_version; /* in the driver's own encoding */
-    bool conformant;         /* the driver claims to have passed Vulkan's conformance tests */
+    VkDriverId driver;                       /* 0 if the driver does not tell */
+    uint32_t driver_version;                 /* in the driver's own encoding */
+    const struct vkclip_vulkan_device *lent; /* NULL: the library opens the device itself */
+    bool conformant; /* the driver claims to have passed Vulkan's conformance tests */
     /* These tell generations of GPUs apart. They are 0 until probe_features has asked for them. */
     uint32_t subgroup_min, subgroup_max;
     bool mixed_dot; /* dot products of signed with unsigned 8-bit integers are accelerated */
@@ -197,16 +208,18 @@ struct features {
     VkPhysicalDeviceShaderIntegerDotProductFeaturesKHR dot;
     VkPhysicalDeviceCooperativeMatrixFeaturesKHR coopmat;
     VkPhysicalDeviceBufferDeviceAddressFeatures address;
-    uint32_t matrix[3];        /* M, N, K of the cooperative matrices */
-    const char *extensions[9]; /* extensions to enable */
+    uint32_t matrix[3];         /* M, N, K of the cooperative matrices */
+    const char *extensions[10]; /* extensions to enable */
     uint32_t extension_count;
     uint32_t subgroup_width;    /* lanes in the variants that need CAP_SUBGROUP */
     uint32_t required_subgroup; /* see struct gpu */
     uint32_t caps;
-    struct gpu_queue queue, copies; /* see struct gpu; without what only a device has */
+    struct gpu_queue queue, copies;          /* see struct gpu; without what only a device has */
+    const struct vkclip_vulkan_device *lent; /* see struct description */
     struct quirks quirks;
 };
 
+#define MOST_FAMILIES 32
 /* Tells whether the driver lists an extension of the device. */
 int probe_has_extension(struct physical physical, const char *name, bool *has);
 /* Describes any device by what Vulkan has without options. For an unusable device, info.why says
@@ -220,6 +233,8 @@ bool probe_is_cap(const char *word);
  * matrices, until probe_matrices has asked the driver for their shapes. */
 int probe_features(const struct settings *settings, struct description *description,
                    struct features *f);
+/* Takes over the features of one struct of the application's that kernels use. */
+void probe_take_features(const VkBaseInStructure *given, struct features *f);
 /* Asks for the shapes of cooperative matrices. Only the device to be opened is asked, because the
  * question crashes some drivers. */
 void probe_matrices(struct physical physical, struct features *f);
@@ -227,6 +242,19 @@ void probe_matrices(struct physical physical, struct features *f);
 void probe_enable(struct features *f);
 /* Fills the GPU's limits and its timestamps; `physical`, `queue` and `info` must be set. */
 void probe_limits(struct gpu *gpu, const struct features *f);
+
+/* ---- lent.c ---------------------------------------------------------------------------------- */
+
+/* Takes over the features that the application enabled. */
+void lent_features(const struct vkclip_vulkan_device *lent, struct features *f);
+/* Tells whether the application enabled an extension. */
+bool lent_has_extension(const struct vkclip_vulkan_device *lent, const char *name);
+/* Describes the application's device, through functions that must outlive the description. `lent`
+ * may lack all but the instance and the physical device. */
+int lent_describe(const struct settings *settings, const struct vkclip_vulkan_device *lent,
+                  struct instance_functions *functions, struct description *device);
+/* Refuses a device or a queue that cannot be used. */
+int lent_check(const struct vkclip_vulkan_device *lent, const struct description *device);
 
 /* ---- class.c --------------------------------------------------------------------------------- */
 

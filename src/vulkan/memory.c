@@ -49,7 +49,11 @@ static int open_import(struct gpu *gpu, struct features *f)
     bool has = false;
     if (gpu->info.type != VKCLIP_DEVICE_CPU || f->extension_count == ARRAY_COUNT(f->extensions))
         return VKCLIP_OK;
-    int error = probe_has_extension(gpu->physical, extension, &has);
+    int error = VKCLIP_OK;
+    if (f->lent)
+        has = lent_has_extension(f->lent, extension);
+    else
+        error = probe_has_extension(gpu->physical, extension, &has);
     if (error || !has)
         return error;
     f->extensions[f->extension_count++] = extension;

@@ -122,6 +122,17 @@ static void chain_struct(void **chain, void *added, VkStructureType type)
     *chain = structure;
 }
 
+void probe_take_features(const VkBaseInStructure *given, struct features *f)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(optional); i++) {
+        const struct optional_feature *row = &optional[i];
+        for (size_t u = 0; u < ARRAY_COUNT(row->used) && given->sType == row->type; u++)
+            if (row->used[u])
+                memcpy((char *)feature_struct(f, row) + row->used[u],
+                       (const char *)given + row->used[u], sizeof(VkBool32));
+    }
+}
+
 /* Chains the structs of the listed features that one of the capabilities needs. */
 static void chain_features(const struct extensions *listed, uint32_t caps, struct features *f)
 {
@@ -274,8 +285,6 @@ void probe_matrices(struct physical physical, struct features *f)
 
 /* ---- Queues ---------------------------------------------------------------------------------- */
 
-#define MOST_FAMILIES 32
-
 /* Returns a queue family that supports compute, or UINT32_MAX if there is none. With `separate` one
  * without graphics is preferred. */
 static uint32_t find_compute_family(const VkQueueFamilyProperties *families, uint32_t count,
@@ -317,7 +326,8 @@ static bool find_copies(const VkQueueFamilyProperties *families, uint32_t count,
     return found;
 }
 
-/* Chooses the queues of a device, and tells whether one is for copies. */
+/* Chooses the queues of a device, and tells whether one is for copies. An application lends one
+ * queue. */
 static bool choose_queues(struct physical physical, bool second, struct features *f)
 {
     VkQueueFamilyProperties families[MOST_FAMILIES];
@@ -326,8 +336,11 @@ static bool choose_queues(struct physical physical, bool second, struct features
     f->queue = (struct gpu_queue){
         .family = find_compute_family(families, count, f->quirks.compute_queue),
         .stages = VK_PIPELINE_STAGE_COMPUTE_SHADER_BIT | VK_PIPELINE_STAGE_TRANSFER_BIT};
-    return f->queue.family != UINT32_MAX &&
-           find_copies(families, count, second, &f->queue, &f->copies);
+    if (f->lent)
+        f->queue.family = f->lent->queue_family;
+    else if (f->queue.family != UINT32_MAX)
+        return find_copies(families, count, second, &f->queue, &f->copies);
+    return false;
 }
 
 /* ---- Capabilities ---------------------------------------------------------------------------- */
@@ -393,8 +406,13 @@ int probe_features(const struct settings *settings, struct description *device, 
         device->mixed_dot = properties.dot.integerDotProduct4x8BitPackedMixedSignednessAccelerated;
         f->quirks = quirks_find(settings, device);
         wanted &= ~f->quirks.caps | enabled;
-        chain_features(&listed, wanted, f);
-        device->physical.vk->GetPhysicalDeviceFeatures2(device->physical.handle, &f->core);
+        f->lent = device->lent;
+        if (f->lent) {
+            lent_features(f->lent, f);
+        } else {
+            chain_features(&listed, wanted, f);
+            device->physical.vk->GetPhysicalDeviceFeatures2(device->physical.handle, &f->core);
+        }
         f->caps = find_caps(device->physical, &properties, wanted, enabled, f);
     }
     free(listed.list);

@@ -272,7 +272,12 @@ static int submit_parts(struct gpu_commands *commands, size_t first, size_t end)
         submit.signalSemaphoreCount = 1;
         submit.pSignalSemaphores = &commands->done;
     }
-    VkResult result = commands->gpu->vk.QueueSubmit(queue->queue, 1, &submit, last->fence);
+    const struct gpu *gpu = commands->gpu;
+    if (gpu->lock_queue)
+        gpu->lock_queue(gpu->queue_user);
+    VkResult result = gpu->vk.QueueSubmit(queue->queue, 1, &submit, last->fence);
+    if (gpu->unlock_queue)
+        gpu->unlock_queue(gpu->queue_user);
     last->submitted = result == VK_SUCCESS;
     return check_run(commands, result, "vkQueueSubmit");
 }

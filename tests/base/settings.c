@@ -170,14 +170,27 @@ static void index_is_found(void **state)
     unsetenv("VKCLIP_INDEX");
 }
 
+static void threads_are_the_callers(void **state)
+{
+    const struct vkclip_device_params params = {.threads = 3, .background = true};
+    struct settings settings;
+    (void)state;
+    assert_int_equal(settings_read(&params, &settings), 0);
+    assert_int_equal(settings.threads, 3);
+    assert_true(settings.background);
+    settings_free(&settings);
+    assert_int_equal(settings_read(NULL, &settings), 0);
+    assert_int_equal(settings.threads, 0);
+    assert_false(settings.background);
+    settings_free(&settings);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(caller_wins_over_environment),
-        cmocka_unit_test(cache_folder_is_found),
-        cmocka_unit_test(index_is_found),
-        cmocka_unit_test(other_variables_are_copied),
-        cmocka_unit_test(lists_are_matched_by_word),
+        cmocka_unit_test(caller_wins_over_environment), cmocka_unit_test(threads_are_the_callers),
+        cmocka_unit_test(cache_folder_is_found),        cmocka_unit_test(index_is_found),
+        cmocka_unit_test(other_variables_are_copied),   cmocka_unit_test(lists_are_matched_by_word),
         cmocka_unit_test(unknown_words_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,6 +12,9 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#ifdef __linux__
+#include <sys/resource.h>
+#endif
 
 #include "base/workers.h"
 
@@ -145,12 +148,55 @@ static void nested_and_shared(void **state)
     workers_close(&counts.workers);
 }
 
+#ifdef __linux__
+/* Waits until all threads of the pool have a job, and notes the priority of each. */
+struct niced {
+    pthread_barrier_t all;
+    int nice[4];
+};
+
+static int note_priority(void *user, size_t index, unsigned thread)
+{
+    struct niced *niced = user;
+    (void)index;
+    pthread_barrier_wait(&niced->all);
+    niced->nice[thread] = getpriority(PRIO_PROCESS, 0);
+    return VKCLIP_OK;
+}
+
+/* Threads of a pool in the background give way to others, and the one that waits keeps its
+ * priority. */
+static void background_threads(void **state)
+{
+    const int before = getpriority(PRIO_PROCESS, 0);
+    (void)state;
+    for (int background = 0; background < 2; background++) {
+        struct workers *workers;
+        struct niced niced = {.nice = {0}};
+        pthread_barrier_init(&niced.all, NULL, 4);
+        assert_int_equal(workers_open(3, &workers), 0);
+        if (background)
+            workers_set_background(workers);
+        assert_int_equal(workers_run(workers, note_priority, &niced, 4), 0);
+        assert_int_equal(niced.nice[0], before);
+        for (int i = 1; i < 4; i++)
+            assert_int_equal(niced.nice[i], !background ? before : before < 9 ? before + 10 : 19);
+        workers_close(&workers);
+        pthread_barrier_destroy(&niced.all);
+    }
+    assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_job_once),
         cmocka_unit_test(first_error_counts),
         cmocka_unit_test(nested_and_shared),
+#ifdef __linux__
+        cmocka_unit_test(background_threads),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# headers.sh CC CXX checks that the public header compiles alone as C11 and as C++17, and that each internal header
+# headers.sh CC CXX checks that the public headers compile alone as C11 and as C++17, and that each internal header
 # includes everything that it needs.
 set -eu
 cc=$1
@@ -15,12 +15,14 @@ compile() {
         failed=1
     }
 }
-compile "$cc" '-std=c11 -pedantic-errors -x c' vkclip.h
-if command -v "$cxx" >/dev/null; then
-    compile "$cxx" '-std=c++17 -pedantic-errors -x c++' vkclip.h
-else
-    echo "C++17 is left out: there is no C++ compiler"
-fi
+for header in vkclip.h vkclip_vulkan.h; do
+    compile "$cc" '-std=c11 -pedantic-errors -x c' $header
+    if command -v "$cxx" >/dev/null; then
+        compile "$cxx" '-std=c++17 -pedantic-errors -x c++' $header
+    else
+        echo "C++17 is left out: there is no C++ compiler"
+    fi
+done
 for header in $(find src -name '*.h' | sort); do
     compile "$cc" '-std=c11 -x c' "${header#src/}"
 done

@@ -37,7 +37,7 @@ printf '%s\n' "$table" | awk '
         sub(/^src\//, "", folder)
         sub(/\/.*/, "", folder)
         target = $2 ~ /^(kernels|peaks)_spirv\.h$/ ? "shaders" : $2
-        if (target == "vkclip.h")
+        if (target == "vkclip.h" || target == "vkclip_vulkan.h")
             next
         if (target !~ /\// && target != "shaders") {
             print $1 " includes " $2 ": expected FOLDER/" $2
@@ -58,6 +58,10 @@ done <"$work/refused"
 grep -lE '^ *# *include *<vulkan/' -r src | grep -v '^src/vulkan/' >"$work/vulkan" || true
 while read -r file; do
     fail "$file includes a header of Vulkan: only src/vulkan/ may"
+done <"$work/vulkan"
+grep -lE '^ *# *include *"vkclip_vulkan' -r src | grep -vE '^src/(vulkan|api)/' >"$work/vulkan" || true
+while read -r file; do
+    fail "$file includes vkclip_vulkan.h: only src/vulkan/ and src/api/ may"
 done <"$work/vulkan"
 
 sed -E 's/^src\///; s/\.[ch] / /; s/\.h$//' "$work/includes" | awk '$1 != $2 && $2 ~ /\//' >"$work/pairs"

@@ -39,6 +39,10 @@ for file in man/man1/vkclip.1 bash-completion/completions/vkclip zsh/site-functi
     [ -s "$prefix/share/$file" ] || { echo "FAILED: share/$file is not installed" && exit 1; }
 done
 
+for header in vkclip.h vkclip_vulkan.h; do
+    [ -s "$prefix/include/$header" ] || { echo "FAILED: include/$header is not installed" && exit 1; }
+done
+
 pc=$(find "$prefix" -name vkclip.pc)
 export PKG_CONFIG_PATH="${pc%/*}"
 # shellcheck disable=SC2046,SC2086

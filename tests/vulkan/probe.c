@@ -72,6 +72,9 @@ static struct asked {
 static struct {
     uint32_t calls, family, true_features;
     char extensions[512];
+    float priority;
+    VkQueueGlobalPriorityKHR global_priority; /* 0: none */
+    VkResult results[2];                      /* of the first two calls */
 } created;
 static bool grown; /* vkEnumeratePhysicalDevices says that there are more devices */
 
@@ -216,8 +219,12 @@ static VkResult create_device(VkPhysicalDevice physical, const VkDeviceCreateInf
 {
     const VkPhysicalDeviceFeatures2 *core = info->pNext;
     (void)physical, (void)allocator, (void)device;
+    const VkDeviceQueueGlobalPriorityCreateInfoKHR *global = info->pQueueCreateInfos->pNext;
+    const VkResult result = created.calls < 2 ? created.results[created.calls] : VK_SUCCESS;
     created.calls++;
     created.family = info->pQueueCreateInfos->queueFamilyIndex;
+    created.priority = info->pQueueCreateInfos->pQueuePriorities[0];
+    created.global_priority = global ? global->globalPriority : 0;
     assert_int_equal(core->features.robustBufferAccess, VK_FALSE);
     for (VkBaseOutStructure *next = core->pNext; next; next = next->pNext) {
         size_t count;
@@ -229,7 +236,7 @@ static VkResult create_device(VkPhysicalDevice physical, const VkDeviceCreateInf
         strcat(created.extensions, " ");
         strcat(created.extensions, info->ppEnabledExtensionNames[i]);
     }
-    return VK_ERROR_INITIALIZATION_FAILED;
+    return result ? result : VK_ERROR_FEATURE_NOT_PRESENT;
 }
 
 #ifdef VK_KHR_COOPERATIVE_MATRIX_EXTENSION_NAME
@@ -402,6 +409,41 @@ static void disabled_caps(void **state)
 #endif
 }
 
+/* Queues in the background have the lowest priorities that the driver offers, and the device is
+ * opened without one among all programs where the system refuses it. */
+static void background_queues(void **state)
+{
+    const struct settings background = {.background = true};
+    (void)state;
+    open_device(&defaults, "Card");
+    assert_true(created.priority == 1);
+    assert_int_equal(created.global_priority, 0);
+    memset(&created, 0, sizeof(created));
+    open_device(&(struct settings){.background = true, .quirks = "off"}, "Old");
+    assert_int_equal(created.calls, 1);
+    assert_true(created.priority == 0);
+    assert_int_equal(created.global_priority, 0);
+    for (int i = 0; i < 2; i++) {
+        const char *const name = i ? "VK_EXT_global_priority" : "VK_KHR_global_priority";
+        fakes[CARD].extensions[5] = name;
+        memset(&created, 0, sizeof(created));
+        open_device(&background, "Card");
+        assert_int_equal(created.calls, 1);
+        assert_true(created.priority == 0);
+        assert_int_equal(created.global_priority, VK_QUEUE_GLOBAL_PRIORITY_LOW_KHR);
+        assert_non_null(strstr(created.extensions, name));
+    }
+    memset(&created, 0, sizeof(created));
+    created.results[0] = VK_ERROR_NOT_PERMITTED_KHR;
+    open_device(&background, "Card");
+    assert_int_equal(created.calls, 2);
+    assert_true(created.priority == 0);
+    assert_int_equal(created.global_priority, 0);
+    const char *again = strstr(created.extensions, "global_priority");
+    assert_non_null(again);
+    assert_null(strstr(again + 1, "global_priority"));
+}
+
 /* A width is required of pipelines only where there are several, and no driver needs to know how to
  * require the only one. */
 static void subgroup_widths(void **state)
@@ -471,6 +513,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(refused_driver, begin, end),
         cmocka_unit_test_setup_teardown(opening, begin, end),
         cmocka_unit_test_setup_teardown(disabled_caps, begin, end),
+        cmocka_unit_test_setup_teardown(background_queues, begin, end),
         cmocka_unit_test_setup_teardown(subgroup_widths, begin, end),
         cmocka_unit_test_setup_teardown(device_plugged_in, begin, end),
         cmocka_unit_test_setup_teardown(no_function, begin, end),
