@@ -27,6 +27,8 @@ double node_work(const struct graph *graph, const struct node *node)
                graph->tensors[node->in[node->pool.queries ? 1 : 2]].shape[1];
     if (node->op == OP_RELEVANCE) /* every score twice, and its gradient */
         return 6 * (double)tensor_elements(&graph->tensors[node->in[2]]) * out->shape[2];
+    if (node->op == OP_RESAMPLE)
+        return 2 * elements * tensor_columns(&graph->tensors[node->in[1]]);
     if (node->op == OP_OUTER)
         return 2 * elements * tensor_rows(&graph->tensors[node->in[0]]);
     if (node->op == OP_COLSUM || node->op == OP_SUMSQ || node->op == OP_ATTENTION_DELTA ||
@@ -78,6 +80,14 @@ void node_options(const struct node *node, char text[NODE_OPTIONS])
     case OP_UNFOLD:
     case OP_UNFOLD_GRAD:
         snprintf(text, NODE_OPTIONS, " size=%u", node->unfold.size);
+        break;
+    case OP_RESAMPLE:
+        snprintf(text, NODE_OPTIONS, " stride=%u%s%s", node->resample.stride,
+                 node->resample.down ? " down" : "", node->resample.swapped ? " swapped" : "");
+        break;
+    case OP_FRAME:
+        snprintf(text, NODE_OPTIONS, " size=%u top=%u left=%u fill=%u", node->frame.size,
+                 node->frame.top, node->frame.left, node->frame.fill);
         break;
     case OP_PATCHES:
         snprintf(text, NODE_OPTIONS, " size=%u patch=%u", node->patches.size, node->patches.patch);

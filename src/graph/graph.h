@@ -51,6 +51,7 @@
                    * allows, without the first `skip` [B,C] */                                    \
     X(NORMALIZE)  /* x [B,C] -> x / L2 norm [B,C] */                                              \
     TRAINING_OPS(X)                                                                               \
+    PICTURE_OPS(X)                                                                                \
     SEARCH_OPS(X)                                                                                 \
     EXPLANATION_OPS(X)
 
@@ -105,6 +106,15 @@
     X(ADAMW)           /* dw [n], m and v [n,2], step [8] ->> w [n]; dw becomes 0 */               \
     X(AVERAGE)         /* w [n], step [8] ->> average of w over the steps [n] */                   \
     X(CLAMP)           /* w [1] ->> w within bounds */
+
+/* This list has the ops that prepare a picture on the device, to the values that image/prepare.h
+ * gives it on the host. Levels are whole numbers from 0 to 255. */
+#define PICTURE_OPS(X)                                                                          \
+    X(RESAMPLE) /* rows of pixels, as bytes in words [H,n] or as levels [H,W,3], taps [N,1+K]   \
+                 * -> levels of weighted sums of K pixels of a row [H,N,3] or a column [N,W,3]; \
+                 * a tap is the first pixel's number and weights in units of 2^-22 */           \
+    X(FRAME)    /* levels [H,W,3], values [3,256] -> values of a picture that has these pixels  \
+                 * in its middle [1,3,S,S] */
 
 /* This list has the ops that only a search has, which reads the scores of queries with vectors. */
 #define SEARCH_OPS(X)                                                                          \
@@ -249,6 +259,16 @@ struct node {
             uint32_t size, patch; /* pixels along each side of a picture, and of a patch */
         } patches;
         struct {
+            bool down;       /* sums are of a column, not of a row */
+            bool swapped;    /* bytes are blue, green, red */
+            uint32_t width;  /* of bytes: pixels of a row */
+            uint32_t stride; /* of bytes: from one pixel to the next, 3 or 4; 0: x is levels */
+        } resample;
+        struct {
+            uint32_t size, top, left; /* of the picture, and of pixels before the first one */
+            uint32_t fill;            /* the level of pixels around */
+        } frame;
+        struct {
             float epsilon;
         } batchstats;
         struct {
@@ -384,6 +404,13 @@ int graph_embedding_first(struct graph *graph, const char *name, int ids, int ta
  * lower edge that fill no patch are unused. */
 int graph_patches(struct graph *graph, const char *name, int pictures, int values, uint32_t size,
                   uint32_t patch, unsigned rank, const uint32_t *shape);
+/* In a row of words, pixel i begins with byte i * stride. */
+int graph_resample_bytes(struct graph *graph, const char *name, int x, int taps, uint32_t width,
+                         uint32_t stride, bool swapped, bool down);
+int graph_resample(struct graph *graph, const char *name, int x, int taps, bool down);
+/* The result is a square of `size` pixels. */
+int graph_frame(struct graph *graph, const char *name, int x, int values, uint32_t size,
+                uint32_t top, uint32_t left, uint32_t fill);
 /* With `token` -1 only the positions are added. */
 int graph_classtoken(struct graph *graph, const char *name, int x, int token, int positions);
 int graph_select(struct graph *graph, const char *name, int x, int rows);

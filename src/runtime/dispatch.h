@@ -73,6 +73,8 @@ int launch_AVGPOOL(struct launch *launch);
 int launch_AVGPOOL_GRAD(struct launch *launch);
 int launch_UNFOLD(struct launch *launch);
 int launch_UNFOLD_GRAD(struct launch *launch);
+int launch_RESAMPLE(struct launch *launch);
+int launch_FRAME(struct launch *launch);
 /* The rules of launch_relevance.c. */
 int launch_RELEVANCE(struct launch *launch);
 int launch_MEAN_RELEVANCE(struct launch *launch);

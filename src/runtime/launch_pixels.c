@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Defines the launch rules of depthwise convolutions and of the ops that gather squares of pixels.
+ * Defines the launch rules of depthwise convolutions, of the ops that prepare pictures, and of
+ * those that gather squares of pixels.
  */
 #include "runtime/dispatch.h"
 
 #include "shaders/args.h"
+#include "shaders/pictures/pictures.h"
 
 /* ---- Depthwise convolutions ------------------------------------------------------------------ */
 
@@ -85,6 +87,40 @@ int launch_DWCONV_SUMS(struct launch *launch)
     }
     dispatch_constant(launch, args.c);
     return launch_shares(launch, args, shares, side * (args.c / DWCONV_PART));
+}
+
+/* ---- Preparing pictures ---------------------------------------------------------------------- */
+
+/* x has pixels of all rows, or whole columns, that the taps name. */
+int launch_RESAMPLE(struct launch *launch)
+{
+    const uint32_t *x = launch->in[0]->shape, *y = launch->out->shape;
+    const uint32_t stride = launch->node->resample.stride;
+    const struct resample_args args = {.rows = y[0],
+                                       .columns = y[1],
+                                       .width = stride ? launch->node->resample.width : x[1],
+                                       .height = x[0],
+                                       .words = x[1],
+                                       .taps = launch->in[1]->shape[1] - 1};
+    dispatch_workgroup(launch, ELEMENTS_WORKGROUP, 1);
+    dispatch_constant(launch, launch->node->resample.down);
+    dispatch_constant(launch, launch->node->resample.swapped);
+    dispatch_constant(launch, stride);
+    dispatch_args(launch, &args, sizeof(args));
+    return dispatch_elements(launch, (uint64_t)y[0] * y[1]);
+}
+
+int launch_FRAME(struct launch *launch)
+{
+    const uint32_t *x = launch->in[0]->shape;
+    const struct frame_args args = {.height = x[0],
+                                    .width = x[1],
+                                    .size = launch->node->frame.size,
+                                    .top = launch->node->frame.top,
+                                    .left = launch->node->frame.left,
+                                    .fill = launch->node->frame.fill};
+    dispatch_args(launch, &args, sizeof(args));
+    return dispatch_elements(launch, tensor_elements(launch->out));
 }
 
 /* ---- Squares of pixels ----------------------------------------------------------------------- */

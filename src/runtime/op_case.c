@@ -649,6 +649,29 @@ static void build_CLAMP(const uint32_t *s, const struct op_case *c, struct graph
     append_node(graph, n, 1, s[0], 0, 0, 0);
 }
 
+/* ---- Pictures -------------------------------------------------------------------------------- */
+
+static void build_RESAMPLE(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    const uint32_t stride = c->node.resample.stride, words = (s[1] * stride + 3) / 4 + 1;
+    const bool down = c->node.resample.down;
+    int x = stride ? add_ids(graph, "x", 2, s[0], words)
+                   : graph_input(graph, "x", TYPE_F32, 3, (const uint32_t[]){s[0], s[1], 3});
+    int taps = add_ids(graph, "taps", 2, s[2], 1 + s[3]);
+    if (stride)
+        graph_resample_bytes(graph, "y", x, taps, s[1], stride, c->node.resample.swapped, down);
+    else
+        graph_resample(graph, "y", x, taps, down);
+}
+
+static void build_FRAME(const uint32_t *s, const struct op_case *c, struct graph *graph)
+{
+    int x = graph_input(graph, "x", TYPE_F32, 3, (const uint32_t[]){s[0], s[1], 3});
+    int values = graph_input(graph, "values", TYPE_F32, 2, (const uint32_t[]){3, 256});
+    graph_frame(graph, "y", x, values, s[2], c->node.frame.top, c->node.frame.left,
+                c->node.frame.fill);
+}
+
 /* ---- Search ---------------------------------------------------------------------------------- */
 
 static void build_MAXIMA(const uint32_t *s, const struct op_case *c, struct graph *graph)

@@ -20,9 +20,9 @@ struct op_case {
                          * with a stride B,side,C,N; PANELS N,K, or of a CONV N,C; COLSUM rows,
                          * columns,pitch,group; EMBEDDING_GRAD B,T,V,C; ..TOKEN_GRAD B,P,C;
                          * CONTRAST_.. N; PAIRS_.. M,N; SUMSQ, CLIP, ADAMW, CLAMP n; others as the op
-                         * they belong to, or rows,C. Of search: MAXIMA Q,N. RELEVANCE B,T,C,Q;
-                         * MEAN_RELEVANCE B,T,C. ROPE B,S,d/4,heads, with a token before the
-                         * patches */
+                         * they belong to, or rows,C. Of pictures: RESAMPLE H,W,N,K; FRAME H,W,S. Of
+                         * search: MAXIMA Q,N. RELEVANCE B,T,C,Q;  MEAN_RELEVANCE B,T,C. ROPE
+                         * B,S,d/4,heads, with a token before the  patches */
     bool optional;      /* the case has the tensor that the op may be without: the bias of MATMUL,
                          * its gradient for OUTER, the token of CLASSTOKEN, the rows of SELECT and
                          * SELECT_GRAD, the residual of BATCHNORM, the statistics of ATTENTION, the

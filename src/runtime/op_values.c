@@ -14,6 +14,7 @@
 #include "graph/quant.h"
 #include "runtime/layout.h"
 #include "shaders/args.h"
+#include "shaders/pictures/pictures.h"
 #include "shaders/attention/masked.h"
 
 static int out_of_memory(void)
@@ -72,7 +73,7 @@ void op_values_fill(const struct tensor *tensor, double spread, uint32_t *state,
 static uint32_t rows_to_choose(const struct graph *graph, const struct node *node)
 {
     /* The mask is words of random bits, and so are the bytes of pictures. */
-    if (node->op == OP_MAXIMA || node->op == OP_PATCHES)
+    if (node->op == OP_MAXIMA || node->op == OP_PATCHES || node->op == OP_RESAMPLE)
         return INT32_MAX;
     if (node->op == OP_ATTENTION_MASKED || node->op == OP_ATTENTION ||
         node->op == OP_ATTENTION_DELTA || node->op == OP_MEAN || node->op == OP_MEAN_GRAD)
@@ -149,6 +150,39 @@ static void mask_tokens(const struct tensor *stats, double *values)
             values[2 * i] = (double)MASKED_STAT;
 }
 
+/* Makes taps [N,1+K] that go through an axis of `length` pixels and sum to about one. The sums of
+ * absolute values stay below two, so that no sum of 32 bits overflows. */
+static void make_taps(const struct tensor *tensor, uint32_t length, uint32_t *state, double *taps)
+{
+    const size_t count = tensor->shape[0], columns = tensor->shape[1], most = columns - 1;
+    for (size_t i = 0; i < count * columns; i++)
+        taps[i] =
+            i % columns
+                ? floor((1 << RESAMPLE_BITS) / (double)most * (0.5 + 1.4 * op_values_next(state)))
+                : (double)(i / columns * length / count);
+}
+
+/* Makes levels of all values. */
+static void make_levels(const struct tensor *tensor, uint32_t *state, double *values)
+{
+    for (uint64_t i = 0; i < tensor_elements(tensor); i++)
+        values[i] = floor((op_values_next(state) + 1) * 128);
+}
+
+/* Makes the inputs of the ops that prepare pictures. */
+static void make_picture(const struct graph *graph, const struct node *node, uint32_t *state,
+                         double *values[KERNEL_SLOTS])
+{
+    const struct tensor *x = &graph->tensors[node->in[0]];
+    if (x->type == TYPE_F32)
+        make_levels(x, state, values[0]);
+    if (node->op == OP_FRAME)
+        return;
+    const uint32_t width = node->resample.stride ? node->resample.width : x->shape[1];
+    make_taps(&graph->tensors[node->in[1]], node->resample.down ? x->shape[0] : width, state,
+              values[1]);
+}
+
 int op_values_make(const struct graph *graph, const struct node *node, double *values[KERNEL_SLOTS])
 {
     uint32_t state = 2463534242u;
@@ -161,6 +195,8 @@ int op_values_make(const struct graph *graph, const struct node *node, double *v
             return out_of_memory();
         }
     }
+    if (node->op == OP_RESAMPLE || node->op == OP_FRAME)
+        make_picture(graph, node, &state, values);
     if (node->op == OP_ATTENTION_GRAD && node->attention.masked)
         mask_tokens(&graph->tensors[node->in[2]], values[2]);
     if (node->op == OP_EMBEDDING_GRAD)

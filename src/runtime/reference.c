@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Computes every op of inference and of searches in double precision.
+ * Computes every op of inference, of pictures and of searches in double precision.
  */
 #include "runtime/reference.h"
 
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "shaders/args.h"
+#include "shaders/pictures/pictures.h"
 
 double ref_activate(enum vkclip_activation activation, double x)
 {
@@ -417,6 +418,46 @@ void reference_node(const struct graph *graph, const struct node *node, const do
     for (int i = 0; i < NODE_INPUTS; i++)
         ref.in[i] = in[i];
     refs[node->op](&ref);
+}
+
+/* Returns a colour of a pixel of RESAMPLE's x. */
+static double pixel_level(const struct ref *r, size_t row, size_t column, size_t colour)
+{
+    const size_t stride = r->node->resample.stride;
+    if (!stride)
+        return r->in[0][(row * r->x->shape[1] + column) * 3 + colour];
+    const size_t byte = column * stride + (r->node->resample.swapped ? 2 - colour : colour);
+    return (uint32_t)r->in[0][row * r->x->shape[1] + byte / 4] >> 8 * (byte % 4) & 255;
+}
+
+void ref_RESAMPLE(const struct ref *r)
+{
+    const size_t columns = r->y->shape[1], taps = r->second->shape[1] - 1;
+    const size_t width = r->node->resample.stride ? r->node->resample.width : r->x->shape[1];
+    const bool down = r->node->resample.down;
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        const size_t row = i / 3 / columns, column = i / 3 % columns;
+        const double *tap = r->in[1] + (down ? row : column) * (taps + 1);
+        const size_t first = (size_t)tap[0];
+        double sum = 0;
+        for (size_t k = 0; k < taps && first + k < (down ? r->x->shape[0] : width); k++)
+            sum += tap[1 + k] * (down ? pixel_level(r, first + k, column, i % 3)
+                                      : pixel_level(r, row, first + k, i % 3));
+        r->out[i] = fmin(fmax(floor(sum / (1 << RESAMPLE_BITS) + 0.5), 0), 255);
+    }
+}
+
+void ref_FRAME(const struct ref *r)
+{
+    const size_t size = r->node->frame.size, height = r->x->shape[0], width = r->x->shape[1];
+    for (size_t i = 0; i < tensor_elements(r->y); i++) {
+        const size_t colour = i / size / size, y = i / size % size, x = i % size;
+        const size_t top = r->node->frame.top, left = r->node->frame.left;
+        double level = r->node->frame.fill;
+        if (y >= top && y < top + height && x >= left && x < left + width)
+            level = r->in[0][((y - top) * width + x - left) * 3 + colour];
+        r->out[i] = r->in[1][colour * 256 + (size_t)level];
+    }
 }
 
 void ref_MAXIMA(const struct ref *r)

@@ -90,6 +90,10 @@ const struct op_case selftest_cases[] = {
     {.node = {.op = OP_ADAMW}, .shape = {333}},
     {.node = {.op = OP_AVERAGE, .average.decay = 0.75f}, .shape = {333}},
     {.node = {.op = OP_CLAMP}, .shape = {1}},
+    {.node = {.op = OP_RESAMPLE, .resample.stride = 4}, .shape = {23, 31, 9, 7}},
+    {.node = {.op = OP_RESAMPLE, .resample.down = true}, .shape = {23, 31, 9, 7}},
+    {.node = {.op = OP_FRAME, .frame = {.size = 21, .top = 3, .left = 2, .fill = 7}},
+     .shape = {15, 17, 21}},
     {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}},
     {.node = {.op = OP_MAXIMA}, .shape = {3, 1000}, .optional = true},
     {.node = {.op = OP_RELEVANCE, .relevance.heads = 2}, .shape = {2, 67, 128, 3}},
@@ -260,7 +264,7 @@ static void take_sizes(const struct graph *graph, const struct node *node, uint3
 static void take_options(const struct node *node, struct op_case *op_case)
 {
     const bool own = node->op == OP_ADAMW || node->op == OP_SUMSQ || node->op == OP_CLAMP ||
-                     node->op == OP_COLSUM;
+                     node->op == OP_COLSUM || node->op == OP_FRAME;
     struct node options = *node;
     if (own)
         options = op_case->node;
