@@ -58,6 +58,22 @@ class Devices(CommandTest):
         self.run_command('check', '--op', 'NONSENSE', status=1)
         self.assert_error('NONSENSE')
 
+    def test_check_without_reader(self):
+        """A check ends with the reader of its lines, because the kernels that are left take minutes."""
+        for form in ('--quiet', '--json'):
+            environment = dict(os.environ, VKCLIP_CACHE_DIR=self.path(form))
+            with self.subTest(form), subprocess.Popen([cli.COMMAND, 'check', '--op', 'ATTENTION', form],
+                                                      env=environment, stdout=subprocess.PIPE,
+                                                      stderr=subprocess.PIPE) as process:
+                self.assertTrue(process.stdout.readline())
+                process.stdout.close()
+                errors = process.stderr.read().decode().splitlines()
+                self.assertEqual((process.wait(), errors[-1]),
+                                 (1, 'vkclip: standard output cannot be written'))
+                results = next(name for name in os.listdir(self.path(form)) if name.startswith('checks-'))
+                with open(os.path.join(self.path(form), results), 'rb') as file:
+                    self.assertLessEqual(file.read().count(b': ATTENTION ['), 2)
+
     def test_interrupted_check(self):
         """A check that is stopped leaves no note of a kernel that was running, as a crash does."""
         environment = dict(os.environ, VKCLIP_CACHE_DIR=self.folder)

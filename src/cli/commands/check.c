@@ -69,7 +69,9 @@ static int print_check(void *user, const struct vkclip_check *check)
     }
     printf("  %-9s %8s  %-15s %-3s %-3s %s %s\n", verdict(check), error, check->op,
            check->activations, check->weights, check->kernel, check->shape);
-    fflush(stdout);
+    /* The checks that are left take minutes, which are for nobody when the reader has gone. */
+    if (fflush(stdout))
+        return 1;
     cli_show_wait(session, "checking kernels");
     return cli_interrupted();
 }
@@ -126,6 +128,8 @@ static int run_check(struct cli_session *session, void *user)
     int error = vkclip_check_device(session->device, options->op, print_check, &report, &wrong);
     cli_clear_progress();
     cli_end_by_interrupt();
+    if (ferror(stdout)) /* main reports it */
+        return CLI_FAILED;
     if (error)
         return cli_fail_library(session, CLI_FAILED);
     if (wrong)
