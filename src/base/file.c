@@ -325,6 +325,13 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
 }
 #endif
 
+int file_fail_writing(const char *path)
+{
+    if (!errno)
+        return error_fail(VKCLIP_EIO, "%s: cannot be written", path);
+    return error_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
+}
+
 /* Two threads may write the same file at once, so that the number of the process is not enough. */
 static char *name_temporary(const char *path)
 {
@@ -343,7 +350,7 @@ int file_output_open(const char *path, struct file_output *output)
     errno = 0;
     output->file = fopen(output->temporary, "wb");
     if (!output->file)
-        output->error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
+        output->error = file_fail_writing(path);
     return output->error;
 }
 
@@ -351,8 +358,7 @@ int file_output_write(struct file_output *output, const void *data, size_t size)
 {
     errno = 0;
     if (!output->error && size && fwrite(data, size, 1, output->file) != 1)
-        output->error =
-            error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+        output->error = file_fail_writing(output->path);
     output->size += size;
     return output->error;
 }
@@ -371,8 +377,7 @@ int file_output_sync(struct file_output *output)
 {
     errno = 0;
     if (!output->error && !sync_stream(output->file))
-        output->error =
-            error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+        output->error = file_fail_writing(output->path);
     return output->error;
 }
 
@@ -402,7 +407,7 @@ int file_output_close(struct file_output *output, int error)
     bool good = !output->file || error || sync_stream(output->file);
     good = (!output->file || !fclose(output->file)) && good;
     if (!error && !(good && rename_file(output->temporary, output->path)))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written: %s", output->path, strerror(errno));
+        error = file_fail_writing(output->path);
     if (error && output->file)
         remove(output->temporary);
     free(output->path);
@@ -483,7 +488,7 @@ int file_lock(const char *path, struct file_lock *lock)
     const int error =
         is_busy()
             ? error_fail(VKCLIP_EIO, "%s: another process is writing it; wait until it ends", path)
-            : error_fail(VKCLIP_EIO, "%s: cannot be written: %s", path, strerror(errno));
+            : file_fail_writing(path);
     free(lock->path);
     lock->path = NULL;
     return error;

@@ -90,6 +90,9 @@ int file_write(const char *path, const struct file_part *parts, size_t count);
 
 /* ---- Locking --------------------------------------------------------------------------------- */
 
+/* Fails with EIO: the file cannot be written, for the reason that errno has. */
+int file_fail_writing(const char *path);
+
 /* Says to other processes that this one writes a file: PATH.lock is made, locked, and removed by
  * file_unlock. The system unlocks it when the process ends in any way, so that a file which was
  * left behind locks nothing. Fails with EIO if another process holds the lock. File systems that

@@ -120,7 +120,7 @@ static int write_record(struct event_file *file, const struct message *event)
     if (fwrite(head.bytes, head.size, 1, file->file) != 1 ||
         fwrite(event->bytes, event->size, 1, file->file) != 1 ||
         fwrite(tail.bytes, tail.size, 1, file->file) != 1 || fflush(file->file))
-        return error_fail(VKCLIP_EIO, "%s: cannot be written", file->path);
+        return file_fail_writing(file->path);
     return VKCLIP_OK;
 }
 
@@ -202,7 +202,7 @@ int event_file_close(struct event_file **handle)
     if (!file)
         return error;
     if (file->file && fclose(file->file))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written", file->path);
+        error = file_fail_writing(file->path);
     free(file->path);
     free(file);
     *handle = NULL;

@@ -90,7 +90,7 @@ static int rewrite_header(struct export *export)
     make_header(export->count, export->dim, header);
     if (fseek(export->vectors.file, 0, SEEK_SET) ||
         fwrite(header, HEADER, 1, export->vectors.file) != 1)
-        return error_fail(VKCLIP_EIO, "%s: cannot be written", export->vectors.path);
+        return file_fail_writing(export->vectors.path);
     return VKCLIP_OK;
 }
 

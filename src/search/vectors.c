@@ -199,7 +199,7 @@ static int complete_file(struct vectors_file *file, struct workers *workers)
                       row_bytes(header) - header->count * header->dim * sizeof(uint16_t));
     int error = file_output_write(output, file->ids, header->count * sizeof(*file->ids));
     if (!error && fflush(output->file))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written", output->path);
+        error = file_fail_writing(output->path);
     if (!error)
         error = file_map_open(output->temporary, &map);
     if (!error)
@@ -208,7 +208,7 @@ static int complete_file(struct vectors_file *file, struct workers *workers)
     file_map_close(&map);
     header->header = hash_header(header);
     if (!error && fseek(output->file, 0, SEEK_SET))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written", output->path);
+        error = file_fail_writing(output->path);
     return error ? error : file_output_write(output, header, sizeof(*header));
 }
 

@@ -105,6 +105,6 @@ bool bench_write_svg(const struct bench_options *options, const struct bench *be
     if (!error)
         draw(output.file, options->model.path, bench);
     if (!error && ferror(output.file))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written", options->svg);
+        error = file_fail_writing(options->svg);
     return !file_output_close(&output, error);
 }

@@ -270,7 +270,7 @@ static int put_names(struct file_output *output, const struct results *results, 
         if (messages[i] && isnan(results_row(results, i)[0])) /* The row has not been filled. */
             line = cli_json_with(line, "error", cli_json_text(messages[i], strlen(messages[i])));
         if (!cli_print_json(line, output->file))
-            error = error_fail(VKCLIP_EIO, "%s: cannot be written", output->path);
+            error = file_fail_writing(output->path);
     }
     free(messages);
     return error;

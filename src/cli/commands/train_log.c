@@ -132,7 +132,7 @@ static int open_file(struct cli_train_log *log, uint64_t step)
         return error;
     log->file = fopen(log->path, resumed ? "ab" : "wb");
     if (!log->file)
-        return error_fail(VKCLIP_EIO, "%s: cannot be written", log->path);
+        return file_fail_writing(log->path);
     return VKCLIP_OK;
 }
 
@@ -263,18 +263,24 @@ static int write_svg(const struct cli_train_log *log)
     if (!error)
         draw(output.file, log);
     if (!error && ferror(output.file))
-        error = error_fail(VKCLIP_EIO, "%s: cannot be written", log->svg);
+        error = file_fail_writing(log->svg);
     error = file_output_close(&output, error);
     return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
 
+static int fail_writing(const struct cli_train_log *log)
+{
+    file_fail_writing(log->path);
+    return cli_fail(CLI_FAILED, "%s", error_last());
+}
+
 static int put(struct cli_train_log *log, json_t *json)
 {
     if (cli_print_json(json, log->file) && !fflush(log->file))
         return CLI_DONE;
-    return cli_fail(CLI_FAILED, "%s: cannot be written", log->path);
+    return fail_writing(log);
 }
 
 int cli_train_log_step(struct cli_train_log *log, const struct vkclip_train_result *result,
@@ -327,7 +333,7 @@ int cli_train_log_close(struct cli_train_log **handle)
         return CLI_DONE;
     int status = log->file ? write_svg(log) : CLI_DONE;
     if (log->file && fclose(log->file) && !status)
-        status = cli_fail(CLI_FAILED, "%s: cannot be written", log->path);
+        status = fail_writing(log);
     free(log->path);
     free(log->svg);
     free(log->losses.items);
