@@ -9,8 +9,10 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/string.h"
 #include "checkpoint/inputs.h"
 #include "data/loader.h"
 #include "train/options.h"
@@ -28,6 +30,8 @@ struct vkclip_trainer {
     unsigned workers;
     struct session *session;
     struct vkclip_trainer_info info;
+    struct file_lock lock; /* of the run's folder */
+    bool made_folder;
 };
 
 /* ---- Parameters ------------------------------------------------------------------------------ */
@@ -88,7 +92,8 @@ static int check_cooldown(const struct vkclip_trainer_params *params)
         return error_fail(VKCLIP_EINVALID, "`lr_scheduler` const-cooldown: expected how long the "
                                            "cool-down is, either in steps (`steps_cooldown`) or in "
                                            "passes over the data (`epochs_cooldown`)");
-    if (!wanted && (steps || epochs || params->lr_cooldown_end != 0))
+    if (!wanted &&
+        (steps || epochs || params->lr_cooldown_end != 0 || params->lr_cooldown_power != 1))
         return error_fail(VKCLIP_EINVALID, "a cool-down needs `lr_scheduler` const-cooldown");
     return VKCLIP_OK;
 }
@@ -120,6 +125,22 @@ static struct vkclip_augmentation take_augmentation(const struct vkclip_augmenta
 }
 
 /* ---- Opening --------------------------------------------------------------------------------- */
+
+/* Makes the run's folder unless it exists, and keeps other runs out of it, which would replace what
+ * this one saves. */
+static int lock_folder(struct vkclip_trainer *trainer, const char *output)
+{
+    const bool is_new = !folder_exists(output);
+    int error = is_new ? folder_make(output) : VKCLIP_OK;
+    char *path = string_format("%s/", output);
+    if (!error && !path)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", output);
+    if (!error)
+        error = file_lock(path, &trainer->lock);
+    trainer->made_folder = is_new && !error;
+    free(path);
+    return error;
+}
 
 static int open_start(struct vkclip_trainer *trainer, const struct vkclip_trainer_params *params,
                       bool dry)
@@ -258,6 +279,12 @@ static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trai
     if (error)
         return error;
     info->step = session_steps_done(trainer->session);
+    if (info->step > info->steps)
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: the run has saved step %llu, expected at most step %llu, its last: "
+                          "give it more `steps` or `epochs`",
+                          trainer->start.path, (unsigned long long)info->step,
+                          (unsigned long long)info->steps);
     session_parameters(trainer->session, &info->parameters, &info->trained_parameters);
     return VKCLIP_OK;
 }
@@ -279,6 +306,8 @@ static int open_all(struct vkclip_trainer *trainer, const struct train_device *d
     int error = check_cooldown(params);
     if (!error)
         error = check_locks(params);
+    if (!error && count)
+        error = lock_folder(trainer, params->output);
     if (!error)
         error = open_start(trainer, params, !count);
     if (!error && count)
@@ -302,7 +331,6 @@ int trainer_open(const struct train_device *devices, size_t count,
     *result = calloc(1, sizeof(**result));
     if (!*result)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
-    const bool is_new = !folder_exists(params->output);
     struct vkclip_trainer_params complete = *params;
     options_complete(&complete);
     int error = check_numbers(params);
@@ -311,10 +339,11 @@ int trainer_open(const struct train_device *devices, size_t count,
     if (!error)
         return VKCLIP_OK;
     const bool made_initial = (*result)->start.made_initial;
+    const bool made_folder = (*result)->made_folder;
     trainer_close(result);
     if (made_initial)
         start_remove_initial(params->output);
-    if (is_new)
+    if (made_folder)
         folder_remove(params->output);
     return error;
 }
@@ -330,6 +359,7 @@ void trainer_close(struct vkclip_trainer **handle)
     dataset_close(&trainer->validation);
     tokenizer_close(&trainer->tokenizer);
     start_close(&trainer->start);
+    file_unlock(&trainer->lock);
     free(trainer);
     *handle = NULL;
 }

@@ -153,6 +153,9 @@ class Train(CommandTest):
             err = self.train('-m', self.model, self.path('new'), '--data', lost, '--batch-size', '2', *more,
                              '--vocab', MODEL + '/tokenizer.json', status=status)[1]
             self.assertRegex(err, 'lost.tsv: none of its first 2 pictures can be read: .*lost.png.*--csv-img-key')
+        self.assertIn('none/log.jsonl: cannot be written: No such file',
+                      self.train('-m', self.model, self.path('unlogged'), *data, '--log',
+                                 self.path('none') + '/log.jsonl', status=1)[1])
         if os.geteuid():
             os.chmod(self.path('run'), 0o500)
             self.train('-m', self.model, self.path('run'), *data, status=1)
@@ -164,12 +167,19 @@ class Train(CommandTest):
                              '--log', log, wait=False)
         while not os.path.exists(log) or not self.read_bytes(log):
             self.assertIsNone(process.poll())
+        # Another run does not replace what this one saves.
+        other = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '1', run, '--resume', status=1)[1]
+        self.assertIn('another process is writing it', other)
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=100)
         self.assertEqual(process.returncode, 1)
         self.assertIn('--resume', err)
         step = len(self.lines(log))
         self.assertTrue(os.path.exists(f'{run}/checkpoint-{step}/training.json'), err)
+        if step > 1:
+            err = self.train('-m', self.model, '--data-raw', self.raw(), '--steps', '1', run, '--resume', status=1)[1]
+            self.assertRegex(err, f'checkpoint-{step}: the run has saved step {step}, expected at most step 1,.*--steps')
+        self.assertFalse([name for name in os.listdir(run) if 'lock' in name or name == 'model.safetensors'])
 
     def test_from_random_weights_with_pictures_and_an_evaluation(self):
         path, folder = self.table()
@@ -415,6 +425,7 @@ class Train(CommandTest):
                            (['--data-raw', path], 'train.tsv'),
                            (['--data-raw', self.raw(), '--batch-size', '3'], 'samples per batch'),
                            (['--data-raw', self.raw(), '--accum-freq', '3'], '--accum-freq'),
+                           (['--data-raw', self.raw(), '--lr-cooldown-power', '2'], '--lr-scheduler'),
                            (['--data-raw', self.raw(), '--beta1', '1'], '--beta1')):
             out, err = self.train(*base, *args, status=1)
             self.assertIn(part, err)
