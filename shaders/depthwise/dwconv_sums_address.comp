@@ -7,9 +7,9 @@
  *
  * Computes DWCONV_SUMS by the addresses of x and dy, for lavapipe of Mesa 26, as matmul/address.glsl describes it. A
  * vector of the processor, which is one value of each lane, has neighbouring channels of a pixel. A workgroup is one
- * subgroup. It has a row of taps of PART channels, which are a line of the processor's cache, and adds up COLS pixels of
- * the result at a time. Those of the first row of taps add up the gradient of the bias too. C must be a multiple of PART,
- * and PART one of a subgroup's lanes.
+ * subgroup. It has a row of taps of PART channels, which are a line of the processor's cache, and adds up COLS pixels
+ * of the result at a time. Those of the first row of taps add up the gradient of the bias too. C must be a multiple
+ * of PART, and PART one of a subgroup's lanes.
  */
 #include "common.glsl"
 #include "workgroup.glsl"
