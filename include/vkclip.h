@@ -481,8 +481,8 @@ enum vkclip_tokenize_flags {
 /* Encodes one UTF-8 text of `length` bytes to ids. CLIP's byte pairs, with start and end of text,
  * follow OpenAI's simple_tokenizer.py with ftfy or the Hugging Face tokenizer.json, as the
  * checkpoint's family says. The unigram pieces of T5, SigLIP and XLM-R follow SentencePiece for its
- * files and GGUF, and the `tokenizers` library for a tokenizer.json, as do Gemma's byte pairs and
- * BERT's WordPiece; OpenCLIP's tokenizer_kwargs are followed. Writes at most
+ * files and GGUF, and the `tokenizers` library for a tokenizer.json, as do Gemma's byte pairs,
+ * RoBERTa's, and BERT's WordPiece; OpenCLIP's tokenizer_kwargs are followed. Writes at most
  * `capacity` ids, and their number without padding to *count. The limit is the smaller of the
  * model's context and `capacity`; a longer text is truncated, keeps its end of text, and a warning
  * is logged. With VKCLIP_TOKENIZE_FULL, or without a context, only `capacity` limits the ids; with

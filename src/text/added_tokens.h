@@ -14,6 +14,7 @@ struct added_token {
     int32_t id;
     bool normalized;                /* It is searched for in the normalised text. */
     bool strips_left, strips_right; /* It takes the white space beside it. */
+    bool special;                   /* It is no text, and decoding may leave it out. */
 };
 
 /* Bytes of an added token at most, because added tokens are compared at every place of a text. */

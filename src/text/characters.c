@@ -7,6 +7,26 @@
 
 #include <utf8proc.h>
 
+enum character_kind character_kind(int32_t code)
+{
+    if (code_point_is_space(code))
+        return CHARACTER_SPACE;
+    switch (utf8proc_category(code)) {
+    case UTF8PROC_CATEGORY_LU:
+    case UTF8PROC_CATEGORY_LL:
+    case UTF8PROC_CATEGORY_LT:
+    case UTF8PROC_CATEGORY_LM:
+    case UTF8PROC_CATEGORY_LO:
+        return CHARACTER_LETTER;
+    case UTF8PROC_CATEGORY_ND:
+    case UTF8PROC_CATEGORY_NL:
+    case UTF8PROC_CATEGORY_NO:
+        return CHARACTER_NUMBER;
+    default:
+        return CHARACTER_OTHER;
+    }
+}
+
 static size_t read_character(const char *text, size_t length, int32_t *code)
 {
     const utf8proc_ssize_t size =

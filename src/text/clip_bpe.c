@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "text/added_tokens.h"
+#include "text/characters.h"
 #include "text/clean.h"
 #include "text/merger.h"
 #include "text/tokenizer_kind.h"
@@ -77,29 +78,12 @@ static size_t literal_length(const char *literal, const int32_t *codes, size_t l
     return i;
 }
 
-enum kind { LETTER, NUMBER, OTHER, SPACE };
-
 /* Returns the kind of a character. OpenAI's regex matches U+0345 nowhere: ignoring case, the class
  * "neither letter nor digit" takes it for the letter iota, but the class "letter" takes it for a
  * mark. So U+0345 separates words as a space does. */
-static enum kind character_kind(int32_t code, bool openai)
+static enum character_kind find_kind(int32_t code, bool openai)
 {
-    if (code_point_is_space(code) || (openai && code == 0x345))
-        return SPACE;
-    switch (utf8proc_category(code)) {
-    case UTF8PROC_CATEGORY_LU:
-    case UTF8PROC_CATEGORY_LL:
-    case UTF8PROC_CATEGORY_LT:
-    case UTF8PROC_CATEGORY_LM:
-    case UTF8PROC_CATEGORY_LO:
-        return LETTER;
-    case UTF8PROC_CATEGORY_ND:
-    case UTF8PROC_CATEGORY_NL:
-    case UTF8PROC_CATEGORY_NO:
-        return NUMBER;
-    default:
-        return OTHER;
-    }
+    return openai && code == 0x345 ? CHARACTER_SPACE : character_kind(code);
 }
 
 /* Returns the length of the regex's match at the start of `codes`. *literal becomes the index of
@@ -114,9 +98,9 @@ static size_t match_length(const struct clip_bpe *tokenizer, const int32_t *code
         if (matched)
             return matched;
     }
-    const enum kind kind = character_kind(codes[0], openai);
+    const enum character_kind kind = find_kind(codes[0], openai);
     size_t end = 1;
-    while (kind != NUMBER && end < length && character_kind(codes[end], openai) == kind)
+    while (kind != CHARACTER_NUMBER && end < length && find_kind(codes[end], openai) == kind)
         end++;
     return end;
 }
@@ -142,7 +126,7 @@ static void encode_words(struct job *job, const int32_t *codes, size_t length)
     const struct clip_bpe *tokenizer = job->tokenizer;
     for (size_t i = 0, matched, literal; i < length && !job->merger.failed; i += matched) {
         matched = 1;
-        if (character_kind(codes[i], tokenizer->rules == TOKENIZER_OPENAI) == SPACE)
+        if (find_kind(codes[i], tokenizer->rules == TOKENIZER_OPENAI) == CHARACTER_SPACE)
             continue;
         matched = match_length(tokenizer, codes + i, length - i, &literal);
         if (literal < MARKERS)
@@ -275,27 +259,6 @@ int clip_bpe_split(const char *text, size_t length, clip_bpe_word_fn *word, void
 
 /* ---- From ids to text ------------------------------------------------------------------------ */
 
-/* Writes the bytes of a token, each of whose characters means one byte, and returns their number.
- * `bytes` may be NULL. */
-static size_t token_bytes(const char *token, char *bytes)
-{
-    size_t size = 0, length = strlen(token);
-    for (size_t i = 0; i < length;) {
-        int32_t code;
-        const size_t used = (size_t)utf8proc_iterate((const uint8_t *)token + i,
-                                                     (utf8proc_ssize_t)(length - i), &code);
-        const int byte = vocabulary_byte(code);
-        const bool as_it_is = byte < 0; /* A character of an added token means itself. */
-        if (bytes && as_it_is)
-            memcpy(bytes + size, token + i, used);
-        else if (bytes)
-            bytes[size] = (char)byte;
-        size += as_it_is ? used : 1;
-        i += used;
-    }
-    return size;
-}
-
 /* Writes code points as UTF-8, with a space in place of each "</w>". Returns NULL when out of
  * memory. */
 static char *spell_text(const struct code_points *points)
@@ -321,10 +284,10 @@ static char *decode_clip_bpe(const struct tokenizer *tokenizer, const int32_t *i
     size_t size = 0, end = 0;
     char *text = NULL;
     for (size_t i = 0; i < count; i++)
-        size += token_bytes(vocabulary->tokens[ids[i]], NULL);
+        size += vocabulary_token_bytes(vocabulary->tokens[ids[i]], NULL);
     char *bytes = malloc(size + 1);
     for (size_t i = 0; i < count && bytes; i++)
-        end += token_bytes(vocabulary->tokens[ids[i]], bytes + end);
+        end += vocabulary_token_bytes(vocabulary->tokens[ids[i]], bytes + end);
     if (bytes)
         code_points_push_utf8(&points, bytes, end);
     if (bytes && !points.failed)

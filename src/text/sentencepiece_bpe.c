@@ -6,7 +6,6 @@
  * do_lower_case in tokenizer_config.json, which SigLIP 2's files have; the class GemmaTokenizer
  * alone does not.
  */
-#include "base/array.h"
 #include "base/error.h"
 #include "format/json.h"
 #include "format/sentencepiece.h"
@@ -130,24 +129,6 @@ static char *decode_bpe(const struct tokenizer *tokenizer, const int32_t *ids, s
 
 /* ---- tokenizer.json -------------------------------------------------------------------------- */
 
-static int check_model(const char *path, const json_t *model)
-{
-    static const char *const absent[] = {"dropout", "continuing_subword_prefix",
-                                         "end_of_word_suffix"};
-    for (size_t i = 0; i < ARRAY_COUNT(absent); i++) {
-        const json_t *value = json_object_get(model, absent[i]);
-        const bool empty = json_is_string(value) && !json_string_length(value);
-        if (value && !json_is_null(value) && !empty)
-            return error_fail(VKCLIP_EUNSUPPORTED, "%s: model.%s: expected none", path, absent[i]);
-    }
-    if (json_is_true(json_object_get(model, "ignore_merges")))
-        return error_fail(VKCLIP_EUNSUPPORTED, "%s: model.ignore_merges: expected false", path);
-    if (!json_is_object(json_object_get(model, "vocab")) ||
-        !json_is_array(json_object_get(model, "merges")))
-        return error_fail(VKCLIP_EFORMAT, "%s: model has no vocab, or no list of merges", path);
-    return VKCLIP_OK;
-}
-
 /* Gemma's pre-tokenizer splits behind spaces, of which the normalizer leaves none. */
 static int check_splits(const char *path, const json_t *value)
 {
@@ -234,7 +215,7 @@ static int load(struct sentencepiece_bpe *bpe, const struct vocabulary_source *s
     const json_t *added = json_object_get(source->root, "added_tokens");
     struct vocabulary *vocabulary = &bpe->vocabulary;
     const char *path = source->path;
-    int error = check_model(path, model);
+    int error = tokenizer_json_check_merges(path, model);
     if (!error)
         error = check_splits(path, json_object_get(source->root, "pre_tokenizer"));
     if (!error)

@@ -16,7 +16,8 @@ enum { TEXT_LIMIT = 1 << 28 }; /* bytes, so that positions fit 32 bits even afte
 
 /* CLIP's comes last, because its readers say what was expected of a file that nobody knows. */
 static const struct tokenizer_kind *const kinds[] = {
-    &tokenizer_unigram, &tokenizer_sentencepiece_bpe, &tokenizer_wordpiece, &tokenizer_clip_bpe};
+    &tokenizer_unigram, &tokenizer_sentencepiece_bpe, &tokenizer_wordpiece, &tokenizer_byte_bpe,
+    &tokenizer_clip_bpe};
 
 static int open_source(const struct vocabulary_source *source, enum tokenizer_rules rules,
                        struct tokenizer **tokenizer)

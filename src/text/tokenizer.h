@@ -5,7 +5,8 @@
  * `tokenizers` library for a tokenizer.json of CLIP's form; or SentencePiece's unigram model, which
  * T5, SigLIP and XLM-R have, by the rules of SentencePiece for its own files and by those of
  * `tokenizers` for a tokenizer.json; or Gemma's byte-pair encoding, which SigLIP 2 has; or BERT's
- * WordPiece. Other types of tokenizers are refused.
+ * WordPiece; or GPT-2's byte-pair encoding, which RoBERTa has. Other types of tokenizers are
+ * refused.
  */
 #ifndef VKCLIP_TEXT_TOKENIZER_H
 #define VKCLIP_TEXT_TOKENIZER_H

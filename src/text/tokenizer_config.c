@@ -44,6 +44,7 @@ int tokenizer_config_read(const char *path, struct tokenizer_config *config)
         take_truth(root, "do_lower_case", &config->lower, &config->has_lower);
         take_truth(root, "tokenize_chinese_chars", &config->ideographs, &config->has_ideographs);
         take_truth(root, "strip_accents", &config->accents, &config->has_accents);
+        take_truth(root, "add_prefix_space", &config->spaced, &config->has_spaced);
         config->plain = json_is_false(json_object_get(root, "do_basic_tokenize"));
     }
     json_decref(root);

@@ -14,6 +14,7 @@ struct tokenizer_config {
     bool lower, has_lower;           /* do_lower_case */
     bool ideographs, has_ideographs; /* tokenize_chinese_chars */
     bool accents, has_accents;       /* strip_accents */
+    bool spaced, has_spaced;         /* add_prefix_space */
     bool plain;                      /* do_basic_tokenize is false */
 };
 

@@ -4,6 +4,7 @@
  * older BertProcessing and RobertaProcessing, which name the two.
  */
 #include "text/tokenizer_json.h"
+#include "base/array.h"
 #include "base/error.h"
 #include "format/json.h"
 
@@ -35,7 +36,26 @@ int tokenizer_json_added(const char *path, size_t number, const json_t *entry, s
         .normalized = json_is_true(json_object_get(entry, "normalized")),
         .strips_left = json_is_true(json_object_get(entry, "lstrip")),
         .strips_right = json_is_true(json_object_get(entry, "rstrip")),
+        .special = json_is_true(json_object_get(entry, "special")),
     };
+    return VKCLIP_OK;
+}
+
+int tokenizer_json_check_merges(const char *path, const json_t *model)
+{
+    static const char *const absent[] = {"dropout", "continuing_subword_prefix",
+                                         "end_of_word_suffix"};
+    for (size_t i = 0; i < ARRAY_COUNT(absent); i++) {
+        const json_t *value = json_object_get(model, absent[i]);
+        const bool empty = json_is_string(value) && !json_string_length(value);
+        if (value && !json_is_null(value) && !empty)
+            return error_fail(VKCLIP_EUNSUPPORTED, "%s: model.%s: expected none", path, absent[i]);
+    }
+    if (json_is_true(json_object_get(model, "ignore_merges")))
+        return error_fail(VKCLIP_EUNSUPPORTED, "%s: model.ignore_merges: expected false", path);
+    if (!json_is_object(json_object_get(model, "vocab")) ||
+        !json_is_array(json_object_get(model, "merges")))
+        return error_fail(VKCLIP_EFORMAT, "%s: model has no vocab, or no list of merges", path);
     return VKCLIP_OK;
 }
 

@@ -14,6 +14,10 @@
 int tokenizer_json_added(const char *path, size_t number, const json_t *entry, size_t room,
                          const char **text, struct added_token *token);
 
+/* Checks that the model is a byte-pair encoding of whole texts or words, in which nothing marks the
+ * parts of words, with a vocab and a list of merges. */
+int tokenizer_json_check_merges(const char *path, const json_t *model);
+
 /* Reads which tokens post_processor puts before and after a text. *start is -1 where there is none
  * before it. Refuses ids that are not below `count`, and texts without an end. */
 int tokenizer_json_ends(const char *path, const json_t *root, size_t count, int32_t *start,

@@ -39,6 +39,6 @@ struct tokenizer {
 };
 
 extern const struct tokenizer_kind tokenizer_clip_bpe, tokenizer_unigram,
-    tokenizer_sentencepiece_bpe, tokenizer_wordpiece;
+    tokenizer_sentencepiece_bpe, tokenizer_wordpiece, tokenizer_byte_bpe;
 
 #endif

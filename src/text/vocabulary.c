@@ -10,6 +10,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <utf8proc.h>
 
 enum {
     TOKENS_LIMIT = 4 << 20, /* CLIP has 49408 */
@@ -39,6 +40,25 @@ int vocabulary_byte(int32_t symbol)
     if (symbol >= 256 && symbol < 289)
         return symbol - 256;
     return symbol >= 0 && symbol < 256 && byte_symbol((uint8_t)symbol) == symbol ? symbol : -1;
+}
+
+size_t vocabulary_token_bytes(const char *token, char *bytes)
+{
+    size_t size = 0, length = strlen(token);
+    for (size_t i = 0; i < length;) {
+        int32_t code;
+        const size_t used = (size_t)utf8proc_iterate((const uint8_t *)token + i,
+                                                     (utf8proc_ssize_t)(length - i), &code);
+        const int byte = vocabulary_byte(code);
+        const bool as_it_is = byte < 0; /* A character of an added token means itself. */
+        if (bytes && as_it_is)
+            memcpy(bytes + size, token + i, used);
+        else if (bytes)
+            bytes[size] = (char)byte;
+        size += as_it_is ? used : 1;
+        i += used;
+    }
+    return size;
 }
 
 size_t vocabulary_symbol_text(uint8_t byte, bool word_end, char text[VOCABULARY_SYMBOL_SIZE])

@@ -66,6 +66,9 @@ const struct merge *vocabulary_merge(const struct vocabulary *vocabulary, int32_
                                      int32_t right);
 /* Returns the byte that a character of a token's text means, or -1 if it means none. */
 int vocabulary_byte(int32_t symbol);
+/* Writes the bytes of a token, each of whose characters means one byte, and returns their number,
+ * which is at most the length of its text. `bytes` may be NULL. */
+size_t vocabulary_token_bytes(const char *token, char *bytes);
 
 /* ---- Building -------------------------------------------------------------------------------- */
 

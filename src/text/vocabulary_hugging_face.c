@@ -64,6 +64,7 @@ static int load_added(struct vocabulary *v, const char *path, const json_t *item
         .normalized = json_is_true(json_object_get(item, "normalized")),
         .strips_left = json_is_true(json_object_get(item, "lstrip")),
         .strips_right = json_is_true(json_object_get(item, "rstrip")),
+        .special = json_is_true(json_object_get(item, "special")),
     };
     return VKCLIP_OK;
 }
@@ -315,13 +316,18 @@ static int read_added(const char *vocab_path, json_t **added)
     return error;
 }
 
+int vocabulary_read_pair(const char *vocab_path, const char *merges_path, json_t **merges,
+                         json_t **added)
+{
+    int error = read_merges(merges_path, merges);
+    return error ? error : read_added(vocab_path, added);
+}
+
 int vocabulary_load_pair(struct vocabulary *v, const char *vocab_path, json_t *vocab,
                          const char *merges_path)
 {
     json_t *merges = NULL, *added = NULL;
-    int error = read_merges(merges_path, &merges);
-    if (!error)
-        error = read_added(vocab_path, &added);
+    int error = vocabulary_read_pair(vocab_path, merges_path, &merges, &added);
     if (!error)
         error = vocabulary_load_tokens(v, vocab_path, vocab, added, json_array_size(merges));
     if (!error)
@@ -329,8 +335,8 @@ int vocabulary_load_pair(struct vocabulary *v, const char *vocab_path, json_t *v
     if (!error && vocabulary_find(v, VOCABULARY_START, strlen(VOCABULARY_START)) < 0 &&
         vocabulary_find(v, "<s>", 3) >= 0)
         error = error_fail(VKCLIP_EUNSUPPORTED,
-                           "%s: the vocabulary of a RoBERTa, whose texts begin with \"<s>\", "
-                           "expected CLIP's",
+                           "%s: the vocabulary of a RoBERTa, whose texts begin with \"<s>\": name "
+                           "it, not merges.txt",
                            vocab_path);
     if (!error)
         error = vocabulary_find_ends(v, vocab_path, VOCABULARY_START, VOCABULARY_END);

@@ -20,6 +20,12 @@ int vocabulary_load_tokenizer_json(struct vocabulary *vocabulary, const char *pa
 int vocabulary_load_pair(struct vocabulary *vocabulary, const char *vocab_path, json_t *vocab,
                          const char *merges_path);
 
+/* Reads merges.txt as the list that tokenizer.json has, and added_tokens.json beside vocab.json as
+ * the list of added tokens, which is empty where there is no such file. Both are new lists, also
+ * after an error, or NULL. */
+int vocabulary_read_pair(const char *vocab_path, const char *merges_path, json_t **merges,
+                         json_t **added);
+
 /* ---- Parts of a tokenizer.json --------------------------------------------------------------- */
 
 /* Makes the tables of `vocab`, an object of ids by text, and of the added tokens, and fills all but

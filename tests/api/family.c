@@ -208,9 +208,51 @@ static void large_tables_stay_on_the_host(void **state)
     scratch_remove(folder);
 }
 
+/* A RoBERTa's texts are split as GPT-2 does it, begin with <s>, and are padded with id 1.
+ * OpenCLIP removes the space at the beginning. */
+static void words_of_a_roberta(void **state)
+{
+    (void)state;
+    enum { TEXTS = 3, LENGTH = 12, WIDTH = 12 };
+    static const char *const texts[TEXTS] = {"a dog", " it's", ""};
+    static const int32_t expected[LENGTH] = {0, 279, 326, 2, 1, 1, 1, 1, 1, 1, 1, 1};
+    int32_t ids[TEXTS][LENGTH];
+    size_t count;
+    float by_words[TEXTS * WIDTH], by_ids[TEXTS * WIDTH];
+    char *folder = scratch_folder(), *arch = scratch_path(folder, "open_clip_config.json");
+    char *path = scratch_path(folder, "model");
+    char *vocab = golden_path("tokenizer-roberta/vocab.json");
+    const struct vkclip_model_params params = {.vocab = vocab};
+    struct vkclip_model *model = NULL;
+    scratch_text(
+        folder, "open_clip_config.json",
+        "{\"model_cfg\": {\"embed_dim\": 12, \"vision_cfg\": {\"image_size\": 32, \"layers\": 1, "
+        "\"width\": 64, \"patch_size\": 16}, \"text_cfg\": {\"hf_model_name\": \"roberta-base\", "
+        "\"hf_tokenizer_name\": \"roberta-base\", \"hf_model_config\": {\"hidden_size\": 16, "
+        "\"intermediate_size\": 32, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, "
+        "\"max_position_embeddings\": 14, \"vocab_size\": 701}}}, \"preprocess_cfg\": {}}");
+    if (vkclip_init_model(arch, 1, path) || vkclip_open_model(device, path, &params, &model))
+        fail_msg("%s", vkclip_last_error());
+    for (size_t i = 0; i < TEXTS; i++)
+        assert_int_equal(vkclip_tokenize(model, texts[i], strlen(texts[i]), VKCLIP_TOKENIZE_PAD,
+                                         ids[i], LENGTH, &count),
+                         0);
+    assert_memory_equal(ids[1], expected, sizeof(expected));
+    assert_int_equal(vkclip_encode_texts(model, texts, TEXTS, NULL, by_words), 0);
+    assert_int_equal(vkclip_encode_tokens(model, ids[0], TEXTS, LENGTH, NULL, by_ids), 0);
+    for (size_t i = 0; i < TEXTS * WIDTH; i++)
+        assert_true(fabsf(by_words[i] - by_ids[i]) < 1e-5f);
+    vkclip_close_model(&model);
+    free(vocab);
+    free(path);
+    free(arch);
+    scratch_remove(folder);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(words_of_a_roberta),
         cmocka_unit_test(fp32_matches_the_reference),
         cmocka_unit_test(weights_of_8_bits_keep_directions),
         cmocka_unit_test(fp16_keeps_directions),
