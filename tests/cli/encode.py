@@ -731,10 +731,12 @@ class Similarity(CommandTest):
         self.assertEqual(table.splitlines()[-1].split()[-1], f'{100 * line["prob"][0]:.3f}')
         labels = [word for text in texts for word in ('-l', text)]
         line, = self.run_json('classify', *model, owl, *labels)
+        self.assertIs(line['sigmoid'], True)
         for result in line['results']:
             self.assertAlmostEqual(result['prob'], 1 / (1 + math.exp(-result['logit'])), 9)
         self.assertIn('--softmax', self.run_command('classify', *model, owl, *labels))
         line, = self.run_json('classify', *model, owl, '--softmax', *labels)
+        self.assertNotIn('sigmoid', line)
         self.assertAlmostEqual(sum(result['prob'] for result in line['results']), 1, 9)
 
     def test_explain(self):

@@ -80,9 +80,10 @@ static bool print_json(const struct classify *classify, const struct cli_input *
                                                  cli_json_text(label->text, label->length), "prob",
                                                  rank->prob, "logit", (double)rank->logit));
     }
-    return cli_print_json(
-        cli_json_with(cli_json_name("path", picture->text, picture->length), "results", results),
-        stdout);
+    json_t *json = cli_json_name("path", picture->text, picture->length);
+    if (classify->sigmoid)
+        json = cli_json_with(json, "sigmoid", json_true());
+    return cli_print_json(cli_json_with(json, "results", results), stdout);
 }
 
 static bool print_table(const struct classify *classify, const struct cli_input *picture)
@@ -257,7 +258,8 @@ const struct cli_command cli_classify_command = {
         "averaged. A folder stands for the pictures in it, sorted by name. With --index, the\n"
         "pictures of an index are named by the embeddings that it has, and none is encoded again.\n"
         "JSON, one line per picture, best first:\n"
-        "{\"path\":...,\"results\":[{\"label\":...,\"prob\":...,\"logit\":...},...]}.\n"
+        "{\"path\":...,\"results\":[{\"label\":...,\"prob\":...,\"logit\":...},...]}, with\n"
+        "\"sigmoid\":true before the results where each label has a probability of its own.\n"
         "With --eval, prints how often the label of a picture, which is the name of its folder,\n"
         "is the best one or among the five best, and the K (10) most frequent confusions.\n"
         "--labels then has lines FOLDER<TAB>LABEL, the folders' names, or a label for each\n"
