@@ -35,7 +35,8 @@ const struct cli_option cli_image_size_options[] = {
                "pixels per side, if not the checkpoint's: positions are interpolated"),
     {0}};
 const struct cli_option cli_encoder_options[] = {
-    CLI_OPTION(0, "text-encoder", "clip_l|clip_h|clip_g|t5xxl", CLI_TEXT, FIELD(text_encoder),
+    CLI_OPTION(0, "text-encoder", "clip_l|clip_h|clip_g|t5xxl|umt5xxl", CLI_TEXT,
+               FIELD(text_encoder),
                "which text encoder of a file with several, or which one a file is"),
     {0}};
 const struct cli_option cli_text_options[] = {

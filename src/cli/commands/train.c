@@ -236,7 +236,7 @@ static const struct cli_option table[] = {
                "steps from one save to the next (a quarter of an hour)"),
     CLI_OPTION(0, "keep", "N", CLI_NUMBER, FIELD(params.keep), "keep the last N saved steps (3)"),
     CLI_OPTION(0, "log", "FILE", CLI_TEXT, FIELD(log),
-               "JSON Lines, one per step; the curves are drawn to FILE.svg"),
+               "JSON Lines, one per step; the curves are drawn beside it, as .svg"),
     CLI_OPTION(0, "tensorboard", "FOLDER", CLI_TEXT, FIELD(tensorboard),
                "the same numbers for TensorBoard"),
     CLI_OPTION(0, "val-data", "FILE", CLI_TEXT, FIELD(params.val_data),
