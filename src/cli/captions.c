@@ -37,16 +37,25 @@ static bool is_blank(struct text text)
     return !text.bytes || i == text.length;
 }
 
-/* Takes a row, or reports what it lacks. Returns an enum cli_exit. */
-static int take_row(struct rows *rows, uint64_t line, struct text picture, struct text caption)
+/* Says what a row lacks, or returns NULL. */
+static const char *find_problem(struct text picture, struct text caption)
 {
-    const char *problem = NULL;
     if (is_blank(picture))
-        problem = "no picture";
-    else if (is_blank(caption))
-        problem = "no caption";
-    else if (memchr(picture.bytes, 0, picture.length) || memchr(caption.bytes, 0, caption.length))
-        problem = "expected text, found a NUL byte";
+        return "no picture";
+    if (is_blank(caption))
+        return "no caption";
+    if (memchr(picture.bytes, 0, picture.length) || memchr(caption.bytes, 0, caption.length))
+        return "expected text, found a NUL byte";
+    return NULL;
+}
+
+/* Takes a row, or reports its `problem`, which may be known already, or what it lacks. Returns an
+ * enum cli_exit. */
+static int take_row(struct rows *rows, uint64_t line, struct text picture, struct text caption,
+                    const char *problem)
+{
+    if (!problem)
+        problem = find_problem(picture, caption);
     if (problem) {
         cli_fail_input(rows->session, "%s: line %llu: %s", rows->path, (unsigned long long)line,
                        problem);
@@ -81,7 +90,8 @@ static int read_table(struct rows *rows, char separator)
     while (!error && !status && more) {
         error = csv_next(&csv, &more);
         if (!error && more)
-            status = take_row(rows, csv.line, find_field(&csv, picture), find_field(&csv, caption));
+            status = take_row(rows, csv.line, find_field(&csv, picture), find_field(&csv, caption),
+                              csv_is_long(&csv) ? CSV_LONG : NULL);
     }
     csv_close(&csv);
     return error ? cli_fail_library(rows->session, CLI_FAILED) : status;
@@ -100,7 +110,7 @@ static int take_object(struct rows *rows, const struct cli_reader *reader)
     int status = CLI_DONE;
     if (json_is_object(object))
         status = take_row(rows, reader->number, find_member(object, rows->picture_key),
-                          find_member(object, rows->caption_key));
+                          find_member(object, rows->caption_key), NULL);
     else
         cli_fail_input(rows->session, "%s: line %zu: expected an object with the strings %s and %s",
                        rows->path, reader->number, rows->picture_key, rows->caption_key);
@@ -115,7 +125,7 @@ static int take_line(struct rows *rows, const struct cli_reader *reader)
     const size_t length = tab ? (size_t)(tab - reader->text) : reader->length;
     const struct text picture = {reader->text, length};
     const struct text caption = {tab ? tab + 1 : NULL, tab ? reader->length - length - 1 : 0};
-    return take_row(rows, reader->number, picture, caption);
+    return take_row(rows, reader->number, picture, caption, NULL);
 }
 
 static int read_lines(struct rows *rows, int (*take)(struct rows *, const struct cli_reader *))

@@ -52,7 +52,7 @@ static int read_row(const struct csv *csv, const size_t *columns, size_t count,
 {
     static const char *const names[] = {
         [PICTURE] = "no picture", [CAPTION] = "no caption", [LABEL] = "no label"};
-    *missing = NULL;
+    *missing = csv_is_long(csv) ? CSV_LONG : NULL;
     for (size_t i = 0; i < count && !*missing; i++) {
         if (columns[i] >= csv->count) {
             *missing = "too few columns";

@@ -213,6 +213,9 @@ static int leave_out(struct builder *builder, const struct pending *pending, con
     return error;
 }
 
+/* What is not there may stand elsewhere in the archive. */
+#define BESIDE " next to it (the files of a sample have to follow one another: tar --sort=name)"
+
 /* Adds the sample of a key when all files of the key have been read. */
 static int add_sample(struct builder *builder, const struct pending *pending)
 {
@@ -223,9 +226,10 @@ static int add_sample(struct builder *builder, const struct pending *pending)
     if (label_key)
         label = get_label(pending, label_key, number);
     if (!pending->sample.name)
-        return leave_out(builder, pending, "no picture");
+        return leave_out(builder, pending, "no picture" BESIDE);
     if (!has_caption(pending))
-        return leave_out(builder, pending, *pending->problem ? pending->problem : "no caption");
+        return leave_out(builder, pending,
+                         *pending->problem ? pending->problem : "no caption" BESIDE);
     if (label_key && !label)
         return leave_out(builder, pending,
                          *pending->problem ? pending->problem : "no label in .json");

@@ -138,6 +138,14 @@ int csv_next(struct csv *csv, bool *more)
     return VKCLIP_OK;
 }
 
+bool csv_is_long(const struct csv *csv)
+{
+    for (size_t i = csv->columns; i < csv->count; i++)
+        if (csv->fields[i].length)
+            return true;
+    return false;
+}
+
 /* Looks for a tab in the first row, or in as much of it as has been read. */
 static char guess_separator(const struct csv *csv)
 {
@@ -180,6 +188,7 @@ int csv_open(const char *path, char separator, struct csv *csv)
     if (!error && !more)
         error = error_fail(VKCLIP_EFORMAT,
                            "%s: expected a row with the columns' names, found an empty file", path);
+    csv->columns = csv->count;
     if (error)
         csv_close(csv);
     return error;

@@ -10,6 +10,9 @@
 
 #include "base/file.h"
 
+/* What is said of a row with more columns than have names. */
+#define CSV_LONG "more columns than the first row (a text with the separator has to be in quotes)"
+
 struct csv_field {
     const char *text; /* terminated by NUL; the file's bytes may have NULs too */
     size_t length;
@@ -29,6 +32,7 @@ struct csv {
     size_t row_size, row_capacity;
     struct csv_field *fields; /* [count] of the current row, which is the columns' names at first */
     size_t count, capacity;
+    size_t columns; /* that the first row names */
 };
 
 /* Opens a file and reads the names of its columns. With `separator` 0 the separator is a tab if the
@@ -42,5 +46,8 @@ int csv_column(const struct csv *csv, const char *name, size_t *column);
 
 /* Reads the next row that is not empty. *more is false at the end of the file. */
 int csv_next(struct csv *csv, bool *more);
+/* Tells whether the row has a text beyond the named columns, as a caption with commas has that is
+ * not in quotes: no column of such a row is sure. */
+bool csv_is_long(const struct csv *csv);
 
 #endif

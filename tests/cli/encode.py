@@ -681,6 +681,12 @@ class Recall(CommandTest):
                             ('d.txt', 'line 1: no caption')]:
             self.run_command('evaluate', '-m', MODEL, '--captions', self.path(name, b'[1]\n'), status=1)
             self.assertIn(words, self.errors[0])
+        # Which of the columns has the caption is not sure where one has a comma; an empty one beyond tells nothing.
+        owl = os.path.abspath(MODEL) + '/samples/owl.png'
+        rows = f'filepath,title\n{owl},an owl, at night\n{owl},an owl,\n'
+        line = self.evaluate(self.path('e.csv', rows.encode()), status=1)
+        self.assertEqual((line['captions'], line['failed']), (1, 1))
+        self.assertIn('e.csv: line 2: more columns than the first row', self.errors[0])
 
 
 class Similarity(CommandTest):

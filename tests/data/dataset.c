@@ -156,6 +156,8 @@ static void refuses_files(void **state)
          "no caption)",
          NULL, VKCLIP_EFORMAT},
         {"filepath\ttitle\tname\na\tb\t\n", "line 2: no label", &labels, VKCLIP_EFORMAT},
+        {"filepath,title\na,one, two\n", "line 2: more columns than the first row", NULL,
+         VKCLIP_EFORMAT},
         {"filepath\ttitle\tname\na\tb\tc\na\tb\td\n", "a has the labels c and d", &labels,
          VKCLIP_EFORMAT},
         {"filepath\ttitle\na\t\"b\nc\td\n", "line 2: a quote that is not closed", NULL,
