@@ -3,6 +3,7 @@
 """train.py COMMAND [unittest's arguments]: tests vkclip train."""
 import json
 import os
+import re
 import shutil
 import signal
 import struct
@@ -276,6 +277,25 @@ class Train(CommandTest):
         self.assertEqual([plan['precision'] for plan in dry], ['f16', 'f32'])
         # Pictures and sums are fp32 in both, which is much of a small model.
         self.assertLess(dry[0]['memory']['activations'], 0.8 * dry[1]['memory']['activations'])
+
+    def test_documented_memory(self):
+        """The figures of a dry run that docs/training.md and README.md show are those of this version."""
+        table = self.path('pairs.tsv')
+        with open(table, 'w', encoding='utf-8') as file:
+            file.write('filepath\ttitle\n' + ''.join(f'{i}.png\tpicture {i}\n' for i in range(256)))
+        with open('docs/training.md', encoding='utf-8') as file:
+            cases = re.findall(r'(?m)^\| `(--batch-size .*)` \| (.*) MiB \| (.*) MiB \|$', file.read())
+        with open('README.md', encoding='utf-8') as file:
+            shown = re.search(r'(?s)--batch-size 64 --accum-freq 4 [^`]*--dry-run\n.*?```', file.read())[0]
+        self.assertEqual(len(cases), 4)
+        for options, *documented in cases:
+            plan = self.train(self.path('run'), '--dry-run', '--init', 'emoji-clip', '--vocab', MODEL + '/tokenizer.json',
+                              '--data', table, *options.split())[0]
+            lines = [line for line in plan.splitlines() if line.startswith(('activations kept', '--checkpoint-act'))]
+            self.assertEqual([re.split(' {2,}', line)[4] for line in lines], documented, options)
+            if options == '--batch-size 64 --accum-freq 4':
+                for line in lines:
+                    self.assertIn(line, shown)
 
     def test_averages_and_validations_are_those_of_an_uninterrupted_run(self):
         """All readable pictures are one batch, so that the loss of a step is the validation's after the step before."""
