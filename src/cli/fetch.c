@@ -41,6 +41,8 @@ struct fetch {
     char *folder;   /* of the model in the cache */
     char commit[41];
     json_t *listing; /* the hub's description of the revision, with its files */
+    /* The folder of the repository that files are meant to be in, with '/' at its end; "": none. */
+    const char *part;
     uint64_t fetched;
 };
 
@@ -109,7 +111,7 @@ static int place_file(const struct fetch *fetch, const char *blob, const char *e
                       const char *pointer)
 {
     char *beside = string_format("%s.%ld.tmp", pointer, (long)getpid());
-    char *target = string_format("../../blobs/%s", etag);
+    char *target = string_format("%s../../blobs/%s", *fetch->part ? "../" : "", etag);
     int status = beside && target ? make_folders(pointer) : out_of_memory();
     if (!status) {
         remove(beside);
@@ -171,7 +173,7 @@ static int check_metadata(const struct fetch *fetch, const char *url,
 
 static char *pointer_path(const struct fetch *fetch, const char *file)
 {
-    return string_format("%s/snapshots/%s/%s", fetch->folder, fetch->commit, file);
+    return string_format("%s/snapshots/%s/%s%s", fetch->folder, fetch->commit, fetch->part, file);
 }
 
 /* Downloads one file that the cache does not have under this name yet. */
@@ -204,8 +206,8 @@ static int fetch_file(struct fetch *fetch, const char *file)
                         "%s: the file name '%s' is refused, expected one without folders",
                         fetch->name->repository, file);
     char *pointer = pointer_path(fetch, file);
-    char *url = string_format("%s/%s/resolve/%s/%s", fetch->endpoint, fetch->name->repository,
-                              fetch->commit, file);
+    char *url = string_format("%s/%s/resolve/%s/%s%s", fetch->endpoint, fetch->name->repository,
+                              fetch->commit, fetch->part, file);
     if (!pointer || !url)
         status = out_of_memory();
     else if (!file_exists(pointer))
@@ -217,14 +219,16 @@ static int fetch_file(struct fetch *fetch, const char *file)
 
 /* ---- What is needed -------------------------------------------------------------------------- */
 
-/* The name of file `index` of the revision; "" if it has none, NULL behind the last. */
+/* The name of file `index` of the revision; "" if it has none or is in another part, NULL behind
+ * the last. */
 static const char *listed_file(const struct fetch *fetch, size_t index)
 {
     json_t *files = json_object_get(fetch->listing, "siblings");
     if (index >= json_array_size(files))
         return NULL;
     json_t *name = json_object_get(json_array_get(files, index), "rfilename");
-    return json_is_string(name) ? json_string_value(name) : "";
+    const char *text = json_is_string(name) ? json_string_value(name) : "";
+    return string_begins_with(text, fetch->part) ? text + strlen(fetch->part) : "";
 }
 
 static bool is_listed(const struct fetch *fetch, const char *file)
@@ -270,11 +274,11 @@ static int read_json(const struct fetch *fetch, const char *file, json_t **json)
     return status;
 }
 
-/* Tells whether the model_type of a configuration is that of CLIP or one of its descendants. */
+/* Tells whether the model_type of a configuration is that of CLIP, one of its descendants or T5. */
 static bool is_model_type(const char *type)
 {
-    static const char *const begins[] = {"clip",    "metaclip_2", "chinese_clip",
-                                         "altclip", "M-CLIP",     "siglip"};
+    static const char *const begins[] = {
+        "clip", "metaclip_2", "chinese_clip", "altclip", "M-CLIP", "siglip", "t5", "mt5", "umt5"};
     for (size_t i = 0; i < ARRAY_COUNT(begins); i++)
         if (string_begins_with(type, begins[i]))
             return true;
@@ -346,11 +350,11 @@ static int fetch_weights(struct fetch *fetch)
     if (!file)
         return cli_fail(
             CLI_FAILED,
-            "%s@%s: found no CLIP checkpoint, expected config.json (of a CLIP model) with "
+            "%s@%s: %s%sfound no CLIP checkpoint, expected config.json (of a CLIP model) with "
             "model.safetensors or pytorch_model.bin, open_clip_config.json with "
             "open_clip_model.safetensors or open_clip_pytorch_model.bin, or one "
             ".safetensors or .gguf file",
-            fetch->name->repository, fetch->name->revision);
+            fetch->name->repository, fetch->name->revision, fetch->part, *fetch->part ? ": " : "");
     return strstr(file, ".index.json") ? fetch_shards(fetch, file) : fetch_file(fetch, file);
 }
 
@@ -362,7 +366,7 @@ static bool has_vocabulary(const struct fetch *fetch)
            (is_listed(fetch, "vocab.json") && is_listed(fetch, "merges.txt"));
 }
 
-static int fetch_files(struct fetch *fetch)
+static int fetch_small(struct fetch *fetch)
 {
     static const char *const small[] = {
         "open_clip_config.json",
@@ -382,11 +386,51 @@ static int fetch_files(struct fetch *fetch)
     for (size_t i = 0; !status && i < ARRAY_COUNT(small); i++)
         if (is_listed(fetch, small[i]))
             status = fetch_file(fetch, small[i]);
-    if (!status)
-        status = fetch_weights(fetch);
-    if (!status && !fetch->session->common.quiet && !has_vocabulary(fetch))
+    return status;
+}
+
+static void warn_of_vocabulary(const struct fetch *fetch)
+{
+    if (!fetch->session->common.quiet && !has_vocabulary(fetch))
         cli_say("warning: %s: no vocabulary in the repository: name one with --vocab",
                 fetch->name->repository);
+}
+
+/* Downloads what conditioning needs of a pipeline of diffusers: the text encoders and their
+ * tokenizers, and the transformer's configuration, which may say to what width they are padded. */
+static int fetch_pipeline(struct fetch *fetch)
+{
+    static const char *const parts[][2] = {{"text_encoder/", "tokenizer/"},
+                                           {"text_encoder_2/", "tokenizer_2/"},
+                                           {"text_encoder_3/", "tokenizer_3/"}};
+    int status = fetch_file(fetch, "model_index.json");
+    for (size_t i = 0; !status && i < ARRAY_COUNT(parts); i++) {
+        fetch->part = parts[i][0];
+        if (!is_listed(fetch, "config.json"))
+            continue;
+        status = fetch_weights(fetch);
+        fetch->part = parts[i][1];
+        if (!status)
+            status = fetch_small(fetch);
+        if (!status)
+            warn_of_vocabulary(fetch);
+    }
+    fetch->part = "transformer/";
+    if (!status && is_listed(fetch, "config.json"))
+        status = fetch_file(fetch, "config.json");
+    fetch->part = "";
+    return status;
+}
+
+static int fetch_files(struct fetch *fetch)
+{
+    if (is_listed(fetch, "model_index.json"))
+        return fetch_pipeline(fetch);
+    int status = fetch_small(fetch);
+    if (!status)
+        status = fetch_weights(fetch);
+    if (!status)
+        warn_of_vocabulary(fetch);
     return status;
 }
 
@@ -499,7 +543,8 @@ static int write_ref(const struct fetch *fetch)
 
 int cli_fetch_model(struct cli_session *session, const struct hub_name *name, uint64_t *fetched)
 {
-    struct fetch fetch = {.session = session, .name = name, .folder = hub_model_folder(name)};
+    struct fetch fetch = {
+        .session = session, .name = name, .folder = hub_model_folder(name), .part = ""};
     char *token = NULL;
     int status = fetch.folder ? CLI_DONE : cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     if (!status)

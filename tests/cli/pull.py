@@ -16,6 +16,7 @@ import resource
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -369,6 +370,49 @@ class Pulls(PullTest):
                       {'README.md': b'x'}]:
             self.hub.add('test/none', files)
             self.fails('no CLIP checkpoint', name='test/none')
+
+    def test_pipeline(self):
+        """Of a pipeline the encoders come, also in shards, and condition as they do in their own folder."""
+        source = 'tests/golden/conditioning/pipelines/flux'
+        files = {'model_index.json': read(source, 'model_index.json'), 'README.md': b'x', 'vae/config.json': b'{}',
+                 'vae/diffusion_pytorch_model.safetensors': b'v', 'transformer/config.json': b'{"joint_attention_dim": 48}',
+                 'transformer/diffusion_pytorch_model.safetensors': b't', 'scheduler/scheduler_config.json': b'{}'}
+        for part in ['text_encoder', 'text_encoder_2', 'tokenizer', 'tokenizer_2']:
+            files.update({f'{part}/{name}': read(source, part, name) for name in os.listdir(os.path.join(source, part))})
+        whole = files.pop('text_encoder_2/model.safetensors')
+        size = struct.unpack('<Q', whole[:8])[0]
+        tensors, index = json.loads(whole[8:8 + size]), {}
+        tensors.pop('__metadata__', None)
+        for shard in range(2):
+            head, data = {}, b''
+            name = f'model-{shard + 1:05}-of-00002.safetensors'
+            for tensor in sorted(tensors)[shard::2]:
+                first, end = tensors[tensor]['data_offsets']
+                head[tensor] = {**tensors[tensor], 'data_offsets': [len(data), len(data) + end - first]}
+                data += whole[8 + size + first:8 + size + end]
+                index[tensor] = name
+            head = json.dumps(head).encode()
+            files[f'text_encoder_2/{name}'] = struct.pack('<Q', len(head)) + head + data
+        files['text_encoder_2/model.safetensors.index.json'] = json.dumps({'weight_map': index}).encode()
+        self.hub.add('test/flux', files)
+        path = self.pull('test/flux')
+        self.assertEqual(self.errors, [])
+        found = {os.path.relpath(os.path.join(folder, name), path)
+                 for folder, _, names in os.walk(path) for name in names}
+        self.assertEqual(found, {name for name in files if name.startswith(('text_', 'token', 'model_index'))}
+                         | {'transformer/config.json'})
+        for name in found:
+            self.assertEqual(read(path, name), files[name])
+        self.assertTrue(os.readlink(os.path.join(path, 'tokenizer/vocab.json')).startswith('../../../blobs/'))
+        outputs = [os.path.join(self.folder, name) for name in ['pulled.safetensors', 'local.safetensors']]
+        for model, output in zip(['test/flux', source], outputs):
+            self.run_command('condition', '-m', model, '--prompt', 'a picture of owl', '-o', output)
+        ours, theirs = (read(output) for output in outputs)
+        self.assertEqual(ours[8 + struct.unpack('<Q', ours[:8])[0]:], theirs[8 + struct.unpack('<Q', theirs[:8])[0]:])
+        broken = {'model_index.json': b'{}', 'text_encoder/config.json': b'{"model_type": "qwen2"}',
+                  'text_encoder/model.safetensors.index.json': b'{}'}
+        self.hub.add('test/other', broken)
+        self.fails('test/other@main: text_encoder/: found no CLIP checkpoint', name='test/other')
 
     def test_progress_bar(self):
         self.hub.pause = 0.2

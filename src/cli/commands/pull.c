@@ -93,7 +93,7 @@ const struct cli_command cli_pull_command = {
         "NAME is ORG/NAME of a repository (openai/clip-vit-base-patch32) or a name that 'vkclip\n"
         "models' lists: OpenAI's (ViT-B/32, RN50), OpenCLIP's (ViT-H-14:laion2b_s32b_b79k) or\n"
         "immich's (ViT-B-32__openai), each with @REVISION if wanted. Only the files that are\n"
-        "needed are downloaded. Interrupted downloads resume, and every file is verified against\n"
-        "its hash.",
+        "needed are downloaded, of a pipeline of diffusers the text encoders and tokenizers.\n"
+        "Interrupted downloads resume, and every file is verified against its hash.",
     .run = run_pull,
 };
