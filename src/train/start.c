@@ -109,6 +109,20 @@ static int set_vocabulary(struct config *config, const char *vocab)
     return config->tokenizer_path ? VKCLIP_OK : no_memory();
 }
 
+/* The loss compares pictures with texts. Without this check the data would be read first, and a
+ * setting that the absent tower does not have would be named instead. */
+static int check_towers(const struct start_params *params, const struct start *start)
+{
+    const char *lacks = !start->config.image.kind  ? "image"
+                        : !start->config.text.kind ? "text"
+                                                   : NULL;
+    if (!lacks)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EUNSUPPORTED,
+                      "%s: training needs an image and a text tower, found no %s tower",
+                      start->path ? start->path : params->init, lacks);
+}
+
 int start_open(const struct start_params *params, struct start *start)
 {
     struct vkclip_model_params model = {.vocab = params->vocab};
@@ -123,6 +137,8 @@ int start_open(const struct start_params *params, struct start *start)
         error = checkpoint_open(start->path, &model, &start->config, &start->weights);
     else if (!error)
         error = initial_read_config(params->init, &start->config);
+    if (!error)
+        error = check_towers(params, start);
     if (!error && resumed)
         error = run_read_state(start->path, &start->state);
     if (!error)
