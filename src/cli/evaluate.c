@@ -129,15 +129,15 @@ static int assign_folders(const struct cli_inputs *labels, const struct cli_inpu
 }
 
 /* Gives each label the name of its folder, and takes the folders' names for labels if none were
- * given. */
-static int pair_labels(struct cli_inputs *labels, struct cli_evaluation_inputs *inputs)
+ * given: a TAB in such a name divides nothing. */
+static int pair_labels(struct cli_inputs *labels, bool given, struct cli_evaluation_inputs *inputs)
 {
     struct cli_inputs found = {0};
     bool tabs = false;
     int status = cli_add_labels(&found, &inputs->pictures);
-    if (!status && !labels->count)
+    if (!status && !given)
         status = copy_names(&found, labels);
-    for (size_t i = 0; i < labels->count; i++)
+    for (size_t i = 0; i < labels->count && given; i++)
         tabs = tabs || strchr(labels->items[i].text, '\t');
     for (size_t i = 0; i < labels->count && tabs && !status; i++)
         status = split_label(&labels->items[i], &inputs->folders);
@@ -164,11 +164,14 @@ int cli_prepare_evaluation(struct cli_session *session, struct cli_evaluation_op
     if (!status && !inputs->pictures.count)
         status = cli_fail(CLI_FAILED, "%s: no pictures to evaluate with", folder);
     const size_t read = session->failures;
+    const bool given = options->labels.count > 0;
     if (!status)
         status = cli_read_lists(session, &options->labels, false, false);
     if (!status && session->failures != read)
         status = CLI_FAILED; /* The list of labels cannot be read, which was reported. */
-    return status ? status : pair_labels(&options->labels, inputs);
+    if (!status && given && !options->labels.count)
+        status = cli_fail(CLI_FAILED, "--labels: there are no labels in it, expected one per line");
+    return status ? status : pair_labels(&options->labels, given, inputs);
 }
 
 void cli_free_evaluation(struct cli_evaluation_inputs *inputs)

@@ -557,6 +557,10 @@ class Accuracy(CommandTest):
         line, = self.evaluate('--labels', self.path('more', '\n'.join([*self.folders, 'owl']).encode()))
         self.assertEqual((line['classes'][6]['images'], line['classes'][6]['accuracy']), (0, None))
         self.assertEqual(line['confusion'][6], [0] * 7)
+        # A TAB in the name of a folder does not divide it.
+        os.rename(self.path('data/bird'), self.path('data/bird\tof prey'))
+        line, = self.evaluate()
+        self.assertIn('bird\tof prey', [found['label'] for found in line['classes']])
 
     def test_refusals(self):
         names = list(self.folders)
@@ -567,6 +571,7 @@ class Accuracy(CommandTest):
                 ('d', 'apple\tx\nbird\t\n', "found 'bird\t'".replace('\t', '?')),
                 ('e', 'apple\tx\napple\ty\n', "the folder 'apple' has two labels"),
                 ('f', ''.join(f'{name}\tx\n' for name in names[1:]), 'none of the labels'),
+                ('g', '\n', '--labels: there are no labels'),
                 ('none', None, 'none: No such file')]:
             with self.subTest(words):
                 self.evaluate('--labels', self.path(name, None if content is None else content.encode()), status=1)
