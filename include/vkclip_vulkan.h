@@ -84,6 +84,65 @@ VKCLIP_API int vkclip_open_vulkan_device(const struct vkclip_device_params *para
                                          const struct vkclip_vulkan_device *lent,
                                          struct vkclip_device **device);
 
+/* ---- Pictures on the device ------------------------------------------------------------------ */
+
+/* A picture in a VkImage, or a part of one.
+ *   format    VK_FORMAT_R8G8B8A8_UNORM, R8G8B8A8_SRGB, B8G8R8A8_UNORM or B8G8R8A8_SRGB. The bytes
+ *             are taken as they are, as those of a file, and alpha is ignored.
+ *   layout    in which the image is, and in which it is left: not UNDEFINED, PREINITIALIZED or
+ *             PRESENT_SRC_KHR.
+ *   queue     Where `queue_family` is another than the device's and no VK_QUEUE_FAMILY_IGNORED,
+ *             vkclip acquires the image from that family, which must have released it to the
+ *             device's in `layout`, and releases it again, to be acquired in `layout`.
+ *   waiting   vkclip reads the image after everything that was submitted before to the same queue,
+ *             and after `wait` if that is not NULL; `signal` is signalled when it no longer needs
+ *             the image. Values other than 0 are those of timeline semaphores, whose feature must
+ *             be enabled. Without semaphores the image may be written when the call returns. */
+struct vkclip_vulkan_image {
+    size_t size; /* sizeof(struct vkclip_vulkan_image); the same in all of an array */
+    VkImage image;
+    VkFormat format;
+    uint32_t x, y, width, height; /* of the picture in its mip level, in pixels */
+    uint32_t mip_level, array_layer;
+    VkImageLayout layout;
+    uint32_t queue_family;
+    VkSemaphore wait;
+    uint64_t wait_value;
+    VkSemaphore signal;
+    uint64_t signal_value;
+};
+
+/* A picture in a VkBuffer, to which the above applies without the layout. It may also have the
+ * formats R8G8B8_UNORM, R8G8B8_SRGB, B8G8R8_UNORM and B8G8R8_SRGB. */
+struct vkclip_vulkan_buffer {
+    size_t size; /* sizeof(struct vkclip_vulkan_buffer); the same in all of an array */
+    VkBuffer buffer;
+    VkDeviceSize offset; /* bytes before the first pixel */
+    VkDeviceSize pitch;  /* bytes from one row to the next; 0: rows follow one another */
+    VkFormat format;
+    uint32_t width, height;
+    uint32_t queue_family;
+    VkSemaphore wait;
+    uint64_t wait_value;
+    VkSemaphore signal;
+    uint64_t signal_value;
+};
+
+/* Encodes pictures that lie on the model's device, which must be the application's:
+ * embeds [N,D]. They are copied, resized, cropped and normalised there, to the same values as
+ * vkclip_encode_images gives the same pixels with three channels; none passes the host. Each call
+ * prepares what it needs for pictures of one size, so that those of one size should follow one
+ * another. `params` may be NULL. Errors: EINVALID,
+ * EUNSUPPORTED (a format), EABSENT, EDEVICE, EDEVICEMEMORY, ELOST, EMEMORY. */
+VKCLIP_API int vkclip_encode_vulkan_images(struct vkclip_model *model,
+                                           const struct vkclip_vulkan_image *images, size_t count,
+                                           const struct vkclip_encode_params *params,
+                                           float *embeds);
+VKCLIP_API int vkclip_encode_vulkan_buffers(struct vkclip_model *model,
+                                            const struct vkclip_vulkan_buffer *buffers,
+                                            size_t count, const struct vkclip_encode_params *params,
+                                            float *embeds);
+
 #ifdef __cplusplus
 }
 #endif

@@ -4,6 +4,7 @@
  */
 #include "base/error.h"
 #include "encode/device.h"
+#include "encode/renders.h"
 #include "vkclip_vulkan.h"
 
 int vkclip_get_vulkan_wants(const struct vkclip_vulkan_device *device,
@@ -21,4 +22,18 @@ int vkclip_open_vulkan_device(const struct vkclip_device_params *params,
     if (!device || !lent)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_vulkan_device: lent and device expected");
     return device_open_lent(params, lent, device);
+}
+
+int vkclip_encode_vulkan_images(struct vkclip_model *model,
+                                const struct vkclip_vulkan_image *images, size_t count,
+                                const struct vkclip_encode_params *params, float *embeds)
+{
+    return renders_encode(model, images, NULL, count, params, embeds);
+}
+
+int vkclip_encode_vulkan_buffers(struct vkclip_model *model,
+                                 const struct vkclip_vulkan_buffer *buffers, size_t count,
+                                 const struct vkclip_encode_params *params, float *embeds)
+{
+    return renders_encode(model, NULL, buffers, count, params, embeds);
 }

@@ -223,6 +223,7 @@ static int submit_batch(const struct driver *driver, struct batch *batch)
                                             .batch = batch->size,
                                             .length = batch->length,
                                             .hidden = work->hidden,
+                                            .on_device = work->on_device,
                                             .features = work->features};
     int error = replica_get_plan(driver->replica, &request, &batch->plan);
     if (!error && work->parallel)

@@ -25,6 +25,7 @@ struct batches {
     size_t count;
     const struct batches_group *groups; /* The last group ends at `count`. */
     bool hidden;
+    bool on_device; /* see struct replica_request */
     struct tower_features features;
     /* No item this many places after the first undelivered one is started, so that the caller can
      * keep results in a ring of this size. With 0 nothing is delivered, and nothing waits. */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "checkpoint/inputs.h"
+#include "encode/staging.h"
 #include "runtime/layout.h"
 #include "runtime/selftest_model.h"
 #include "runtime/upload.h"
@@ -49,7 +50,8 @@ struct replica {
     uint64_t clock; /* number of requests of plans so far */
     double speed[TOWER_COUNT];
     struct replica_memory memory[REPLICA_THREADS];
-    float values[3][256]; /* the normalised values of bytes */
+    float values[3][256];    /* the normalised values of bytes */
+    struct staging *staging; /* NULL: no picture of the device was prepared */
 };
 
 bool replica_has_tower(const struct replica_spec *spec, enum tower tower)
@@ -186,6 +188,7 @@ static void close_memory(struct replica *replica)
     for (int i = 0; i < REPLICA_PLANS; i++)
         plan_destroy(&replica->plans[i].view.plan);
     arena_release(&replica->arena);
+    staging_close(&replica->staging);
     for (int store = 0; store < STORES; store++) {
         weight_store_destroy(&replica->weights[store]);
         replica->uploaded[store] = false;
@@ -321,6 +324,7 @@ static int create_plan(struct replica *replica, struct graph *graph, struct kept
                                        .output_count = count,
                                        .fill = replica->streams[store] ? fill_slot : NULL,
                                        .filler = filler,
+                                       .given = kept->request.on_device ? &kept->view.input : NULL,
                                        .meanwhile = replica->uploaded[store] ? NULL : upload_store,
                                        .user = filler};
     error = plan_create(&params, graph, &kept->view.plan);
@@ -357,10 +361,10 @@ static bool are_equal(const struct replica_request *a, const struct replica_requ
 {
     const struct tower_features *x = &a->features, *y = &b->features;
     return a->tower == b->tower && a->batch == b->batch && a->length == b->length &&
-           a->hidden == b->hidden && x->wanted == y->wanted && x->embedding == y->embedding &&
-           x->layer == y->layer && x->norm == y->norm && x->pooled == y->pooled &&
-           x->projected == y->projected && x->masked == y->masked && x->bytes == y->bytes &&
-           x->explained == y->explained;
+           a->hidden == b->hidden && a->on_device == b->on_device && x->wanted == y->wanted &&
+           x->embedding == y->embedding && x->layer == y->layer && x->norm == y->norm &&
+           x->pooled == y->pooled && x->projected == y->projected && x->masked == y->masked &&
+           x->bytes == y->bytes && x->explained == y->explained;
 }
 
 /* Returns the place of a plan: where it is, or else where it is to be made. */
@@ -407,6 +411,18 @@ int replica_get_plan(struct replica *replica, const struct replica_request *requ
         log_message(VKCLIP_LOG_WARNING, "%s: its memory is full: batches have at most %u items",
                     gpu_info(replica->gpu)->name, replica->most_batch[request->tower]);
     }
+    return error;
+}
+
+/* ---- Pictures on the device ------------------------------------------------------------------ */
+
+int replica_staging(struct replica *replica, struct staging **staging)
+{
+    const struct image_transform transform = checkpoint_image_transform(&replica->spec->config);
+    int error = VKCLIP_OK;
+    if (!replica->staging)
+        error = staging_open(replica->gpu, replica->tuner, &transform, &replica->staging);
+    *staging = replica->staging;
     return error;
 }
 

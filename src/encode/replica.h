@@ -31,7 +31,8 @@ struct replica_request {
      * embedding, because the text tower is causal: a text's end does not depend on later positions.
      */
     uint32_t length;
-    bool hidden; /* The tensors that replica_is_hidden names can be read after a run. */
+    bool on_device; /* The device writes the pictures: see plan_given. */
+    bool hidden;    /* The tensors that replica_is_hidden names can be read after a run. */
     struct tower_features features;
 };
 
@@ -78,6 +79,10 @@ int replica_get_plan(struct replica *replica, const struct replica_request *requ
                      const struct replica_plan **plan);
 /* Tells whether vkclip_hidden_fn gets this tensor. */
 bool replica_is_hidden(const struct tensor *tensor);
+
+struct staging;
+/* Returns what prepares pictures on the device (staging.h), until the replica is opened again. */
+int replica_staging(struct replica *replica, struct staging **staging);
 
 /* Memory that a thread keeps from one item to the next. */
 struct replica_memory {

@@ -482,21 +482,40 @@ static void find_span(const struct resample_axis *axis, const struct image_trans
     *length = transform->size * scale;
 }
 
-int image_find_view(uint32_t width, uint32_t height, const struct image_transform *transform,
-                    struct image_view *view)
+int image_place(uint32_t width, uint32_t height, const struct image_transform *transform,
+                struct image_placement *placement)
 {
     const struct vkclip_image image = {
-        .pixels = (const uint8_t *)"", .width = width, .height = height, .channels = 1};
+        .pixels = (const uint8_t *)"", .width = width, .height = height, .channels = 3};
     int error = check_arguments(&image, transform);
     const struct frame frame = error ? (struct frame){0} : find_frame(&image, transform);
     if (!error)
         error = check_frame(&image, transform, frame);
     if (error)
         return error;
-    const struct resample_axis x = make_axis(width, (uint32_t)frame.width, transform);
-    const struct resample_axis y = make_axis(height, (uint32_t)frame.height, transform);
-    find_span(&x, transform, &view->left, &view->width);
-    find_span(&y, transform, &view->top, &view->height);
+    placement->x = make_axis(width, (uint32_t)frame.width, transform);
+    placement->y = make_axis(height, (uint32_t)frame.height, transform);
+    placement->columns_first = is_columns_first(&placement->x, &placement->y);
+    placement->left = find_margin(&placement->x, transform);
+    placement->top = find_margin(&placement->y, transform);
+    placement->fill = transform->rgb_first ? 0 : transform->resize.fill;
+    return VKCLIP_OK;
+}
+
+void image_find_nearest(const struct resample_axis *axis, uint32_t *positions)
+{
+    make_nearest(*axis, positions);
+}
+
+int image_find_view(uint32_t width, uint32_t height, const struct image_transform *transform,
+                    struct image_view *view)
+{
+    struct image_placement placement;
+    int error = image_place(width, height, transform, &placement);
+    if (error)
+        return error;
+    find_span(&placement.x, transform, &view->left, &view->width);
+    find_span(&placement.y, transform, &view->top, &view->height);
     return VKCLIP_OK;
 }
 

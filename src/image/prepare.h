@@ -7,7 +7,7 @@
 #define VKCLIP_IMAGE_PREPARE_H
 
 #include "base/scratch.h"
-#include "image/resize.h"
+#include "image/resample.h"
 #include "vkclip.h"
 
 struct image_transform {
@@ -34,6 +34,18 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
  * change by different factors. */
 int image_resize(const struct vkclip_image *image, const struct image_transform *transform,
                  uint8_t *u8);
+/* How a picture without alpha becomes the S x S pixels of a result: the resize and the crop of each
+ * axis, the order of the two, and where the rest lies in the result. */
+struct image_placement {
+    struct resample_axis x, y;
+    bool columns_first;
+    uint32_t left, top; /* pixels of the result before the picture */
+    uint8_t fill;       /* level of the pixels around it */
+};
+int image_place(uint32_t width, uint32_t height, const struct image_transform *transform,
+                struct image_placement *placement);
+/* Finds the nearest pixel [size] of each one that the axis keeps, for FILTER_NEAREST. */
+void image_find_nearest(const struct resample_axis *axis, uint32_t *positions);
 /* The rectangle of a picture that becomes the S x S pixels of a result, in pixels of the picture.
  * It reaches beyond the picture where that is smaller than the result after the resize. */
 struct image_view {

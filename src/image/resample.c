@@ -15,9 +15,7 @@
 #include <immintrin.h>
 #endif
 
-/* Of 32 bits, 8 are for the pixel, 2 for sums that exceed its range, and the others for the
- * fraction. */
-#define WEIGHT_BITS (32 - 8 - 2)
+#define WEIGHT_BITS RESAMPLE_WEIGHT_BITS
 #define WEIGHT_HALF (1 << (WEIGHT_BITS - 1))
 
 /* ---- Taps ------------------------------------------------------------------------------------ */

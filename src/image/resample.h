@@ -35,6 +35,9 @@ struct resample_taps {
     size_t stride;      /* a multiple of RESAMPLE_STEP */
     uint32_t low, high; /* All inputs that are used lie in [low, high). */
 };
+/* Of 32 bits, 8 are for the pixel, 2 for sums that exceed its range, and the others for the
+ * fraction of a weight. */
+#define RESAMPLE_WEIGHT_BITS (32 - 8 - 2)
 #define RESAMPLE_HALF 15
 #define RESAMPLE_DIGITS 3
 #define RESAMPLE_STEP 4

@@ -27,6 +27,7 @@ struct replay {
     struct gpu_buffer *upload, *download;
     struct gpu_buffer *inputs;      /* device memory for inputs; NULL: the replay has none */
     struct gpu_commands *copies;    /* from `upload` to `inputs` */
+    struct gpu_buffer *given;       /* the given input; NULL: the plan has none */
     struct gpu_commands **commands; /* of each part of the plan; NULL: not recorded */
     unsigned generation;            /* the arena's when the commands were recorded */
 };
@@ -50,7 +51,8 @@ struct plan {
     size_t part_count;
     int (*fill)(void *filler, uint32_t segment);
     void *filler;
-    bool *is_input, *is_output; /* of each tensor */
+    bool *is_input, *is_output; /* of each tensor; the given input is no such input */
+    int given;                  /* the given input; -1: there is none */
     uint64_t *host_offset;      /* of each input in `upload`, of each output in `download` */
     struct replay replays[PLAN_REPLAYS];
     unsigned next;             /* index of the replay that is written next */
@@ -304,7 +306,9 @@ static void bind_ranges(struct plan *plan, const struct replay *replay)
         struct gpu_range *range = &plan->ranges[t];
         if (tensor_stays(&graph->tensors[t]))
             continue;
-        if (plan->is_input[t] && inputs && is_only_read(graph, (int)t))
+        if ((int)t == plan->given)
+            *range = (struct gpu_range){replay->given, 0, range->size};
+        else if (plan->is_input[t] && inputs && is_only_read(graph, (int)t))
             *range = (struct gpu_range){inputs, plan->host_offset[t], range->size};
         else
             *range = (struct gpu_range){plan->arena->buffer, plan->arena_offset[t], range->size};
@@ -397,6 +401,7 @@ static void destroy_replay(struct plan *plan, struct replay *replay)
     destroy_commands(plan, replay);
     gpu_buffer_destroy(plan->gpu, &replay->upload);
     gpu_buffer_destroy(plan->gpu, &replay->inputs);
+    gpu_buffer_destroy(plan->gpu, &replay->given);
     gpu_buffer_destroy(plan->gpu, &replay->download);
 }
 
@@ -423,12 +428,21 @@ static int create_inputs(const struct plan *plan, struct replay *replay, uint64_
     return error == VKCLIP_EDEVICEMEMORY ? VKCLIP_OK : error;
 }
 
+static int create_given(const struct plan *plan, struct replay *replay, uint64_t *bytes)
+{
+    const uint64_t size = plan->ranges[plan->given].size;
+    *bytes += size;
+    return gpu_buffer_create(plan->gpu, GPU_ANY, size, &replay->given);
+}
+
 static int create_host_buffers(struct plan *plan, struct replay *replay)
 {
     uint64_t bytes = 0;
     int error = create_host_buffer(plan, GPU_INPUT, plan->is_input, &replay->upload, &bytes);
     if (!error)
         error = create_inputs(plan, replay, bytes, &bytes);
+    if (!error && plan->given >= 0)
+        error = create_given(plan, replay, &bytes);
     if (!error)
         error = create_host_buffer(plan, GPU_DOWNLOAD, plan->is_output, &replay->download, &bytes);
     if (error)
@@ -489,7 +503,7 @@ static int create_lists(struct plan *plan, const struct plan_params *params)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
     list_parts(plan);
     for (size_t t = 0; t < count; t++)
-        plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT;
+        plan->is_input[t] = plan->graph.tensors[t].role == ROLE_INPUT && (int)t != plan->given;
     for (size_t i = 0; i < params->output_count; i++)
         plan->is_output[params->outputs[i]] = true;
     return VKCLIP_OK;
@@ -507,6 +521,7 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
     plan->gpu = params->gpu;
     plan->fill = params->fill;
     plan->filler = params->filler;
+    plan->given = params->given ? *params->given : -1;
     plan->own_arena = (struct arena){.gpu = params->gpu, .memory = GPU_ANY};
     const bool shared = params->arena && !gpu_limits(params->gpu)->separate_memory;
     plan->arena = shared ? params->arena : &plan->own_arena;
@@ -560,6 +575,12 @@ const struct graph *plan_graph(const struct plan *plan)
 const struct kernel_choice *plan_choices(const struct plan *plan)
 {
     return plan->choices;
+}
+
+struct gpu_range plan_given(const struct plan *plan)
+{
+    const struct replay *replay = &plan->replays[plan->next];
+    return (struct gpu_range){replay->given, 0, plan->ranges[plan->given].size};
 }
 
 /* Returns the address of element 0 of an input of the next replay. */

@@ -40,6 +40,9 @@ struct plan_params {
      * the replay is done. */
     int (*fill)(void *filler, uint32_t segment);
     void *filler;
+    /* An input that other commands of the device write before each replay, so that it lies in
+     * memory which the host need not see; NULL: there is none. */
+    const int *given;
     int (*meanwhile)(void *user); /* runs on another thread while pipelines are built, after the */
     void *user;                   /* choice of kernels and before plan_create returns; or NULL */
 };
@@ -74,6 +77,8 @@ int plan_begin(struct plan *plan);
 void plan_write(struct plan *plan, int tensor, uint64_t first, const float *values, uint64_t count);
 void plan_write_ids(struct plan *plan, int tensor, uint64_t first, const int32_t *ids,
                     uint64_t count);
+/* Returns the memory of the given input for the next replay. */
+struct gpu_range plan_given(const struct plan *plan);
 /* Submits a replay with the inputs that were written. It begins after the replays under way are
  * done. */
 int plan_submit(struct plan *plan);

@@ -20,7 +20,7 @@ static struct gpu_part *last_part(const struct gpu_commands *commands)
     return &commands->parts[commands->part_count - 1];
 }
 
-static VkCommandBuffer last_buffer(const struct gpu_commands *commands)
+VkCommandBuffer commands_buffer(const struct gpu_commands *commands)
 {
     return last_part(commands)->buffer;
 }
@@ -69,7 +69,7 @@ static int begin_part(struct gpu_commands *commands)
 
 static int end_part(struct gpu_commands *commands)
 {
-    return vulkan_check(commands->gpu->vk.EndCommandBuffer(last_buffer(commands)),
+    return vulkan_check(commands->gpu->vk.EndCommandBuffer(commands_buffer(commands)),
                         "vkEndCommandBuffer");
 }
 
@@ -289,8 +289,8 @@ static void add_barrier(const struct gpu_commands *commands, VkPipelineStageFlag
                               .srcAccessMask = (shader ? VK_ACCESS_SHADER_WRITE_BIT : 0u) |
                                                (copy ? VK_ACCESS_TRANSFER_WRITE_BIT : 0u),
                               .dstAccessMask = access};
-    commands->gpu->vk.CmdPipelineBarrier(last_buffer(commands), before, stages, 0, 1, &memory, 0,
-                                         NULL, 0, NULL);
+    commands->gpu->vk.CmdPipelineBarrier(commands_buffer(commands), before, stages, 0, 1, &memory,
+                                         0, NULL, 0, NULL);
 }
 
 static struct gpu_access access_range(const struct gpu_range *range, bool written)
@@ -357,8 +357,8 @@ static int order_dispatch(struct gpu_commands *commands, const struct gpu_dispat
 
 /* Makes a copy wait for what was recorded before it. The barriers before dispatches do not order
  * copies, so that the first copy after a dispatch always waits, and its barrier is one for all. */
-static int order_copy(struct gpu_commands *commands, const struct gpu_range *source,
-                      const struct gpu_range *target)
+int commands_order_copy(struct gpu_commands *commands, const struct gpu_range *source,
+                        const struct gpu_range *target)
 {
     const struct gpu_access accesses[] = {access_range(source, false), access_range(target, true)};
     if (commands->copies_wait || !commands->barrier_count || conflicts(commands, &accesses[0]) ||
@@ -390,7 +390,7 @@ int gpu_commands_time(struct gpu_commands *commands)
 static void write_timestamp(const struct gpu_commands *commands, size_t query, uint32_t number)
 {
     if (query != NO_QUERY)
-        commands->gpu->vk.CmdWriteTimestamp(last_buffer(commands),
+        commands->gpu->vk.CmdWriteTimestamp(commands_buffer(commands),
                                             VK_PIPELINE_STAGE_BOTTOM_OF_PIPE_BIT,
                                             commands->queries[query / DISPATCHES_PER_POOL],
                                             2 * (uint32_t)(query % DISPATCHES_PER_POOL) + number);
@@ -420,7 +420,7 @@ static int add_query(struct gpu_commands *commands, size_t *query)
         return error;
     commands->query_pool_count++;
     commands->query_count++;
-    commands->gpu->vk.CmdResetQueryPool(last_buffer(commands), *pool, 0, info.queryCount);
+    commands->gpu->vk.CmdResetQueryPool(commands_buffer(commands), *pool, 0, info.queryCount);
     return VKCLIP_OK;
 }
 
@@ -477,7 +477,7 @@ static int bind_dispatch(struct gpu_commands *commands, const struct gpu_dispatc
 
 static int record_dispatch(struct gpu_commands *commands, const struct gpu_dispatch *dispatch)
 {
-    VkCommandBuffer buffer = last_buffer(commands);
+    VkCommandBuffer buffer = commands_buffer(commands);
     const size_t query = commands->dispatches[commands->dispatch_count - 1].query;
     int error = order_dispatch(commands, dispatch, query != NO_QUERY);
     if (!error)
@@ -510,10 +510,10 @@ int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
 {
     VkBufferCopy region = {source.offset, target.offset, source.size};
     target.size = source.size;
-    int error = order_copy(commands, &source, &target);
+    int error = commands_order_copy(commands, &source, &target);
     if (error)
         return error;
-    commands->gpu->vk.CmdCopyBuffer(last_buffer(commands), source.buffer->buffer,
+    commands->gpu->vk.CmdCopyBuffer(commands_buffer(commands), source.buffer->buffer,
                                     target.buffer->buffer, 1, &region);
     return VKCLIP_OK;
 }

@@ -44,6 +44,7 @@
     X(CmdBindDescriptorSets)                           \
     X(CmdBindPipeline)                                 \
     X(CmdCopyBuffer)                                   \
+    X(CmdCopyImageToBuffer)                            \
     X(CmdDispatch)                                     \
     X(CmdPipelineBarrier)                              \
     X(CmdPushConstants)                                \

@@ -44,7 +44,9 @@ enum cap {
 };
 
 struct settings;
+struct vkclip_vulkan_buffer;
 struct vkclip_vulkan_device;
+struct vkclip_vulkan_image;
 struct vkclip_vulkan_wants;
 struct workers;
 struct gpu;
@@ -173,6 +175,29 @@ struct gpu_range {
  * with that capability alone. */
 uint64_t gpu_range_address(const struct gpu_range *range);
 
+/* ---- Pictures of the application ------------------------------------------------------------- */
+
+/* A picture on the application's device. */
+struct gpu_picture {
+    uint32_t width, height; /* pixels */
+    uint32_t stride;        /* bytes from one pixel to the next, 3 or 4 */
+    bool swapped;           /* the bytes are blue, green, red */
+    const struct vkclip_vulkan_image *image;
+    const struct vkclip_vulkan_buffer *buffer; /* where there is no image */
+};
+/* Describes number `index` of the images, or of the buffers if `images` is NULL. Refuses formats
+ * that are no 8-bit colours, and layouts without content. */
+int gpu_picture_read(const struct vkclip_vulkan_image *images,
+                     const struct vkclip_vulkan_buffer *buffers, size_t index,
+                     struct gpu_picture *picture);
+
+/* A part of a picture, in pixels. */
+struct gpu_window {
+    uint32_t x, y, width, height;
+};
+/* Returns the bytes of a row of so many pixels, which are whole words. */
+uint64_t gpu_picture_pitch(const struct gpu_picture *picture, uint32_t width);
+
 /* ---- Pipelines ------------------------------------------------------------------------------- */
 
 /* Finds or builds the pipeline for SPIR-V of `bytes` bytes, which needs `caps`, with specialization
@@ -261,6 +286,10 @@ int gpu_commands_dispatch(struct gpu_commands *commands, const struct gpu_dispat
 /* Copies `source.size` bytes. */
 int gpu_commands_copy(struct gpu_commands *commands, struct gpu_range source,
                       struct gpu_range target);
+/* Records the copy of a part of a picture to rows of gpu_picture_pitch bytes. The commands must not
+ * have taken another picture. */
+int gpu_commands_take_picture(struct gpu_commands *commands, const struct gpu_picture *picture,
+                              const struct gpu_window *window, struct gpu_range target);
 /* Ends the recording, after which the commands can only be run. */
 int gpu_commands_end(struct gpu_commands *commands);
 /* Starts a run after everything that was submitted before, in several submits, each of which takes

@@ -140,6 +140,9 @@ struct gpu_commands {
     size_t access_count, barrier_count;
     VkPipelineStageFlags stages; /* those that the next dispatch with a barrier waits for */
     bool copies_wait;            /* The next copy has to wait whatever its ranges are. */
+    /* For which the run waits, and which it signals, by the application; each may be NULL. */
+    VkSemaphore wait, signal;
+    uint64_t wait_value, signal_value; /* of timeline semaphores; 0: they are none */
 };
 
 /* ---- error.c --------------------------------------------------------------------------------- */
@@ -295,6 +298,14 @@ int memory_open(struct gpu *gpu, struct features *f);
 int pipelines_open(struct gpu *gpu);
 /* Writes the pipeline cache and destroys all pipelines. Accepts a GPU whose opening failed. */
 void pipelines_close(struct gpu *gpu);
+
+/* ---- commands.c ------------------------------------------------------------------------------ */
+
+/* Returns the command buffer that is being recorded. */
+VkCommandBuffer commands_buffer(const struct gpu_commands *commands);
+/* Makes a copy wait for what was recorded before it. */
+int commands_order_copy(struct gpu_commands *commands, const struct gpu_range *source,
+                        const struct gpu_range *target);
 
 /* ---- run.c ----------------------------------------------------------------------------------- */
 

@@ -254,28 +254,61 @@ static size_t choose_end(const struct gpu_commands *commands, size_t first)
     return end;
 }
 
+/* The semaphores of one submit. */
+struct synchronisation {
+    VkSemaphore waits[2], signals[2];
+    uint64_t wait_values[2], signal_values[2];
+    VkPipelineStageFlags stages[2]; /* of the waits */
+    VkTimelineSemaphoreSubmitInfo values;
+};
+
+/* Makes the first submit of a run wait for the copies that it follows and for the application, and
+ * the last one signal those that wait for the run. */
+static void synchronise(const struct gpu_commands *commands, bool first, bool last,
+                        struct synchronisation *s, VkSubmitInfo *submit)
+{
+    if (first && commands->leader) {
+        s->stages[submit->waitSemaphoreCount] = commands->queue->stages;
+        s->waits[submit->waitSemaphoreCount++] = commands->leader->done;
+    }
+    if (first && commands->wait) {
+        s->stages[submit->waitSemaphoreCount] = VK_PIPELINE_STAGE_ALL_COMMANDS_BIT;
+        s->wait_values[submit->waitSemaphoreCount] = commands->wait_value;
+        s->waits[submit->waitSemaphoreCount++] = commands->wait;
+    }
+    if (last && commands->done)
+        s->signals[submit->signalSemaphoreCount++] = commands->done;
+    if (last && commands->signal) {
+        s->signal_values[submit->signalSemaphoreCount] = commands->signal_value;
+        s->signals[submit->signalSemaphoreCount++] = commands->signal;
+    }
+    submit->pWaitSemaphores = s->waits;
+    submit->pWaitDstStageMask = s->stages;
+    submit->pSignalSemaphores = s->signals;
+    if (!commands->wait_value && !commands->signal_value)
+        return;
+    s->values =
+        (VkTimelineSemaphoreSubmitInfo){.sType = VK_STRUCTURE_TYPE_TIMELINE_SEMAPHORE_SUBMIT_INFO,
+                                        .waitSemaphoreValueCount = submit->waitSemaphoreCount,
+                                        .pWaitSemaphoreValues = s->wait_values,
+                                        .signalSemaphoreValueCount = submit->signalSemaphoreCount,
+                                        .pSignalSemaphoreValues = s->signal_values};
+    submit->pNext = &s->values;
+}
+
 static int submit_parts(struct gpu_commands *commands, size_t first, size_t end)
 {
     VkCommandBuffer buffers[SUBMIT_PARTS];
+    struct synchronisation semaphores = {0};
     struct gpu_part *last = &commands->parts[end - 1];
-    const struct gpu_queue *queue = commands->queue;
-    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO,
-                           .pWaitDstStageMask = &queue->stages,
-                           .pCommandBuffers = buffers};
+    const struct gpu *gpu = commands->gpu;
+    VkSubmitInfo submit = {.sType = VK_STRUCTURE_TYPE_SUBMIT_INFO, .pCommandBuffers = buffers};
     for (size_t i = first; i < end; i++)
         buffers[submit.commandBufferCount++] = commands->parts[i].buffer;
-    if (commands->leader && !first) {
-        submit.waitSemaphoreCount = 1;
-        submit.pWaitSemaphores = &commands->leader->done;
-    }
-    if (commands->done && end == commands->part_count) {
-        submit.signalSemaphoreCount = 1;
-        submit.pSignalSemaphores = &commands->done;
-    }
-    const struct gpu *gpu = commands->gpu;
+    synchronise(commands, !first, end == commands->part_count, &semaphores, &submit);
     if (gpu->lock_queue)
         gpu->lock_queue(gpu->queue_user);
-    VkResult result = gpu->vk.QueueSubmit(queue->queue, 1, &submit, last->fence);
+    VkResult result = gpu->vk.QueueSubmit(commands->queue->queue, 1, &submit, last->fence);
     if (gpu->unlock_queue)
         gpu->unlock_queue(gpu->queue_user);
     last->submitted = result == VK_SUCCESS;

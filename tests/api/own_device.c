@@ -13,7 +13,7 @@
 enum { PICTURES = 2, D = 128 };
 
 static const char *const paths[PICTURES] = {MODEL "/samples/owl.png", MODEL "/samples/penguin.png"};
-static const struct vkclip_device_params params = {.cache_dir = ""};
+static const struct vkclip_device_params params = {.cache_dir = "", .threads = 1};
 
 static void encode(struct vkclip_device *device, float *embeds)
 {
@@ -26,6 +26,7 @@ static void encode(struct vkclip_device *device, float *embeds)
     vkclip_close_model(&model);
 }
 
+/* A single thread of the host does everything. */
 static struct vkclip_device *open_lent(const struct own_vulkan *own)
 {
     struct vkclip_device *device = NULL;
@@ -34,11 +35,11 @@ static struct vkclip_device *open_lent(const struct own_vulkan *own)
     return device;
 }
 
-/* Opens the device as vkclip does by itself, and encodes the pictures there. */
+/* Opens the device as vkclip does by itself, in the background, and encodes the pictures there. */
 static void encode_alone(float *embeds, struct vkclip_device_info *info)
 {
     struct vkclip_device *device = NULL;
-    const struct vkclip_device_params first = {.cache_dir = "", .device = "0"};
+    const struct vkclip_device_params first = {.cache_dir = "", .device = "0", .background = true};
     assert_int_equal(vkclip_open_device(&first, &device), VKCLIP_OK);
     assert_int_equal(vkclip_get_device_info(device, info), VKCLIP_OK);
     encode(device, embeds);
