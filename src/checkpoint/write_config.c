@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* The start of text in OpenAI's vocabulary, which has its last two ids for start and end. */
 #define OPENAI_START 49406
@@ -256,6 +257,26 @@ static json_t *pack_siglip(const struct config *config)
                      "vision_config", pack_siglip_image(config));
 }
 
+/* Packs transformers' class for the model, by which a text tower with a projection differs from one
+ * without: their configurations have the same model_type. */
+static json_t *pack_class(const struct config *config)
+{
+    const bool text = config->text.kind, image = config->image.kind;
+    const char *stem = "CLIP", *part = "Model";
+    if (is_siglip(config))
+        stem = "Siglip";
+    else if (config->text.kind == KIND_BERT)
+        stem = config->text.transformation ? "AltCLIP" : "ChineseCLIP";
+    else if (text && config->eos_token_id == 2)
+        stem = "MetaClip2";
+    const bool projected = strcmp(stem, "CLIP") == 0 || strcmp(stem, "MetaClip2") == 0;
+    if (!image)
+        part = projected && config->text.projection ? "TextModelWithProjection" : "TextModel";
+    else if (!text)
+        part = projected && config->image.projection ? "VisionModelWithProjection" : "VisionModel";
+    return json_pack("{s[s+]}", "architectures", stem, part);
+}
+
 static json_t *pack_hugging_face(const struct config *config)
 {
     if (is_siglip(config))
@@ -302,7 +323,7 @@ int write_config_hugging_face(const struct config *config, char **model, char **
     if (config->resize.fit == FIT_LONGEST)
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "preprocessor_config.json cannot describe the resize of the longer side");
-    int error = dump_text(pack_hugging_face(config), model);
+    int error = dump_text(merge_keys(pack_class(config), pack_hugging_face(config)), model);
     if (!error && config->image.kind)
         error = dump_text(pack_processor(config), processor);
     if (error) {

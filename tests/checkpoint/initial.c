@@ -10,6 +10,7 @@
 #include "base/string.h"
 #include "support/checkpoints.h"
 
+#include <jansson.h>
 #include <math.h>
 
 #include "checkpoint/beside.h"
@@ -228,6 +229,52 @@ static void descendants_are_read_back(void **state)
     }
 }
 
+/* config.json names transformers' class. */
+static void classes_are_named(void **state)
+{
+    (void)state;
+    struct config both = config_defaults, text, image;
+    both.family = VKCLIP_FAMILY_HF;
+    both.image = (struct config_tower){.kind = KIND_VIT, .projection = true, .width = 64};
+    both.text = (struct config_tower){.kind = KIND_TEXT, .projection = true, .width = 64};
+    both.image_embed_dim = both.text_embed_dim = 32;
+    text = image = both;
+    text.image.kind = image.text.kind = KIND_NONE;
+    struct config bare = text, metaclip = text, siglip = both, chinese = both, alt = text;
+    bare.text.projection = false;
+    metaclip.eos_token_id = 2;
+    siglip.image.kind = KIND_SIGLIP;
+    siglip.text.bidirectional = siglip.text.projection_bias = true;
+    siglip.text.pooling = POOL_LAST;
+    chinese.text.kind = alt.text.kind = KIND_BERT;
+    chinese.text.pooling = alt.text.pooling = POOL_FIRST;
+    alt.text.transformation = 28;
+    alt.text.counted = true;
+    const struct {
+        const struct config *config;
+        const char *name;
+    } rows[] = {{&both, "[\"CLIPModel\"]"},
+                {&text, "[\"CLIPTextModelWithProjection\"]"},
+                {&bare, "[\"CLIPTextModel\"]"},
+                {&image, "[\"CLIPVisionModelWithProjection\"]"},
+                {&metaclip, "[\"MetaClip2TextModelWithProjection\"]"},
+                {&siglip, "[\"SiglipModel\"]"},
+                {&chinese, "[\"ChineseCLIPModel\"]"},
+                {&alt, "[\"AltCLIPTextModel\"]"}};
+    for (size_t i = 0; i < ARRAY_COUNT(rows); i++) {
+        char *model = NULL, *processor = NULL;
+        if (write_config_hugging_face(rows[i].config, &model, &processor))
+            fail_msg("%s: %s", rows[i].name, vkclip_last_error());
+        json_t *root = json_loads(model, 0, NULL);
+        char *found = json_dumps(json_object_get(root, "architectures"), JSON_COMPACT);
+        assert_string_equal(found, rows[i].name);
+        json_decref(root);
+        free(found);
+        free(model);
+        free(processor);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -236,6 +283,7 @@ int main(void)
         cmocka_unit_test(values_have_the_papers_scale),
         cmocka_unit_test(only_bottlenecks_begin_as_the_identity),
         cmocka_unit_test(descendants_are_read_back),
+        cmocka_unit_test(classes_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
