@@ -1576,6 +1576,11 @@ VKCLIP_API int vkclip_get_trainer_info(const struct vkclip_trainer *trainer,
 VKCLIP_API int vkclip_measure_trainer(const struct vkclip_trainer *trainer,
                                       bool checkpoint_activations,
                                       struct vkclip_trainer_memory *memory);
+/* Compares what this run needs with the memory that each device of the handle has left, and logs a
+ * warning that names what would fit where it is less, as opening the trainer on that device does.
+ * Errors: EINVALID, EMEMORY. */
+VKCLIP_API int vkclip_check_trainer_memory(const struct vkclip_trainer *trainer,
+                                           const struct vkclip_device *device);
 /* Computes one step of the optimiser. Errors: EDIVERGED (the loss or a gradient is not finite, and
  * the step has changed nothing), EINVALID (all steps are done), EDEVICE, ELOST (the message names
  * the last saved step, from which a new trainer resumes), EFORMAT (no sample can be read). */

@@ -46,6 +46,18 @@ int vkclip_measure_trainer(const struct vkclip_trainer *trainer, bool checkpoint
     return trainer_measure(trainer, checkpoint_activations, memory);
 }
 
+int vkclip_check_trainer_memory(const struct vkclip_trainer *trainer,
+                                const struct vkclip_device *device)
+{
+    int error = VKCLIP_OK;
+    if (!trainer || !device)
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_check_trainer_memory: a trainer and a device expected");
+    for (size_t i = 0; i < device->count && !error; i++)
+        error = trainer_check_fit(trainer, device->gpus[i]);
+    return error;
+}
+
 int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result)
 {
     if (!trainer || !result || !trainer_is_on_device(trainer))

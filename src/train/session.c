@@ -292,6 +292,11 @@ int session_measure(const struct session *session, bool recompute, struct train_
     return train_measure(&session->start->config, &params, memory);
 }
 
+int session_check_fit(const struct session *session, const struct gpu *gpu)
+{
+    return fit_check(gpu, &session->start->config, &session->params.train);
+}
+
 /* ---- Steps ----------------------------------------------------------------------------------- */
 
 uint64_t session_steps_done(const struct session *session)

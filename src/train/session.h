@@ -38,6 +38,8 @@ uint64_t session_steps_done(const struct session *session);
 void session_parameters(const struct session *session, uint64_t *all, uint64_t *trained);
 /* Tells what the run needs on a device, with or without recomputing blocks for their gradients. */
 int session_measure(const struct session *session, bool recompute, struct train_memory *memory);
+/* Warns if the run needs more than a device has left, as session_upload does. */
+int session_check_fit(const struct session *session, const struct gpu *gpu);
 
 struct session_result {
     struct train_result step;

@@ -389,6 +389,11 @@ int trainer_measure(const struct vkclip_trainer *trainer, bool recompute,
     return error;
 }
 
+int trainer_check_fit(const struct vkclip_trainer *trainer, const struct gpu *gpu)
+{
+    return session_check_fit(trainer->session, gpu);
+}
+
 int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result)
 {
     struct loader_batch batch;

@@ -8,6 +8,7 @@
 
 #include "vkclip.h"
 
+struct gpu;
 struct train_device;
 
 /* Opens a run with its data; params->output is not NULL. The devices' GPUs and tuners must outlive
@@ -25,6 +26,8 @@ bool trainer_is_on_device(const struct vkclip_trainer *trainer);
  */
 int trainer_measure(const struct vkclip_trainer *trainer, bool recompute,
                     struct vkclip_trainer_memory *memory);
+/* Warns if the run needs more memory than a device has left. */
+int trainer_check_fit(const struct vkclip_trainer *trainer, const struct gpu *gpu);
 
 /* Trains on the loader's next batch. EINVALID: all steps are done. */
 int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result);

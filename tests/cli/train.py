@@ -438,6 +438,18 @@ class Train(CommandTest):
         self.assertFalse(os.path.exists(self.path('run')))
         self.assertIn('--checkpoint-activations', self.train(*args)[0])
         self.assertIn('no such device', self.train(*args, '--device', 'no such device', status=3)[1])
+        out, err = self.train(*args, '--device', '0')
+        self.assertIn('--checkpoint-activations', out)
+        self.assertNotIn('MiB are left', err)
+        with open(self.path('config.json'), encoding='utf-8') as file:
+            config = json.load(file)
+        config['text_config'].update(hidden_size=8192, num_attention_heads=64, intermediate_size=32768, num_hidden_layers=64)
+        with open(self.path('config.json'), 'w', encoding='utf-8') as file:
+            json.dump(config, file)
+        out, err = self.train(*args, '--device', '0')
+        self.assertIn('--checkpoint-activations', out)
+        self.assertRegex(err, r'a step needs \d{6} MiB of memory, and \d+ MiB are left: no batch fits')
+        self.assertFalse(os.path.exists(self.path('run')))
 
     def test_wrong_input(self):
         path = self.table()[0]

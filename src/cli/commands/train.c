@@ -2,6 +2,7 @@
  *
  * vkclip train: its options, and how they become the library's parameters.
  */
+#include "base/array.h"
 #include "cli/commands/train.h"
 #include "cli/captions.h"
 #include "cli/command.h"
@@ -81,7 +82,8 @@ static int open_trainer(const struct cli_session *session, struct train_options 
     params->steps = options->steps;
     params->steps_cooldown = options->steps_cooldown;
     params->seed = options->seed ? options->seed : 1;
-    const int error = vkclip_open_trainer(session->device, params, trainer);
+    const int error =
+        vkclip_open_trainer(options->dry_run ? NULL : session->device, params, trainer);
     params->data = NULL;
     free(data);
     return error ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
@@ -89,23 +91,47 @@ static int open_trainer(const struct cli_session *session, struct train_options 
 
 /* ---- The command ------------------------------------------------------------------------------- */
 
+static bool has_gpu(void)
+{
+    struct vkclip_device_info infos[16];
+    size_t count = 0;
+    bool found = false;
+    if (vkclip_list_devices(infos, ARRAY_COUNT(infos), &count))
+        return false;
+    for (size_t i = 0; i < count && i < ARRAY_COUNT(infos); i++)
+        found |= infos[i].usable && infos[i].type > VKCLIP_DEVICE_CPU;
+    return found;
+}
+
+/* Opens the device of the run. A dry run computes nothing: it only compares what the run needs with
+ * a device's memory, if one is named or the machine has a GPU. */
+static int open_device(struct cli_session *session, const struct train_options *options)
+{
+    if (options->dry_run && !options->device.name && !has_gpu())
+        return CLI_DONE;
+    return cli_open_device(session, &options->device);
+}
+
+static int print_plan(struct cli_session *session, const struct train_options *options,
+                      const struct vkclip_trainer *trainer)
+{
+    if (session->device && vkclip_check_trainer_memory(trainer, session->device))
+        return cli_fail_library(session, CLI_FAILED);
+    return train_print_plan(session, trainer, options->model.precision == VKCLIP_PRECISION_F16);
+}
+
 /* Opens everything that the run needs, and runs it, or prints what it would need. */
 static int run_trainer(struct cli_session *session, struct train_options *options,
                        const struct cli_evaluation_inputs *evaluation, const char **templates)
 {
     struct vkclip_trainer *trainer = NULL;
-    int status = CLI_DONE;
-    if (!options->dry_run || options->device.name)
-        status = cli_open_device(session, &options->device);
-    if (options->dry_run) /* It computes nothing, but a device that is named must be there. */
-        vkclip_close_device(&session->device);
+    int status = open_device(session, options);
     if (!status)
         status = check_model(session, options);
     if (!status)
         status = open_trainer(session, options, templates, &trainer);
     if (!status && options->dry_run)
-        status =
-            train_print_plan(session, trainer, options->model.precision == VKCLIP_PRECISION_F16);
+        status = print_plan(session, options, trainer);
     else if (!status)
         status = train_run(session, options, evaluation, trainer);
     vkclip_close_trainer(&trainer);
