@@ -517,7 +517,8 @@ int write_config_openclip(const struct config *config, char **model)
             "these has it");
     if (config->image.pool_heads)
         return error_fail(VKCLIP_EUNSUPPORTED,
-                          "a tower with attentional_pool is only read, not written");
+                          "a tower with attentional_pool (CoCa's) is only read: it can be neither "
+                          "written nor trained");
     if (!is_openclip_resize(&config->resize))
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "open_clip_config.json cannot describe how this model's pictures are "

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "base/array.h"
+#include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/string.h"
@@ -229,6 +230,26 @@ static void descendants_are_read_back(void **state)
     }
 }
 
+/* The message names training, because that fails by it before anything is written. */
+static void attentional_pools_are_not_written(void **state)
+{
+    (void)state;
+    char *folder = scratch_folder(), *arch = scratch_path(folder, "open_clip_config.json");
+    char *path = scratch_path(folder, "model");
+    scratch_text(folder, "open_clip_config.json",
+                 "{\"model_cfg\": {\"embed_dim\": 12, \"vision_cfg\": {\"image_size\": 32, "
+                 "\"layers\": 1, \"width\": 64, \"patch_size\": 16, \"attentional_pool\": true, "
+                 "\"attn_pooler_heads\": 4}, \"text_cfg\": {\"layers\": 1}}, "
+                 "\"preprocess_cfg\": {}}");
+    assert_int_equal(initial_write(arch, 1, path), VKCLIP_EUNSUPPORTED);
+    assert_non_null(strstr(error_last(),
+                           "attentional_pool (CoCa's) is only read: it can be neither "
+                           "written nor trained"));
+    free(path);
+    free(arch);
+    scratch_remove(folder);
+}
+
 /* config.json names transformers' class. */
 static void classes_are_named(void **state)
 {
@@ -284,6 +305,7 @@ int main(void)
         cmocka_unit_test(only_bottlenecks_begin_as_the_identity),
         cmocka_unit_test(descendants_are_read_back),
         cmocka_unit_test(classes_are_named),
+        cmocka_unit_test(attentional_pools_are_not_written),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
