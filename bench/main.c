@@ -19,7 +19,7 @@
 int bench_open(const struct options *options, bool statistics, struct gpu **gpu,
                struct tuner **tuner)
 {
-    const struct vkclip_device_params params = {.device = options->device};
+    const struct vkclip_device_params params = {.size = sizeof(params), .device = options->device};
     struct settings settings;
     int error = settings_read(&params, &settings);
     settings.pipeline_statistics = statistics;

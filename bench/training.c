@@ -142,7 +142,7 @@ static int run(struct bench *bench, uint32_t batch, bool csv)
 int bench_train(struct gpu *gpu, struct tuner *tuner, const char *model, uint32_t batch, bool mixed,
                 bool csv)
 {
-    const struct vkclip_model_params params = {0};
+    const struct vkclip_model_params params = {.size = sizeof(params)};
     const struct train_params train = {
         .batch = batch, .mixed = mixed, .adamw = {0.9f, 0.98f, 1e-6f, 0.2f}};
     struct bench bench = {.weights = NULL};

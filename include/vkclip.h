@@ -19,7 +19,32 @@
  *              vkclip_preprocess are exceptions and may run at any time on any thread. Different
  *              devices are independent. The library has threads of its own, which end with their
  *              device. vkclip_source_fn is the only function of the caller that they call.
- *   Params     A params struct that is all zero means the defaults, and so does NULL in its place.
+ *   Params     A params struct that is all zero but for its `size` means the defaults, and so does
+ *              NULL in its place.
+ *   Growth     A program that was compiled with one version of this header works with a library of
+ *              another version that has the same number in its file name. For that, structs only
+ *              ever grow at their end, and enums too: no member is inserted, removed or changed.
+ *              - A params, info or result struct that the caller allocates begins with `size`,
+ *                which the caller sets to its sizeof; all else begins as zeros:
+ *                    struct vkclip_model_params params = {sizeof(params)};
+ *                In params, what lies beyond that size counts as zero; members that a newer program
+ *                has and this library does not know are EUNSUPPORTED unless they are zero. Of an
+ *                info or a result, only the first `size` bytes are written, and never `size`; what
+ *                this library does not know stays as it is. In an array of infos, the first one's
+ *                `size` counts for all and is written to the others. A `size` of 0 is EINVALID.
+ *              - A struct that the library allocates and shows by a pointer to one (struct
+ *                vkclip_item, vkclip_check, vkclip_tuning, vkclip_node, vkclip_hit, vkclip_group,
+ *                vkclip_update_progress, vkclip_encoder_info, vkclip_conditioning,
+ *                vkclip_image_format) may grow at its end and has no `size`: do not copy it with
+ *                its sizeof of another version.
+ *              - Structs that are values within others or entries of arrays never change (struct
+ *                vkclip_image, vkclip_features, vkclip_embedding, vkclip_lora, vkclip_query_part,
+ *                vkclip_prompt_place, vkclip_prompt_usage, vkclip_tensor, vkclip_tuning_time,
+ *                vkclip_tower_info, vkclip_grid, vkclip_augmentation).
+ *   Cancelling A long call asks a function of the caller now and then, which cancels it by
+ * returning nonzero. The call then fails with ECANCELLED, as soon as what the device computes at
+ *              that moment is done. All handles stay usable, no file is left half written, and the
+ *              same call may be made again.
  *   Layout     Arrays are dense and row-major. N is a number of pictures, M of texts, T of token
  *              positions (the model's context), L of labels; D is the width of the embeddings.
  */
@@ -51,20 +76,21 @@ extern "C" {
 #endif
 
 /* Lists every error code with its value and its text. */
-#define VKCLIP_ERRORS(X)                                               \
-    X(OK, 0, "success")                                                \
-    X(EINVALID, -1, "invalid argument")                                \
-    X(EMEMORY, -2, "out of host memory")                               \
-    X(EIO, -3, "file cannot be read or written")                       \
-    X(EFORMAT, -4, "malformed file")                                   \
-    X(EUNSUPPORTED, -5, "well-formed, but not supported")              \
-    X(ENODEVICE, -6, "no usable Vulkan device")                        \
-    X(EDEVICE, -7, "Vulkan device failed")                             \
-    X(EDEVICEMEMORY, -8, "out of device memory")                       \
-    X(ETOOLONG, -9, "text longer than the model's context")            \
-    X(EABSENT, -10, "the checkpoint does not have what was asked for") \
-    X(EDIVERGED, -11, "training came to a number that is not finite")  \
-    X(ELOST, -12, "Vulkan device lost: the driver crashed or stopped it")
+#define VKCLIP_ERRORS(X)                                                  \
+    X(OK, 0, "success")                                                   \
+    X(EINVALID, -1, "invalid argument")                                   \
+    X(EMEMORY, -2, "out of host memory")                                  \
+    X(EIO, -3, "file cannot be read or written")                          \
+    X(EFORMAT, -4, "malformed file")                                      \
+    X(EUNSUPPORTED, -5, "well-formed, but not supported")                 \
+    X(ENODEVICE, -6, "no usable Vulkan device")                           \
+    X(EDEVICE, -7, "Vulkan device failed")                                \
+    X(EDEVICEMEMORY, -8, "out of device memory")                          \
+    X(ETOOLONG, -9, "text longer than the model's context")               \
+    X(EABSENT, -10, "the checkpoint does not have what was asked for")    \
+    X(EDIVERGED, -11, "training came to a number that is not finite")     \
+    X(ELOST, -12, "Vulkan device lost: the driver crashed or stopped it") \
+    X(ECANCELLED, -13, "stopped by the caller")
 
 enum vkclip_error {
 #define X(name, value, text) VKCLIP_##name = value,
@@ -96,6 +122,10 @@ enum vkclip_log_level { VKCLIP_LOG_ERROR, VKCLIP_LOG_WARNING, VKCLIP_LOG_INFO, V
 typedef void vkclip_log_fn(void *user, enum vkclip_log_level level, const char *message);
 VKCLIP_API void vkclip_set_log(vkclip_log_fn *log, void *user);
 
+/* Called now and then with how much of a call's work is done: `done` never falls, and ends at
+ * `total`. Return nonzero to cancel the call. */
+typedef int vkclip_progress_fn(void *user, uint64_t done, uint64_t total);
+
 /* ---- Devices --------------------------------------------------------------------------------- */
 
 struct vkclip_device;
@@ -109,6 +139,7 @@ enum vkclip_device_type {
 };
 
 struct vkclip_device_info {
+    size_t size;    /* sizeof(struct vkclip_device_info) */
     uint32_t index; /* position in Vulkan's enumeration */
     char name[256]; /* Vulkan deviceName */
     enum vkclip_device_type type;
@@ -127,13 +158,14 @@ struct vkclip_device_info {
     uint8_t luid[8]; /* Windows's identifier of the adapter, if has_luid */
 };
 
-/* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries, and
- * the number of devices to *count. `infos` may be NULL if `capacity` is 0. Without a Vulkan loader
- * or driver the result is ENODEVICE. */
+/* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries, each
+ * of infos[0].size bytes, and the number of devices to *count. `infos` may be NULL if `capacity` is
+ * 0. Without a Vulkan loader or driver the result is ENODEVICE. */
 VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity,
                                    size_t *count);
 
 struct vkclip_device_params {
+    size_t size; /* sizeof(struct vkclip_device_params) */
     /* An index, or part of a name in any case. Several with commas between them give one handle for
      * all of them. "all" gives one for every usable GPU, each once although two drivers list it,
      * and for the CPU only where there is no GPU. With NULL or "" the environment variable
@@ -184,6 +216,7 @@ VKCLIP_API int vkclip_get_device_infos(const struct vkclip_device *device,
 
 /* The most that a device was measured to achieve. */
 struct vkclip_peaks {
+    size_t size;         /* sizeof(struct vkclip_peaks) */
     double flops;        /* fp32 operations per second; a multiply-add in registers counts as two */
     double bytes;        /* bytes per second that a large copy reads and writes */
     char how[64];        /* the multiply-add kernel that was the fastest */
@@ -214,8 +247,8 @@ struct vkclip_check {
     bool stable;   /* all runs gave the same bits, and wrote only the result */
     bool right;    /* built, stable, and error at most 1 */
 };
-/* Receives each check; what `check` points to is valid during the call. Return nonzero to stop;
- * vkclip_check_device then fails with EINVALID. */
+/* Receives each check; what `check` points to is valid during the call. Return nonzero to
+ * cancel vkclip_check_device. */
 typedef int vkclip_check_fn(void *user, const struct vkclip_check *check);
 /* Checks every kernel that the device, or each of several, can run, and a model of two layers,
  * whether or not they are known to be right, and keeps the results as above. `op` restricts this to
@@ -243,7 +276,7 @@ struct vkclip_tuning {
     size_t count;                           /* 0: the device was too slow or too busy to tell */
 };
 /* Receives the choice of kernel for one class of shapes. What `tuning` points to is valid during
- * the call. Return nonzero to stop; vkclip_list_tuning then fails with EINVALID. */
+ * the call. Return nonzero to cancel vkclip_list_tuning. */
 typedef int vkclip_tuning_fn(void *user, const struct vkclip_tuning *tuning);
 VKCLIP_API int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning,
                                   void *user);
@@ -293,6 +326,7 @@ enum vkclip_activation {
 };
 
 struct vkclip_model_params {
+    size_t size; /* sizeof(struct vkclip_model_params) */
     enum vkclip_precision precision;
     /* The file with the vocabulary: tokenizer.json, spiece.model, sentencepiece.bpe.model, BERT's
      * vocab.txt, vocab.json (with merges.txt beside it), bpe_simple_vocab_16e6.txt.gz, a GGUF file,
@@ -343,6 +377,7 @@ struct vkclip_tower_info {
 };
 
 struct vkclip_model_info {
+    size_t size; /* sizeof(struct vkclip_model_info) */
     enum vkclip_family family;
     struct vkclip_tower_info image, text;
     /* Bottlenecks of a ModifiedResNet's four stages or blocks of a ConvNeXt's, all 0 for a ViT. A
@@ -422,17 +457,15 @@ enum vkclip_type {
     VKCLIP_TYPE_Q4    /* Q4_0, GGUF only; the first text block and the last projections are Q8_0 */
 };
 
-/* Called now and then with the number of bytes written so far. Return nonzero to stop: the call
- * then fails with EINVALID and leaves no file. */
-typedef int vkclip_convert_fn(void *user, uint64_t done, uint64_t total);
-
 struct vkclip_convert_params {
+    size_t size; /* sizeof(struct vkclip_convert_params) */
     enum vkclip_type type;
-    vkclip_convert_fn *progress;
-    void *user; /* the first argument of `progress` */
+    vkclip_progress_fn *progress; /* counts bytes; a call that is cancelled leaves no file */
+    void *user;                   /* the first argument of `progress` */
 };
 
 struct vkclip_conversion {
+    size_t size;           /* sizeof(struct vkclip_conversion) */
     char path[1024];       /* the file with the weights */
     uint64_t bytes_before; /* the size of all tensors of the checkpoint */
     uint64_t bytes_after;  /* the size of the file */
@@ -458,6 +491,7 @@ VKCLIP_API int vkclip_convert_model(const char *path, const struct vkclip_model_
 
 /* Cosines of the embeddings of two models. */
 struct vkclip_comparison {
+    size_t size;          /* sizeof(struct vkclip_comparison) */
     size_t images, texts; /* how many were compared; 0 if one of the models has no such tower */
     double image_min, image_mean, text_min, text_mean;
 };
@@ -497,6 +531,7 @@ VKCLIP_API int vkclip_detokenize(const struct vkclip_model *model, const int32_t
                                  char *text, size_t capacity, size_t *length);
 
 struct vkclip_tokenizer_params {
+    size_t size;            /* sizeof(struct vkclip_tokenizer_params) */
     uint32_t vocabulary;    /* number of tokens, start and end included; 0: 49408 as CLIP has */
     uint32_t min_frequency; /* how often a pair must occur to be merged; 0: 2 */
     uint32_t context;       /* is written for programs that truncate texts; 0: 77 */
@@ -504,6 +539,7 @@ struct vkclip_tokenizer_params {
 };
 
 struct vkclip_tokenizer_result {
+    size_t size;            /* sizeof(struct vkclip_tokenizer_result) */
     uint32_t vocabulary;    /* tokens; fewer than requested if the texts have no more pairs */
     uint64_t texts;         /* texts that were read */
     uint64_t words;         /* different words in them */
@@ -557,6 +593,7 @@ struct vkclip_prompt_place {
 };
 
 struct vkclip_prompt {
+    size_t size;                        /* sizeof(struct vkclip_prompt) */
     struct vkclip_prompt_place *places; /* [chunks,length] */
     uint32_t chunks, length;
     /* The places that the text takes, without the special ones, and those that there are. A chunk
@@ -574,6 +611,7 @@ struct vkclip_embedding {
 };
 
 struct vkclip_prompt_params {
+    size_t size; /* sizeof(struct vkclip_prompt_params) */
     enum vkclip_syntax syntax;
     /* Places of a chunk, start and end of text included, or of T5's sequence, at which ComfyUI's
      * prompts are not cut, and all others are. 0: the model's context, or 77, or for T5 as many as
@@ -611,6 +649,7 @@ struct vkclip_image {
 };
 
 struct vkclip_image_params {
+    size_t size; /* sizeof(struct vkclip_image_params) */
     /* A picture of more pixels is refused before it is decoded; 0: 89,478,485, where Pillow warns.
      */
     uint64_t max_pixels;
@@ -693,13 +732,10 @@ enum vkclip_tower { VKCLIP_TOWER_IMAGE, VKCLIP_TOWER_TEXT };
  * a ModifiedResNet vision.stem and vision.layerL.I, of a ConvNeXt vision.stem, vision.downsampleL
  * and vision.stageL.I with L from 0 on, all [items,C,H,W]; and of a text text.hidden.I,
  * text.final_norm, text.pooled (of T5 the last hidden state at the end of the text),
- * text.transformation (AltCLIP), text.projected and text.normalized. Return nonzero to stop; the
- * call then fails with EINVALID. */
+ * text.transformation (AltCLIP), text.projected and text.normalized. Return nonzero to
+ * cancel the call. */
 typedef int vkclip_hidden_fn(void *user, const char *name, const float *data, const size_t *shape,
                              size_t rank, size_t first, size_t items);
-
-/* Called now and then with the number of items that are complete: it rises, and ends at `total`. */
-typedef void vkclip_progress_fn(void *user, size_t done, size_t total);
 
 /* The result of one item. It and what it points to are valid during the call of the function. */
 struct vkclip_item {
@@ -710,8 +746,7 @@ struct vkclip_item {
 };
 
 /* Called once per item in the order of the list, each as soon as it and all items before it are
- * complete. Return nonzero to stop: the call then fails with EINVALID, and no further item is
- * given. */
+ * complete. Return nonzero to cancel the call: no further item is given. */
 typedef int vkclip_item_fn(void *user, const struct vkclip_item *item);
 
 /* Selects the state of the tokens within a tower, which programs take that feed a language model or
@@ -742,13 +777,14 @@ VKCLIP_API int vkclip_get_features_shape(const struct vkclip_model *model, enum 
                                          size_t shape[2]);
 
 struct vkclip_encode_params {
+    size_t size;       /* sizeof(struct vkclip_encode_params) */
     bool no_normalize; /* Embeddings are not divided by their L2 norm. */
     /* NULL: intermediate tensors stay on the device. Otherwise the first of several devices does
      * all the work, and an item's tensors are given before the item itself. Items that have failed
      * are left out. */
     vkclip_hidden_fn *hidden;
-    vkclip_progress_fn *progress;
-    void *user; /* first argument of all of the caller's functions */
+    vkclip_progress_fn *progress; /* counts items */
+    void *user;                   /* first argument of all of the caller's functions */
     /* NULL: an item that fails makes the whole call fail. Otherwise this function gets the item's
      * error and the call continues with the other items. The caller may then pass NULL in place
      * of `embeds`: memory does not grow with the number of items, because results are given out as
@@ -781,7 +817,7 @@ struct vkclip_encode_params {
  * Errors of one item are those of its file, picture or text: EIO, EFORMAT, EUNSUPPORTED, ETOOLONG,
  * EINVALID, EMEMORY. Other errors end the call, after which the items that were not given have no
  * result: EABSENT (the model has no such tower, or no vocabulary), ENODEVICE (the model was opened
- * without a device), EINVALID (arguments, or a function of the caller returned nonzero), EDEVICE,
+ * without a device), EINVALID (arguments), ECANCELLED, EDEVICE,
  * ELOST (see vkclip_open_device), EDEVICEMEMORY, EMEMORY. */
 
 /* Encodes picture files, read as vkclip_load_image and prepared as vkclip_preprocess do it. Few
@@ -825,7 +861,7 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
 /* The text encoders of one diffusion model. */
 struct vkclip_conditioner;
 
-#define VKCLIP_ENCODERS 3 /* the most encoders that a conditioner has */
+#define VKCLIP_ENCODERS 3 /* the most encoders that a conditioner has, in all versions */
 
 /* A file with changes of the weights of text encoders. */
 struct vkclip_lora {
@@ -834,6 +870,7 @@ struct vkclip_lora {
 };
 
 struct vkclip_conditioner_params {
+    size_t size; /* sizeof(struct vkclip_conditioner_params) */
     /* A name of vkclip_diffusion_family, such as "sdxl". NULL: what the files are. */
     const char *family;
     /* Files with vocabularies, for files of weights that have none beside them. Each is used for
@@ -888,9 +925,10 @@ struct vkclip_encoder_info {
     size_t embedding_count;
 };
 struct vkclip_conditioner_info {
+    size_t size; /* sizeof(struct vkclip_conditioner_info) */
     const char *family;
+    const struct vkclip_encoder_info *const *encoders; /* [encoder_count] pointers */
     size_t encoder_count;
-    struct vkclip_encoder_info encoders[VKCLIP_ENCODERS];
     /* What vkclip_condition does without negative prompts: gives zeros, or encodes empty texts,
      * unless the family takes no negative prompts. */
     bool zero_negative, no_negative;
@@ -909,6 +947,7 @@ VKCLIP_API int vkclip_tokenize_condition(const struct vkclip_conditioner *condit
                                          struct vkclip_prompt *prompt);
 
 struct vkclip_condition_params {
+    size_t size; /* sizeof(struct vkclip_condition_params) */
     /* prompts[0] has `count` texts, which condition one picture each. prompts[1] and prompts[2], if
      * they are not NULL, have as many texts for the second and the third encoder; otherwise these
      * take the first encoder's. Texts end with NUL. */
@@ -987,6 +1026,7 @@ struct vkclip_node {
 typedef void vkclip_node_fn(void *user, const struct vkclip_node *node);
 
 struct vkclip_cost {
+    size_t size;              /* sizeof(struct vkclip_cost) */
     double operations, bytes; /* the sums over all nodes */
     uint64_t device_bytes;    /* the weights of all towers, activations, inputs and outputs */
 };
@@ -1040,6 +1080,7 @@ VKCLIP_API int vkclip_get_grid(const struct vkclip_model *model, uint32_t width,
                                struct vkclip_grid *grid);
 
 struct vkclip_explain_params {
+    size_t size; /* sizeof(struct vkclip_explain_params) */
     /* How many of the last blocks are followed back. 0: all, as the paper does it. The CLIP
      * notebook of its authors follows only the last one, which misleads where the tokens of the
      * last block have more of others' places in them than of their own. */
@@ -1075,14 +1116,16 @@ VKCLIP_API int vkclip_explain(struct vkclip_model *model, const struct vkclip_im
  * well the embeddings separate labelled pictures. The paper fits it to embeddings that are not
  * normalised (params->no_normalize), and chooses `c` by the accuracy on pictures set aside. */
 struct vkclip_probe_params {
-    double c; /* as scikit-learn's C, the weight of the data against the penalty; 0: 1 */
+    size_t size; /* sizeof(struct vkclip_probe_params) */
+    double c;    /* as scikit-learn's C, the weight of the data against the penalty; 0: 1 */
     uint32_t max_iterations; /* 0: 1000, as in the paper */
     double tolerance; /* The search ends when the largest derivative is this part of the largest one
                        * at the beginning; 0: 1e-5. */
-    vkclip_progress_fn *progress; /* gets the iterations done, and the most there will be */
+    vkclip_progress_fn *progress; /* counts iterations, of which there may be fewer than `total` */
     void *user;
 };
 struct vkclip_probe_result {
+    size_t size; /* sizeof(struct vkclip_probe_result) */
     uint32_t iterations;
     bool converged;   /* false: max_iterations was too small */
     double objective; /* the minimum that was found */
@@ -1116,6 +1159,7 @@ VKCLIP_API bool vkclip_has_search(void);
 VKCLIP_API bool vkclip_has_postgresql(void);
 
 struct vkclip_index_params {
+    size_t size; /* sizeof(struct vkclip_index_params) */
     /* The file, made if it does not exist, or a database as postgresql://USER@HOST/NAME, which gets
      * a schema `vkclip`. NULL: the environment variable VKCLIP_INDEX, and without it
      * vkclip/index.db in the user's data folder. No message has the password of a database. */
@@ -1132,6 +1176,7 @@ VKCLIP_API int vkclip_open_index(const struct vkclip_index_params *params,
 VKCLIP_API void vkclip_close_index(struct vkclip_index **index);
 
 struct vkclip_index_info {
+    size_t size; /* sizeof(struct vkclip_index_info) */
     char path[1024];
     uint64_t files;    /* indexed files, as far as is known all present */
     uint64_t pictures; /* different contents among them */
@@ -1145,6 +1190,7 @@ VKCLIP_API int vkclip_get_index_info(struct vkclip_index *index, struct vkclip_i
 
 /* A model whose embeddings an index has. */
 struct vkclip_index_model {
+    size_t size;       /* sizeof(struct vkclip_index_model) */
     char identity[33]; /* hash of its weights and of how it prepares pictures */
     char name[1024];   /* path of its weights when it was first used here */
     uint32_t embed_dim;
@@ -1156,13 +1202,13 @@ VKCLIP_API int vkclip_list_index_models(struct vkclip_index *index,
                                         struct vkclip_index_model *models, size_t capacity,
                                         size_t *count);
 
-/* Receives a folder that the index was given. Return nonzero to stop, which is then returned. */
+/* Receives a folder that the index was given. Return nonzero to cancel the call. */
 typedef int vkclip_folder_fn(void *user, const char *path);
 VKCLIP_API int vkclip_list_index_folders(struct vkclip_index *index, vkclip_folder_fn *folder,
                                          void *user);
 
 /* Receives a file that could not be indexed. A path is the system's bytes, which need not be UTF-8.
- * Return nonzero to stop; the call then fails with EINVALID. */
+ * Return nonzero to cancel the call. */
 typedef int vkclip_failure_fn(void *user, const char *path, int error, const char *message);
 /* Lists the files that are recorded as failed. */
 VKCLIP_API int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *failure,
@@ -1174,11 +1220,11 @@ struct vkclip_update_progress {
     uint64_t total; /* files that must be read; 0 while folders are still searched */
     uint64_t done;  /* files of `total` that are done */
 };
-/* Called now and then. Return nonzero to stop; the call then fails with EINVALID, and what is done
- * stays done. */
+/* Called now and then. Return nonzero to cancel the call: what is done stays done. */
 typedef int vkclip_update_fn(void *user, const struct vkclip_update_progress *progress);
 
 struct vkclip_update_params {
+    size_t size;       /* sizeof(struct vkclip_update_params) */
     bool thumbnails;   /* A small JPEG of each picture is kept, too, also of pictures that were
                         * encoded without one before. */
     bool retry;        /* Files that failed before are read again although they did not change. */
@@ -1192,6 +1238,7 @@ struct vkclip_update_params {
 };
 
 struct vkclip_update_result {
+    size_t size;         /* sizeof(struct vkclip_update_result) */
     uint64_t indexed;    /* files in the given folders that are in the index with an embedding */
     uint64_t added;      /* files that were not known, copies of known pictures included */
     uint64_t changed;    /* known files with another content than before */
@@ -1218,7 +1265,7 @@ struct vkclip_update_result {
  * is recorded, and is not read again until it changes, or has failed for lack of something that
  * this build and machine have. `params` and `result` may be NULL; *result is valid after an error,
  * too. Errors: EINVALID (a path does not exist; the index has other vectors under this model's
- * name; a function of the caller stopped the call), and those of vkclip_open_index and
+ * name), ECANCELLED, and those of vkclip_open_index and
  * vkclip_encode_files. */
 VKCLIP_API int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
                                   const char *const *paths, size_t count,
@@ -1254,6 +1301,7 @@ VKCLIP_API int vkclip_export_index(struct vkclip_index *index, const struct vkcl
                                    const char *folder, uint64_t *exported);
 
 struct vkclip_import_result {
+    size_t size;         /* sizeof(struct vkclip_import_result) */
     uint64_t rows;       /* pictures in the other database */
     uint64_t imported;   /* embeddings that were taken over */
     uint64_t left_out;   /* files that are gone, have changed since, or have no usable embedding */
@@ -1291,6 +1339,7 @@ enum vkclip_sort {
 
 /* What is searched for, how many pictures are given, and which pictures are considered. */
 struct vkclip_search_params {
+    size_t size; /* sizeof(struct vkclip_search_params) */
     const struct vkclip_query_part *parts;
     size_t part_count;
     size_t top; /* the most pictures to give; 0: 10 */
@@ -1332,8 +1381,8 @@ struct vkclip_hit {
     const char *camera;         /* "": unknown */
     const char *format;         /* such as "jpeg" */
 };
-/* Receives the pictures that were found, in the order of params->sort. Return nonzero to stop; the
- * call then fails with EINVALID. The function may use the index. */
+/* Receives the pictures that were found, in the order of params->sort. Return nonzero to
+ * cancel the call. The function may use the index. */
 typedef int vkclip_hit_fn(void *user, const struct vkclip_hit *hit);
 
 /* Searches the index for the pictures whose embeddings by this model are nearest to a query. Scores
@@ -1354,8 +1403,8 @@ VKCLIP_API int vkclip_search(struct vkclip_index *index, struct vkclip_model *mo
  * ENODEVICE, EDEVICEMEMORY, EDEVICE, ELOST, and those of vkclip_search. */
 VKCLIP_API int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model);
 
-/* Receives a picture of the index and its embedding [D], of unit length. Return nonzero to stop;
- * the call then fails with EINVALID. The function must not use the index. */
+/* Receives a picture of the index and its embedding [D], of unit length. Return nonzero to
+ * cancel the call. The function must not use the index. */
 typedef int vkclip_indexed_fn(void *user, const struct vkclip_hit *picture, const float *embed);
 /* Lists the files that the model has encoded and that pass the filters of `params`, which may be
  * NULL, in the order of ids. Each file is listed, also where several have the same content:
@@ -1384,14 +1433,13 @@ struct vkclip_group {
     size_t count;             /* at least 2 */
     double cosine;            /* the smallest of two pictures that brought the group together */
 };
-/* Receives a group. Return nonzero to stop; the call then fails with EINVALID. The function must
- * not use the index. */
+/* Receives a group. Return nonzero to cancel the call. The function must not use the index. */
 typedef int vkclip_group_fn(void *user, const struct vkclip_group *group);
-/* Receives now and then which share of the work is done. Return nonzero to stop; the call then
- * fails with EINVALID. */
+/* Receives now and then which share of the work is done. Return nonzero to cancel the call. */
 typedef int vkclip_share_fn(void *user, double share);
 
 struct vkclip_duplicates_params {
+    size_t size; /* sizeof(struct vkclip_duplicates_params) */
     /* Whose embeddings are compared: a model's name or identity in the index, or a path to the file
      * of its weights; NULL: that of its only model. */
     const char *model;
@@ -1407,7 +1455,7 @@ struct vkclip_duplicates_params {
  * has one picture of each SAME group. The device's first GPU compares all pictures with each other.
  * Without a device (NULL) only EXACT groups are found. `params` may be NULL; `user` is the first
  * argument of both functions. Errors: EABSENT (the index has no such model), EINVALID (the index
- * has several models and `params` names none; a function stopped the call), ELOST, EIO, EFORMAT,
+ * has several models and `params` names none), ECANCELLED, ELOST, EIO, EFORMAT,
  * EMEMORY, EDEVICEMEMORY. */
 VKCLIP_API int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *device,
                                       const struct vkclip_duplicates_params *params,
@@ -1451,6 +1499,7 @@ enum vkclip_lr_scheduler { VKCLIP_LR_COSINE, VKCLIP_LR_CONST, VKCLIP_LR_CONST_CO
 /* Names are those of OpenCLIP's options. 0 selects the default; where that is not 0, a negative
  * number means 0. */
 struct vkclip_trainer_params {
+    size_t size; /* sizeof(struct vkclip_trainer_params) */
     /* Exactly one of `model` and `init` names the model. A resumed run has a model of its own. */
     const char *model; /* path of a checkpoint, as for vkclip_open_model */
     const char *init;  /* an architecture of vkclip_arch_name, or a configuration file (config.json,
@@ -1518,6 +1567,7 @@ struct vkclip_trainer_params {
 };
 
 struct vkclip_trainer_info {
+    size_t size;                /* sizeof(struct vkclip_trainer_info) */
     uint64_t step, steps;       /* steps done, and steps of the whole run */
     uint64_t epoch_steps;       /* steps per pass over the data */
     uint32_t batch, batch_size; /* pairs per step, and pairs computed at once */
@@ -1528,12 +1578,14 @@ struct vkclip_trainer_info {
 
 /* Bytes on the device, without the driver's own. */
 struct vkclip_trainer_memory {
+    size_t size;                          /* sizeof(struct vkclip_trainer_memory) */
     uint64_t weights, gradients, moments; /* `moments` with the averages of ema_decay */
     uint64_t activations;                 /* bytes of the largest part of a step */
     uint64_t least;                       /* bytes of activations that every placement needs */
 };
 
 struct vkclip_train_result {
+    size_t size;   /* sizeof(struct vkclip_train_result) */
     uint64_t step; /* steps done, with this one */
     float loss; /* the mean of the cross-entropies of both directions; or the sum over the texts of
                  * the sigmoid losses of pairs, as a mean over the pictures */
@@ -1549,6 +1601,7 @@ struct vkclip_train_result {
 };
 
 struct vkclip_validation {
+    size_t size;               /* sizeof(struct vkclip_validation) */
     uint64_t images, captions; /* that could be read */
     /* The mean of the losses of all pictures with their first captions, in batches of `batch_size`
      * pairs, of which the last may have fewer; softmax or sigmoid, as in training. */

@@ -367,7 +367,7 @@ int main(int argc, char **argv)
     struct renderer renderer = {0};
     struct drawing drawing;
     struct vkclip_model *model = NULL;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     const int compare = argc > 1 && !strcmp(argv[1], "--compare");
     const char *const *labels = (const char *const *)argv + 2 + compare;
     if (argc < 3 + compare) {

@@ -37,8 +37,9 @@ int vkclip_load_archived(const struct vkclip_archive *archive, size_t index,
 {
     if (!vkclip_get_archived_name(archive, index) || !image)
         return error_fail(VKCLIP_EINVALID, "no such picture or no place for it");
-    const struct image_options options = image_options_from(params);
-    return dataset_load(archive->pictures, index, &options, image);
+    struct image_options options;
+    const int error = image_read_options(params, &options);
+    return error ? error : dataset_load(archive->pictures, index, &options, image);
 }
 
 void vkclip_close_archive(struct vkclip_archive **archive)

@@ -3,6 +3,7 @@
  * Implements the public function that compares models.
  */
 #include "encode/compare.h"
+#include "api/growth.h"
 #include "base/error.h"
 
 int vkclip_compare_models(struct vkclip_device *device, const char *path,
@@ -10,8 +11,19 @@ int vkclip_compare_models(struct vkclip_device *device, const char *path,
                           const struct vkclip_model_params *other_params,
                           struct vkclip_comparison *comparison)
 {
+    struct vkclip_model_params first, second;
+    struct vkclip_comparison found = {0};
     if (!path || !other || !comparison)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_compare_models: two paths and a result expected");
-    return compare_models(device, path, params, other, other_params, comparison);
+    int error = GROWTH_CHECK(vkclip_comparison, comparison);
+    if (!error)
+        error = GROWTH_READ(vkclip_model_params, &first, params);
+    if (!error)
+        error = GROWTH_READ(vkclip_model_params, &second, other_params);
+    if (error)
+        return error;
+    error = compare_models(device, path, &first, other, &second, &found);
+    GROWTH_WRITE(vkclip_comparison, comparison, &found);
+    return error;
 }

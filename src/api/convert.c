@@ -2,6 +2,7 @@
  *
  * Implements the public function that converts checkpoints.
  */
+#include "api/growth.h"
 #include "base/error.h"
 #include "checkpoint/convert.h"
 
@@ -9,10 +10,19 @@ int vkclip_convert_model(const char *path, const struct vkclip_model_params *mod
                          const char *output, const struct vkclip_convert_params *params,
                          struct vkclip_conversion *conversion)
 {
-    static const struct vkclip_convert_params defaults;
-    struct vkclip_conversion unused;
+    struct vkclip_model_params model_params;
+    struct vkclip_convert_params convert_params;
+    struct vkclip_conversion done = {0};
     if (!path || !output || !*output)
         return error_fail(VKCLIP_EINVALID, "vkclip_convert_model: a path and an output expected");
-    return convert_model(path, model, output, params ? params : &defaults,
-                         conversion ? conversion : &unused);
+    int error = GROWTH_READ(vkclip_model_params, &model_params, model);
+    if (!error)
+        error = GROWTH_READ(vkclip_convert_params, &convert_params, params);
+    if (!error)
+        error = GROWTH_CHECK(vkclip_conversion, conversion);
+    if (error)
+        return error;
+    error = convert_model(path, &model_params, output, &convert_params, &done);
+    GROWTH_WRITE(vkclip_conversion, conversion, &done);
+    return error;
 }

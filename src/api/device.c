@@ -2,33 +2,50 @@
  *
  * Implements the public functions of devices.
  */
+#include "api/growth.h"
 #include "base/error.h"
 #include "encode/device.h"
 #include "runtime/selftest_model.h"
 #include "runtime/tune.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_t *count)
 {
     if (!count || (!infos && capacity))
         return error_fail(VKCLIP_EINVALID, "vkclip_list_devices: infos and count expected");
-    return device_list(infos, capacity, count);
+    int error = capacity ? GROWTH_CHECK(vkclip_device_info, infos) : VKCLIP_OK;
+    if (error)
+        return error;
+    struct vkclip_device_info *found = calloc(capacity + 1, sizeof(*found));
+    if (!found)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu devices", capacity);
+    error = device_list(found, capacity, count);
+    for (size_t i = 0; !error && i < *count && i < capacity; i++)
+        GROWTH_WRITE_ENTRY(vkclip_device_info, infos, i, &found[i]);
+    free(found);
+    return error;
 }
 
 int vkclip_open_device(const struct vkclip_device_params *params, struct vkclip_device **device)
 {
+    struct vkclip_device_params full;
     if (!device)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_device: device expected");
-    return device_open(params, device);
+    *device = NULL;
+    const int error = GROWTH_READ(vkclip_device_params, &full, params);
+    return error ? error : device_open(&full, device);
 }
 
 int vkclip_get_device_info(const struct vkclip_device *device, struct vkclip_device_info *info)
 {
     if (!device || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_device_info: device and info expected");
-    *info = *gpu_info(device->gpus[0]);
-    return VKCLIP_OK;
+    const int error = GROWTH_CHECK(vkclip_device_info, info);
+    if (!error)
+        GROWTH_WRITE(vkclip_device_info, info, gpu_info(device->gpus[0]));
+    return error;
 }
 
 int vkclip_get_device_infos(const struct vkclip_device *device, struct vkclip_device_info *infos,
@@ -37,10 +54,11 @@ int vkclip_get_device_infos(const struct vkclip_device *device, struct vkclip_de
     if (!device || !count || (!infos && capacity))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_get_device_infos: device, infos and count expected");
+    const int error = capacity ? GROWTH_CHECK(vkclip_device_info, infos) : VKCLIP_OK;
     *count = device->count;
-    for (size_t i = 0; i < device->count && i < capacity; i++)
-        infos[i] = *gpu_info(device->gpus[i]);
-    return VKCLIP_OK;
+    for (size_t i = 0; !error && i < device->count && i < capacity; i++)
+        GROWTH_WRITE_ENTRY(vkclip_device_info, infos, i, gpu_info(device->gpus[i]));
+    return error;
 }
 
 int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning, void *user)

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of duplicates.
  */
+#include "api/growth.h"
 #include "encode/device.h"
 #include "search/current.h"
 #include "search/groups.h"
@@ -61,7 +62,7 @@ struct receiver {
 
 static int stop_call(void)
 {
-    return error_fail(VKCLIP_EINVALID, "the caller stopped the search for duplicates");
+    return error_fail(VKCLIP_ECANCELLED, "the caller stopped the search for duplicates");
 }
 
 /* Is a vkclip_share_fn. */
@@ -83,20 +84,22 @@ int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *dev
                            const struct vkclip_duplicates_params *params, vkclip_group_fn *group,
                            void *user)
 {
-    static const struct vkclip_duplicates_params defaults;
-    params = params ? params : &defaults;
-    if (!index || !group || !(params->distance >= 0 && params->distance < 1))
+    struct vkclip_duplicates_params full;
+    int error = GROWTH_READ(vkclip_duplicates_params, &full, params);
+    if (error)
+        return error;
+    if (!index || !group || !(full.distance >= 0 && full.distance < 1))
         return error_fail(VKCLIP_EINVALID, "vkclip_find_duplicates: index, group and a distance "
                                            "from 0 to less than 1 expected");
-    struct receiver receiver = {params->progress, group, user};
-    struct choice choice = {.name = params->model};
+    struct receiver receiver = {full.progress, group, user};
+    struct choice choice = {.name = full.model};
     struct groups_request request = {.current = &index->current,
                                      .distance =
-                                         params->distance > 0 ? params->distance : DEFAULT_DISTANCE,
+                                         full.distance > 0 ? full.distance : DEFAULT_DISTANCE,
                                      .progress = give_share,
                                      .group = give_group,
                                      .user = &receiver};
-    int error = device ? find_model(index, &choice) : VKCLIP_OK;
+    error = device ? find_model(index, &choice) : VKCLIP_OK;
     if (!error && choice.count) {
         request.model = &choice.model;
         request.gpu = device->gpus[0];

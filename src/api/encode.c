@@ -2,48 +2,60 @@
  *
  * Implements the public functions that encode. Each only names the kind of its items.
  */
+#include "api/growth.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
 
 int vkclip_encode_files(struct vkclip_model *model, const char *const *paths, size_t count,
                         const struct vkclip_encode_params *params, float *embeds)
 {
+    struct vkclip_encode_params full;
     const struct pictures pictures = {.paths = paths};
-    return pictures_encode(model, &pictures, count, params, embeds);
+    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
 }
 
 int vkclip_encode_images(struct vkclip_model *model, const struct vkclip_image *images,
                          size_t count, const struct vkclip_encode_params *params, float *embeds)
 {
+    struct vkclip_encode_params full;
     const struct pictures pictures = {.images = images};
-    return pictures_encode(model, &pictures, count, params, embeds);
+    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
 }
 
 int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values, size_t count,
                          const struct vkclip_encode_params *params, float *embeds)
 {
+    struct vkclip_encode_params full;
     const struct pictures pictures = {.pixels = pixel_values};
-    return pictures_encode(model, &pictures, count, params, embeds);
+    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
 }
 
 int vkclip_encode_source(struct vkclip_model *model, vkclip_source_fn *source, size_t count,
                          const struct vkclip_encode_params *params, float *embeds)
 {
+    struct vkclip_encode_params full;
     const struct pictures pictures = {.source = source};
-    return pictures_encode(model, &pictures, count, params, embeds);
+    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
 }
 
 int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, size_t count,
                         const struct vkclip_encode_params *params, float *embeds)
 {
+    struct vkclip_encode_params full;
     const struct text_items items = {.strings = texts};
-    return texts_encode(model, &items, count, params, embeds);
+    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    return error ? error : texts_encode(model, &items, count, &full, embeds);
 }
 
 int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                          size_t length, const struct vkclip_encode_params *params, float *embeds)
 {
-    const struct text_items items = {
-        .ids = ids, .mask = params ? params->attention_mask : NULL, .width = length};
-    return texts_encode(model, &items, count, params, embeds);
+    struct vkclip_encode_params full;
+    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    const struct text_items items = {.ids = ids, .mask = full.attention_mask, .width = length};
+    return error ? error : texts_encode(model, &items, count, &full, embeds);
 }

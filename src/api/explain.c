@@ -3,6 +3,7 @@
  * Implements the public functions that explain a picture's embedding.
  */
 #include "encode/explain.h"
+#include "api/growth.h"
 #include "base/error.h"
 #include "checkpoint/inputs.h"
 #include "image/prepare.h"
@@ -35,9 +36,12 @@ int vkclip_explain(struct vkclip_model *model, const struct vkclip_image *image,
                    const float *text_embeds, size_t count,
                    const struct vkclip_explain_params *params, float *relevance, float *cosines)
 {
+    struct vkclip_explain_params full;
     if (!model || !image || (count && (!text_embeds || !relevance)))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_explain: model, image, text_embeds and relevance expected");
-    return explain_picture(model, image, text_embeds, count, params ? params->layers : 0, relevance,
-                           cosines);
+    const int error = GROWTH_READ(vkclip_explain_params, &full, params);
+    return error
+               ? error
+               : explain_picture(model, image, text_embeds, count, full.layers, relevance, cosines);
 }

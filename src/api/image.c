@@ -14,8 +14,9 @@ int vkclip_load_image(const char *path, const struct vkclip_image_params *params
 {
     if (!path || !image)
         return error_fail(VKCLIP_EINVALID, "no path or no place for the picture");
-    const struct image_options options = image_options_from(params);
-    return image_load(path, &options, image, NULL);
+    struct image_options options;
+    const int error = image_read_options(params, &options);
+    return error ? error : image_load(path, &options, image, NULL);
 }
 
 int vkclip_decode_image(const void *data, size_t size, const char *name,
@@ -24,8 +25,9 @@ int vkclip_decode_image(const void *data, size_t size, const char *name,
     name = name ? name : "picture";
     if (!image || (!data && size))
         return error_fail(VKCLIP_EINVALID, "%s: no data or no place for the picture", name);
-    const struct image_options options = image_options_from(params);
-    return image_decode(data, size, name, &options, image, NULL);
+    struct image_options options;
+    const int error = image_read_options(params, &options);
+    return error ? error : image_decode(data, size, name, &options, image, NULL);
 }
 
 void vkclip_free_image(struct vkclip_image *image)

@@ -5,18 +5,18 @@
 #ifndef VKCLIP_API_IMAGE_H
 #define VKCLIP_API_IMAGE_H
 
+#include "api/growth.h"
 #include "image/decode.h"
 
-/* Returns the defaults if `params` is NULL. */
-static inline struct image_options image_options_from(const struct vkclip_image_params *params)
+/* Gives the defaults if `given` is NULL. */
+static inline int image_read_options(const struct vkclip_image_params *given,
+                                     struct image_options *options)
 {
-    struct image_options options = {0};
-    if (params) {
-        options.max_pixels = params->max_pixels;
-        options.orient = params->orient;
-        options.least_side = params->least_side;
-    }
-    return options;
+    struct vkclip_image_params params;
+    const int error = GROWTH_READ(vkclip_image_params, &params, given);
+    *options = (struct image_options){
+        .max_pixels = params.max_pixels, .orient = params.orient, .least_side = params.least_side};
+    return error;
 }
 
 #endif

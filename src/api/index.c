@@ -2,10 +2,13 @@
  *
  * Implements the public functions of an index.
  */
+#include "api/growth.h"
 #include "api/import.h"
 #include "api/update.h"
 #include "search/export.h"
 #include "search/index.h"
+
+#include <stdlib.h>
 
 bool vkclip_has_search(void)
 {
@@ -27,9 +30,12 @@ bool vkclip_has_postgresql(void)
 
 int vkclip_open_index(const struct vkclip_index_params *params, struct vkclip_index **index)
 {
+    struct vkclip_index_params full;
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_index: index expected");
-    return index_open(params, index);
+    *index = NULL;
+    const int error = GROWTH_READ(vkclip_index_params, &full, params);
+    return error ? error : index_open(&full, index);
 }
 
 void vkclip_close_index(struct vkclip_index **index)
@@ -40,9 +46,15 @@ void vkclip_close_index(struct vkclip_index **index)
 
 int vkclip_get_index_info(struct vkclip_index *index, struct vkclip_index_info *info)
 {
+    struct vkclip_index_info full = {0};
     if (!index || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_index_info: index and info expected");
-    return index->store->read->count(index->store, info);
+    int error = GROWTH_CHECK(vkclip_index_info, info);
+    if (!error)
+        error = index->store->read->count(index->store, &full);
+    if (!error)
+        GROWTH_WRITE(vkclip_index_info, info, &full);
+    return error;
 }
 
 int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_model *models,
@@ -51,14 +63,38 @@ int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_mod
     if (!index || !count || (!models && capacity))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_index_models: index, models and count expected");
-    return index_list_models(index, models, capacity, count);
+    int error = capacity ? GROWTH_CHECK(vkclip_index_model, models) : VKCLIP_OK;
+    if (error)
+        return error;
+    struct vkclip_index_model *found = calloc(capacity + 1, sizeof(*found));
+    if (!found)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu models", capacity);
+    error = index_list_models(index, found, capacity, count);
+    for (size_t i = 0; !error && i < *count && i < capacity; i++)
+        GROWTH_WRITE_ENTRY(vkclip_index_model, models, i, &found[i]);
+    free(found);
+    return error;
+}
+
+struct folder_listing {
+    vkclip_folder_fn *folder;
+    void *user;
+};
+
+static int give_folder(void *user, const char *path)
+{
+    const struct folder_listing *listing = user;
+    return listing->folder(listing->user, path)
+               ? error_fail(VKCLIP_ECANCELLED, "the list was stopped by the caller's function")
+               : VKCLIP_OK;
 }
 
 int vkclip_list_index_folders(struct vkclip_index *index, vkclip_folder_fn *folder, void *user)
 {
     if (!index || !folder)
         return error_fail(VKCLIP_EINVALID, "vkclip_list_index_folders: index and folder expected");
-    return index->store->read->each_root(index->store, folder, user);
+    struct folder_listing listing = {folder, user};
+    return index->store->read->each_root(index->store, give_folder, &listing);
 }
 
 int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *failure, void *user)
@@ -74,9 +110,18 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
                        const struct vkclip_update_params *params,
                        struct vkclip_update_result *result)
 {
+    struct vkclip_update_params full;
+    struct vkclip_update_result done = {0};
     if (!index || !model || (!paths && count))
         return error_fail(VKCLIP_EINVALID, "vkclip_index_paths: index, model and paths expected");
-    return update_index(index, model, paths, count, params, result);
+    int error = GROWTH_CHECK(vkclip_update_result, result);
+    if (!error)
+        error = GROWTH_READ(vkclip_update_params, &full, params);
+    if (error)
+        return error;
+    error = update_index(index, model, paths, count, &full, &done);
+    GROWTH_WRITE(vkclip_update_result, result, &done);
+    return error;
 }
 
 int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed)
@@ -126,9 +171,14 @@ int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *m
 int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
                         const char *database, struct vkclip_import_result *result)
 {
-    struct vkclip_import_result ignored;
+    struct vkclip_import_result done = {0};
     if (!index || !model || !database)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_import_rclip: index, model and database expected");
-    return import_rclip(index, model, database, result ? result : &ignored);
+    int error = GROWTH_CHECK(vkclip_import_result, result);
+    if (error)
+        return error;
+    error = import_rclip(index, model, database, &done);
+    GROWTH_WRITE(vkclip_import_result, result, &done);
+    return error;
 }

@@ -3,21 +3,34 @@
  * Implements the public functions that measure.
  */
 #include "encode/measure.h"
+#include "api/growth.h"
 #include "base/error.h"
 #include "runtime/peak.h"
 
 int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_peaks *peaks)
 {
+    struct vkclip_peaks full = {0};
     if (!device || !peaks)
         return error_fail(VKCLIP_EINVALID, "vkclip_measure_peaks: device and peaks expected");
-    return peak_measure(device->gpus[0], peaks);
+    int error = GROWTH_CHECK(vkclip_peaks, peaks);
+    if (error)
+        return error;
+    error = peak_measure(device->gpus[0], &full);
+    GROWTH_WRITE(vkclip_peaks, peaks, &full);
+    return error;
 }
 
 int vkclip_profile(struct vkclip_model *model, enum vkclip_tower tower, uint32_t batch,
                    vkclip_node_fn *node, void *user, struct vkclip_cost *cost)
 {
+    struct vkclip_cost full = {0};
     if (!model || !batch || !cost)
         return error_fail(VKCLIP_EINVALID, "vkclip_profile: model, batch and cost expected");
-    return measure_tower(model, tower == VKCLIP_TOWER_TEXT ? TOWER_TEXT : TOWER_IMAGE, batch, node,
-                         user, cost);
+    int error = GROWTH_CHECK(vkclip_cost, cost);
+    if (error)
+        return error;
+    error = measure_tower(model, tower == VKCLIP_TOWER_TEXT ? TOWER_TEXT : TOWER_IMAGE, batch, node,
+                          user, &full);
+    GROWTH_WRITE(vkclip_cost, cost, &full);
+    return error;
 }

@@ -3,6 +3,7 @@
  * Implements the public functions of the linear probe.
  */
 #include "encode/probe.h"
+#include "api/growth.h"
 
 #include <math.h>
 
@@ -27,24 +28,29 @@ int vkclip_fit_probe(const float *features, const uint32_t *labels, size_t count
                      size_t classes, const struct vkclip_probe_params *params, float *weights,
                      float *biases, struct vkclip_probe_result *result)
 {
-    static const struct vkclip_probe_params defaults;
-    struct vkclip_probe_result ignored;
+    struct vkclip_probe_params full;
+    struct vkclip_probe_result fitted = {0};
     const struct probe_data data = {features, labels, count, dim, classes};
     struct workers *workers = NULL;
     if (!features || !labels || !weights || !biases || !count || !dim || classes < 2)
         return error_fail(VKCLIP_EINVALID, "vkclip_fit_probe: features, labels, at least two "
                                            "classes, weights and biases expected");
-    if (params && !(params->c >= 0 && params->tolerance >= 0))
+    int error = GROWTH_READ(vkclip_probe_params, &full, params);
+    if (!error)
+        error = GROWTH_CHECK(vkclip_probe_result, result);
+    if (error)
+        return error;
+    if (!(full.c >= 0 && full.tolerance >= 0))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_fit_probe: c %g and tolerance %g: expected numbers from 0 up",
-                          params->c, params->tolerance);
-    int error = check_features(&data);
+                          full.c, full.tolerance);
+    error = check_features(&data);
     if (!error)
         error = workers_open(0, &workers);
     if (!error)
-        error = probe_fit(&data, params ? params : &defaults, workers, weights, biases,
-                          result ? result : &ignored);
+        error = probe_fit(&data, &full, workers, weights, biases, &fitted);
     workers_close(&workers);
+    GROWTH_WRITE(vkclip_probe_result, result, &fitted);
     return error;
 }
 

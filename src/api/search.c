@@ -3,6 +3,7 @@
  * Implements the public functions that search an index: they encode the query and hand it to
  * search/.
  */
+#include "api/growth.h"
 #include "base/half.h"
 #include "encode/identity.h"
 #include "encode/pictures.h"
@@ -213,13 +214,17 @@ static int search_parts(struct request *request, vkclip_hit_fn *hit, void *user)
 int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
                   const struct vkclip_search_params *params, vkclip_hit_fn *hit, void *user)
 {
-    struct request request = {.index = index, .model = model, .params = params};
-    if (!index || !model || !params || !hit || (params->part_count && !params->parts))
+    struct vkclip_search_params full;
+    struct request request = {.index = index, .model = model, .params = &full};
+    int error = GROWTH_READ(vkclip_search_params, &full, params);
+    if (error)
+        return error;
+    if (!index || !model || !params || !hit || (full.part_count && !full.parts))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_search: index, model, params and hit function expected");
-    int error = check_parts(params);
+    error = check_parts(&full);
     if (!error)
-        error = filter_check(params);
+        error = filter_check(&full);
     if (!error)
         error = find_vectors(index, model, request.identity, &request.number);
     request.dim = model->info.embed_dim;
@@ -245,11 +250,14 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
                         void *user)
 {
     char identity[IDENTITY_SIZE];
-    struct search search = {.identity = identity, .params = params};
+    struct vkclip_search_params full;
+    struct search search = {.identity = identity, .params = params ? &full : NULL};
     if (!index || !model || !fn)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_indexed: index, model and function expected");
-    int error = params ? filter_check(params) : VKCLIP_OK;
+    int error = GROWTH_READ(vkclip_search_params, &full, params);
+    if (!error && params)
+        error = filter_check(&full);
     if (!error)
         error = find_vectors(index, model, identity, &search.model);
     search.current = &index->current;

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of texts.
  */
+#include "api/growth.h"
 #include "base/error.h"
 #include "encode/texts.h"
 #include "text/learn.h"
@@ -43,12 +44,16 @@ int vkclip_detokenize(const struct vkclip_model *model, const int32_t *ids, size
 int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text, size_t length,
                            const struct vkclip_prompt_params *params, struct vkclip_prompt *prompt)
 {
-    static const struct vkclip_prompt_params defaults;
-    params = params ? params : &defaults;
+    struct vkclip_prompt_params full;
+    struct vkclip_prompt made = {0};
     if (!model || (!text && length) || !prompt)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_tokenize_prompt: model, text and prompt expected");
-    int error = texts_check_tokenizer(model);
+    int error = GROWTH_CHECK(vkclip_prompt, prompt);
+    if (!error)
+        error = GROWTH_READ(vkclip_prompt_params, &full, params);
+    if (!error)
+        error = texts_check_tokenizer(model);
     if (error)
         return error;
     const struct tokenizer *tokenizer = model->tokenizer;
@@ -58,26 +63,39 @@ int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text, s
                                .length = context ? context : common,
                                .fill = tokenizer_pad(tokenizer),
                                .sequence = !common,
-                               .strict = params->strict,
-                               .embeddings = params->embeddings,
-                               .embedding_count = params->embedding_count};
-    if (params->length)
-        form.length = params->length;
-    return prompt_encode(text, length, params->syntax, &form, prompt);
+                               .strict = full.strict,
+                               .embeddings = full.embeddings,
+                               .embedding_count = full.embedding_count};
+    if (full.length)
+        form.length = full.length;
+    error = prompt_encode(text, length, full.syntax, &form, &made);
+    GROWTH_WRITE(vkclip_prompt, prompt, &made);
+    return error;
 }
 
 void vkclip_free_prompt(struct vkclip_prompt *prompt)
 {
-    prompt_free(prompt);
+    struct vkclip_prompt full;
+    if (!prompt || !prompt->size || GROWTH_READ(vkclip_prompt, &full, prompt))
+        return;
+    prompt_free(&full);
+    GROWTH_WRITE(vkclip_prompt, prompt, &full);
 }
 
 int vkclip_train_tokenizer(const char *const *paths, size_t count,
                            const struct vkclip_tokenizer_params *params, const char *folder,
                            struct vkclip_tokenizer_result *result)
 {
-    static const struct vkclip_tokenizer_params defaults;
-    params = params ? params : &defaults;
-    if (!paths || !count || !folder || params->context > INT32_MAX)
+    struct vkclip_tokenizer_params full;
+    struct vkclip_tokenizer_result learned = {0};
+    int error = GROWTH_READ(vkclip_tokenizer_params, &full, params);
+    if (!error)
+        error = GROWTH_CHECK(vkclip_tokenizer_result, result);
+    if (error)
+        return error;
+    if (!paths || !count || !folder || full.context > INT32_MAX)
         return error_fail(VKCLIP_EINVALID, "vkclip_train_tokenizer: paths and a folder expected");
-    return learn_tokenizer(paths, count, params, folder, result);
+    error = learn_tokenizer(paths, count, &full, folder, &learned);
+    GROWTH_WRITE(vkclip_tokenizer_result, result, &learned);
+    return error;
 }

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of trainers.
  */
+#include "api/growth.h"
 #include "base/error.h"
 #include "encode/device.h"
 #include "train/step.h"
@@ -15,13 +16,17 @@ _Static_assert(DEVICE_GPUS <= TRAIN_DEVICES, "a run can use every device of a ha
 int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_trainer_params *params,
                         struct vkclip_trainer **trainer)
 {
-    if (!params || !trainer || !params->output)
+    struct vkclip_trainer_params full;
+    int error = GROWTH_READ(vkclip_trainer_params, &full, params);
+    if (error)
+        return error;
+    if (!params || !trainer || !full.output)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_trainer: params with a folder expected");
     struct train_device devices[DEVICE_GPUS];
     const size_t count = device ? device->count : 0;
     for (size_t i = 0; i < count; i++)
         devices[i] = (struct train_device){device->gpus[i], device->tuners[i]};
-    return trainer_open(devices, count, params, trainer);
+    return trainer_open(devices, count, &full, trainer);
 }
 
 void vkclip_close_trainer(struct vkclip_trainer **trainer)
@@ -34,16 +39,24 @@ int vkclip_get_trainer_info(const struct vkclip_trainer *trainer, struct vkclip_
 {
     if (!trainer || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_trainer_info: trainer and info expected");
-    *info = *trainer_info(trainer);
-    return VKCLIP_OK;
+    const int error = GROWTH_CHECK(vkclip_trainer_info, info);
+    if (!error)
+        GROWTH_WRITE(vkclip_trainer_info, info, trainer_info(trainer));
+    return error;
 }
 
 int vkclip_measure_trainer(const struct vkclip_trainer *trainer, bool checkpoint_activations,
                            struct vkclip_trainer_memory *memory)
 {
+    struct vkclip_trainer_memory full = {0};
     if (!trainer || !memory)
         return error_fail(VKCLIP_EINVALID, "vkclip_measure_trainer: trainer and memory expected");
-    return trainer_measure(trainer, checkpoint_activations, memory);
+    int error = GROWTH_CHECK(vkclip_trainer_memory, memory);
+    if (error)
+        return error;
+    error = trainer_measure(trainer, checkpoint_activations, &full);
+    GROWTH_WRITE(vkclip_trainer_memory, memory, &full);
+    return error;
 }
 
 int vkclip_check_trainer_memory(const struct vkclip_trainer *trainer,
@@ -60,17 +73,29 @@ int vkclip_check_trainer_memory(const struct vkclip_trainer *trainer,
 
 int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result)
 {
+    struct vkclip_train_result full = {0};
     if (!trainer || !result || !trainer_is_on_device(trainer))
         return error_fail(VKCLIP_EINVALID, "vkclip_train_step: a trainer on a device expected");
-    return trainer_step(trainer, result);
+    int error = GROWTH_CHECK(vkclip_train_result, result);
+    if (error)
+        return error;
+    error = trainer_step(trainer, &full);
+    GROWTH_WRITE(vkclip_train_result, result, &full);
+    return error;
 }
 
 int vkclip_validate_trainer(struct vkclip_trainer *trainer, struct vkclip_validation *result)
 {
+    struct vkclip_validation full = {0};
     if (!trainer || !result || !trainer_is_on_device(trainer))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_validate_trainer: a trainer on a device expected");
-    return trainer_validate(trainer, result);
+    int error = GROWTH_CHECK(vkclip_validation, result);
+    if (error)
+        return error;
+    error = trainer_validate(trainer, &full);
+    GROWTH_WRITE(vkclip_validation, result, &full);
+    return error;
 }
 
 int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capacity)

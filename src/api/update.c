@@ -136,11 +136,12 @@ static int take_embedding(void *user, const struct vkclip_item *item)
 }
 
 /* Is a vkclip_progress_fn, which is called after each batch. */
-static void end_batch(void *user, size_t done, size_t total)
+static int end_batch(void *user, uint64_t done, uint64_t total)
 {
     (void)done;
     (void)total;
     pass_flush(((struct update *)user)->pass);
+    return 0;
 }
 
 static int encode_pass(void *user, struct pass *pass, uint64_t count)
@@ -181,14 +182,11 @@ int update_index(struct vkclip_index *index, struct vkclip_model *model, const c
                  size_t count, const struct vkclip_update_params *params,
                  struct vkclip_update_result *result)
 {
-    struct vkclip_update_result ignored;
     struct update *update = calloc(1, sizeof(*update));
-    result = result ? result : &ignored;
     *result = (struct vkclip_update_result){0};
     if (!update)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an update of the index");
-    if (params)
-        update->params = *params;
+    update->params = *params;
     update->model = model;
     update->transform = checkpoint_image_transform(&model->spec.config);
     struct pass_params pass = {.update = update->params, .encode = encode_pass, .user = update};

@@ -12,7 +12,6 @@
 /* Describes a model as an index knows it. */
 int update_describe_model(const struct vkclip_index *index, const struct vkclip_model *model,
                           struct vkclip_index_model *described);
-/* `params` may be NULL. */
 int update_index(struct vkclip_index *index, struct vkclip_model *model, const char *const *paths,
                  size_t count, const struct vkclip_update_params *params,
                  struct vkclip_update_result *result);

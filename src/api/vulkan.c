@@ -2,17 +2,24 @@
  *
  * Implements the public functions of vkclip_vulkan.h.
  */
+#include "api/growth.h"
 #include "base/error.h"
 #include "encode/device.h"
 #include "encode/renders.h"
 #include "vkclip_vulkan.h"
+
+#include <stdlib.h>
 
 int vkclip_get_vulkan_wants(const struct vkclip_vulkan_device *device,
                             struct vkclip_vulkan_wants *wants)
 {
     if (!device || !wants)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_vulkan_wants: device and wants expected");
-    return device_find_wants(device, wants);
+    struct vkclip_vulkan_device full;
+    int error = GROWTH_READ(vkclip_vulkan_device, &full, device);
+    if (!error)
+        error = GROWTH_CHECK(vkclip_vulkan_wants, wants);
+    return error ? error : device_find_wants(&full, wants);
 }
 
 int vkclip_open_vulkan_device(const struct vkclip_device_params *params,
@@ -21,19 +28,41 @@ int vkclip_open_vulkan_device(const struct vkclip_device_params *params,
 {
     if (!device || !lent)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_vulkan_device: lent and device expected");
-    return device_open_lent(params, lent, device);
+    *device = NULL;
+    struct vkclip_device_params full;
+    struct vkclip_vulkan_device full_lent;
+    int error = GROWTH_READ(vkclip_device_params, &full, params);
+    if (!error)
+        error = GROWTH_READ(vkclip_vulkan_device, &full_lent, lent);
+    return error ? error : device_open_lent(&full, &full_lent, device);
 }
 
 int vkclip_encode_vulkan_images(struct vkclip_model *model,
                                 const struct vkclip_vulkan_image *images, size_t count,
                                 const struct vkclip_encode_params *params, float *embeds)
 {
-    return renders_encode(model, images, NULL, count, params, embeds);
+    struct vkclip_encode_params full;
+    void *copies = NULL;
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = GROWTH_READ_ALL(vkclip_vulkan_image, &copies, images, count);
+    if (!error)
+        error = renders_encode(model, copies, NULL, count, &full, embeds);
+    free(copies);
+    return error;
 }
 
 int vkclip_encode_vulkan_buffers(struct vkclip_model *model,
                                  const struct vkclip_vulkan_buffer *buffers, size_t count,
                                  const struct vkclip_encode_params *params, float *embeds)
 {
-    return renders_encode(model, NULL, buffers, count, params, embeds);
+    struct vkclip_encode_params full;
+    void *copies = NULL;
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = GROWTH_READ_ALL(vkclip_vulkan_buffer, &copies, buffers, count);
+    if (!error)
+        error = renders_encode(model, NULL, copies, count, &full, embeds);
+    free(copies);
+    return error;
 }

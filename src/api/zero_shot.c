@@ -3,6 +3,7 @@
  * Implements the public functions of zero-shot use.
  */
 #include "encode/zero_shot.h"
+#include "api/growth.h"
 #include "base/error.h"
 
 int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds, size_t n,
@@ -17,20 +18,27 @@ int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, 
                          const char *const *templates, size_t template_count,
                          const struct vkclip_encode_params *params, float *embeds)
 {
-    if (!model || (label_count && (!labels || !embeds)) || (params && params->item))
+    struct vkclip_encode_params full;
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (error)
+        return error;
+    if (!model || (label_count && (!labels || !embeds)) || full.item)
         return error_fail(VKCLIP_EINVALID, "vkclip_encode_labels: model, labels and embeds, and no "
                                            "item function expected");
-    return zero_shot_labels(model, labels, label_count, templates, template_count, params, embeds);
+    return zero_shot_labels(model, labels, label_count, templates, template_count, &full, embeds);
 }
 
 int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *images, size_t count,
                     const float *label_embeds, size_t label_count,
                     const struct vkclip_encode_params *params, float *logits, float *probs)
 {
-    if (!model || (count && label_count && !label_embeds) ||
-        (params && (params->no_normalize || params->item)))
+    struct vkclip_encode_params full;
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (error)
+        return error;
+    if (!model || (count && label_count && !label_embeds) || full.no_normalize || full.item)
         return error_fail(VKCLIP_EINVALID, "vkclip_classify: model, images and normalised "
                                            "label_embeds, and no item function expected");
-    return zero_shot_classify(model, images, count, label_embeds, label_count, params, logits,
+    return zero_shot_classify(model, images, count, label_embeds, label_count, &full, logits,
                               probs);
 }

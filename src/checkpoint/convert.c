@@ -350,7 +350,7 @@ static int report_progress(struct conversion *conversion, uint64_t bytes)
     const struct vkclip_convert_params *params = conversion->params;
     conversion->written += bytes;
     if (params->progress && params->progress(params->user, conversion->written, conversion->total))
-        return error_fail(VKCLIP_EINVALID, "%s: stopped by the caller", conversion->path);
+        return error_fail(VKCLIP_ECANCELLED, "%s: stopped by the caller", conversion->path);
     return VKCLIP_OK;
 }
 

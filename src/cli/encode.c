@@ -81,11 +81,12 @@ static int take_hidden(void *user, const char *name, const float *data, const si
 }
 
 /* Is a vkclip_progress_fn. */
-static void show_progress(void *user, size_t done, size_t total)
+static int show_progress(void *user, uint64_t done, uint64_t total)
 {
     (void)user;
     (void)total;
-    cli_show_progress(done, "");
+    cli_show_progress((size_t)done, "");
+    return 0;
 }
 
 /* ---- Calls ------------------------------------------------------------------------------------- */
@@ -107,7 +108,8 @@ static struct vkclip_encode_params begin_call(struct call *call)
 {
     const struct cli_encoding *encoding = call->encoding;
     cli_start_progress(call->session, 0, call->inputs->count);
-    return (struct vkclip_encode_params){.no_normalize = encoding->no_normalize,
+    return (struct vkclip_encode_params){.size = sizeof(struct vkclip_encode_params),
+                                         .no_normalize = encoding->no_normalize,
                                          .hidden = encoding->hidden ? take_hidden : NULL,
                                          .features = encoding->features,
                                          .progress = show_progress,
@@ -134,7 +136,8 @@ static int read_picture(void *user, size_t index, float *pixel_values)
     const struct cli_input *input = &call->inputs->items[index];
     const struct cli_decoding *decoding = &call->encoding->decoding;
     const uint32_t size = call->session->info.image_size;
-    const struct vkclip_image_params params = {.max_pixels = decoding->max_pixels,
+    const struct vkclip_image_params params = {.size = sizeof(params),
+                                               .max_pixels = decoding->max_pixels,
                                                .orient = decoding->orient,
                                                .least_side = decoding->fast ? 2 * size : 0};
     struct vkclip_image image = {0};
@@ -248,7 +251,7 @@ int cli_encode_ids(struct cli_session *session, const struct cli_encoding *encod
 int cli_encode_labels(struct cli_session *session, const struct cli_inputs *labels,
                       const struct cli_inputs *templates, bool strict, float *embeds)
 {
-    const struct vkclip_encode_params params = {.strict = strict};
+    const struct vkclip_encode_params params = {.size = sizeof(params), .strict = strict};
     const char **label_texts = cli_list_texts(labels), **template_texts = cli_list_texts(templates);
     int status = CLI_DONE;
     if (!label_texts || !template_texts)

@@ -62,7 +62,7 @@ static int parse_and_run(struct cli_session *session, void *options, int argc, c
 
 static int run_command(const struct cli_command *command, int argc, char **argv)
 {
-    struct cli_session session = {.command = command};
+    struct cli_session session = {.command = command, .info.size = sizeof(session.info)};
     void *options = calloc(1, command->options_size + 1);
     if (!options)
         return cli_fail(CLI_FAILED, "out of memory");

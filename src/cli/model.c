@@ -10,6 +10,7 @@
 struct vkclip_model_params cli_model_params(const struct cli_model_options *model)
 {
     return (struct vkclip_model_params){
+        .size = sizeof(struct vkclip_model_params),
         .precision = model->precision,
         .vocab = model->vocab,
         .activation = model->activation,
@@ -25,7 +26,7 @@ struct vkclip_model_params cli_model_params(const struct cli_model_options *mode
 
 int cli_open_device(struct cli_session *session, const struct cli_device_options *device)
 {
-    const struct vkclip_device_params params = {.device = device->name};
+    const struct vkclip_device_params params = {.size = sizeof(params), .device = device->name};
     if (vkclip_open_device(&params, &session->device))
         return cli_fail_library(session, CLI_NO_DEVICE);
     return CLI_DONE;

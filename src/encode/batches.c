@@ -272,13 +272,12 @@ static int finish_batch(struct driver *driver, const struct batch *batch)
 
 /* ---- The whole call -------------------------------------------------------------------------- */
 
-static void report_progress(struct state *state)
+static int report_progress(struct state *state)
 {
     pthread_mutex_lock(&state->lock);
     size_t done = state->done;
     pthread_mutex_unlock(&state->lock);
-    if (state->work->progress)
-        state->work->progress(state->work->user, done);
+    return state->work->progress ? state->work->progress(state->work->user, done) : VKCLIP_OK;
 }
 
 /* Stops all replicas from taking more items. */
@@ -414,7 +413,7 @@ static int drive_batches(struct driver *driver)
         if (!error && driver->delivers)
             error = deliver_ready(state);
         if (!error && driver->delivers && finishes)
-            report_progress(state);
+            error = report_progress(state);
         if (error)
             stop_all(state);
     } while (count || (!error && is_active(driver)));
@@ -461,7 +460,7 @@ static int deliver_for_others(struct state *state)
         pthread_mutex_unlock(&state->lock);
         error = deliver_ready(state);
         if (!error)
-            report_progress(state);
+            error = report_progress(state);
     }
     if (error)
         stop_all(state);

@@ -42,8 +42,9 @@ struct batches {
     /* Takes complete items, including left-out ones, on the caller's thread: each item once and in
      * order. An error ends the call. */
     int (*deliver)(void *user, size_t first, size_t number);
-    /* Tells on the caller's thread how many items are complete so far; may be NULL. */
-    void (*progress)(void *user, size_t done);
+    /* Tells on the caller's thread how many items are complete so far; may be NULL. An error ends
+     * the call. */
+    int (*progress)(void *user, size_t done);
 };
 
 /* Describes the work that one of several replicas has. */

@@ -127,7 +127,7 @@ static int deliver_item(struct call *call, size_t index)
     int stop = call->params.item(call->params.user, &item);
     free(failure->message);
     *failure = (struct call_failure){0};
-    return stop ? error_fail(VKCLIP_EINVALID, "stopped by the caller at item %zu", index)
+    return stop ? error_fail(VKCLIP_ECANCELLED, "stopped by the caller at item %zu", index)
                 : VKCLIP_OK;
 }
 
@@ -139,12 +139,15 @@ int call_deliver(struct call *call, size_t first, size_t number)
     return error;
 }
 
-void call_report(struct call *call, size_t done)
+int call_report(struct call *call, size_t done)
 {
     if (!call->params.progress || done <= call->reported)
-        return;
+        return VKCLIP_OK;
     call->reported = done;
-    call->params.progress(call->params.user, done, call->count);
+    if (call->params.progress(call->params.user, done, call->count))
+        return error_fail(VKCLIP_ECANCELLED, "stopped by the caller after %zu of %zu items", done,
+                          call->count);
+    return VKCLIP_OK;
 }
 
 int call_run(struct call *call, struct batches *work)
@@ -222,7 +225,7 @@ static int give_tensor(const struct call *call, const struct plan *plan, int ind
         place += length ? length : 1;
     }
     free(values);
-    return stop ? error_fail(VKCLIP_EINVALID, "stopped by the caller at %s", tensor->name)
+    return stop ? error_fail(VKCLIP_ECANCELLED, "stopped by the caller at %s", tensor->name)
                 : VKCLIP_OK;
 }
 

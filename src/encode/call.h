@@ -62,7 +62,8 @@ int call_read(const struct call *call, const struct replica_plan *plan, size_t f
 
 /* Passes consecutive items to the caller's item function, if there is one. */
 int call_deliver(struct call *call, size_t first, size_t number);
-/* Tells the caller's progress function the number of complete items, if it has changed. */
-void call_report(struct call *call, size_t done);
+/* Tells the caller's progress function the number of complete items, if it has changed. Fails with
+ * ECANCELLED if the function says so. */
+int call_report(struct call *call, size_t done);
 
 #endif

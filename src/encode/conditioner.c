@@ -336,6 +336,25 @@ static int open_all(struct opening *opening)
     return error;
 }
 
+static void describe_encoders(struct vkclip_conditioner *conditioner)
+{
+    for (size_t i = 0; i < conditioner->encoder_count; i++) {
+        const struct conditioner_encoder *encoder = &conditioner->encoders[i];
+        const struct vkclip_model *model = encoder->model;
+        struct vkclip_encoder_info info = {.name = encoder->row->name,
+                                           .absent = !model,
+                                           .model = model,
+                                           .identity = encoder->identity,
+                                           .embeddings = encoder->embeddings,
+                                           .embedding_count = encoder->embedding_count};
+        info.variable = encoder->row->sequence;
+        info.width = model ? model->spec.config.text.width : conditioner->absent_width;
+        info.length = encoder->row->sequence ? conditioner->length : model->spec.config.context;
+        conditioner->infos[i] = info;
+        conditioner->shown[i] = &conditioner->infos[i];
+    }
+}
+
 int conditioner_open(struct vkclip_device *device, const char *const *paths, size_t count,
                      const struct vkclip_conditioner_params *params,
                      struct vkclip_conditioner **result)
@@ -353,6 +372,8 @@ int conditioner_open(struct vkclip_device *device, const char *const *paths, siz
         take_defaults(conditioner, &opening.sources);
         error = open_all(&opening);
     }
+    if (!error)
+        describe_encoders(conditioner);
     sources_close(&opening.sources);
     if (error)
         conditioner_close(result);

@@ -31,6 +31,8 @@ struct vkclip_conditioner {
     const struct family *family;
     struct conditioner_encoder encoders[FAMILY_ENCODERS];
     size_t encoder_count;
+    struct vkclip_encoder_info infos[FAMILY_ENCODERS];
+    const struct vkclip_encoder_info *shown[FAMILY_ENCODERS]; /* of `infos` */
     uint32_t length;       /* that the family takes by default of encoders with `sequence` */
     uint32_t absent_width; /* of the rows of an encoder that is not there */
     bool zeros;            /* stand for a negative prompt that is not given */

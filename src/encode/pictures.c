@@ -110,10 +110,10 @@ static int deliver_pictures(void *user, size_t first, size_t number)
     return call_deliver(&call->call, first, number);
 }
 
-static void report_pictures(void *user, size_t done)
+static int report_pictures(void *user, size_t done)
 {
     struct picture_call *call = user;
-    call_report(&call->call, done);
+    return call_report(&call->call, done);
 }
 
 int pictures_encode(struct vkclip_model *model, const struct pictures *pictures, size_t count,

@@ -218,8 +218,8 @@ static void take_step(struct search *search)
     search->value = search->trial_value;
 }
 
-static void minimise(struct search *search, const struct vkclip_probe_params *params,
-                     struct vkclip_probe_result *result)
+static int minimise(struct search *search, const struct vkclip_probe_params *params,
+                    struct vkclip_probe_result *result)
 {
     const size_t size = search->problem->size;
     const uint32_t limit = params->max_iterations ? params->max_iterations : DEFAULT_ITERATIONS;
@@ -232,13 +232,15 @@ static void minimise(struct search *search, const struct vkclip_probe_params *pa
             break;
         take_step(search);
         result->iterations++;
-        if (params->progress)
-            params->progress(params->user, result->iterations, limit);
+        if (params->progress && params->progress(params->user, result->iterations, limit))
+            return error_fail(VKCLIP_ECANCELLED, "stopped by the caller after %u iterations",
+                              result->iterations);
     }
     /* Where rounding ends the search the gradient is as small as it can be. */
     result->converged =
         result->iterations < limit || largest(search->gradient, size) <= tolerance * first;
     result->objective = search->value;
+    return VKCLIP_OK;
 }
 
 int probe_fit(const struct probe_data *data, const struct vkclip_probe_params *params,
@@ -253,7 +255,11 @@ int probe_fit(const struct probe_data *data, const struct vkclip_probe_params *p
     double *memory = size < SIZE_MAX / 8 / vectors ? calloc(vectors * size, sizeof(*memory)) : NULL;
     problem.scratch = calloc((size_t)PARTS * ROWS * data->classes, sizeof(*problem.scratch));
     *result = (struct vkclip_probe_result){0};
-    if (memory && problem.scratch) {
+    int error =
+        memory && problem.scratch
+            ? VKCLIP_OK
+            : error_fail(VKCLIP_EMEMORY, "out of memory for a probe of %zu parameters", size);
+    if (!error) {
         struct search search = {.problem = &problem,
                                 .point = memory,
                                 .gradient = memory + size,
@@ -263,16 +269,14 @@ int probe_fit(const struct probe_data *data, const struct vkclip_probe_params *p
                                 .steps = memory + 5 * size,
                                 .changes = memory + (5 + HISTORY) * size};
         problem.gradients = memory + (5 + 2 * HISTORY) * size;
-        minimise(&search, params, result);
+        error = minimise(&search, params, result);
         for (size_t k = 0; k < data->classes; k++) {
             for (size_t d = 0; d < data->dim; d++)
                 weights[k * data->dim + d] = (float)search.point[d * data->classes + k];
             biases[k] = (float)search.point[data->dim * data->classes + k];
         }
     }
-    const bool good = memory && problem.scratch;
     free(memory);
     free(problem.scratch);
-    return good ? VKCLIP_OK
-                : error_fail(VKCLIP_EMEMORY, "out of memory for a probe of %zu parameters", size);
+    return error;
 }

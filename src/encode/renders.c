@@ -64,10 +64,10 @@ static int deliver_renders(void *user, size_t first, size_t number)
     return call_deliver(&call->call, first, number);
 }
 
-static void report_renders(void *user, size_t done)
+static int report_renders(void *user, size_t done)
 {
     struct render_call *call = user;
-    call_report(&call->call, done);
+    return call_report(&call->call, done);
 }
 
 static int check_device(const struct vkclip_model *model)

@@ -303,10 +303,10 @@ static int read_texts(void *user, const struct replica_plan *plan, size_t first,
     return call_read(&call->call, plan, 0, items, number);
 }
 
-static void report_texts(void *user, size_t done)
+static int report_texts(void *user, size_t done)
 {
     struct text_call *call = user;
-    call_report(&call->call, call->first + done);
+    return call_report(&call->call, call->first + done);
 }
 
 static void copy_duplicates(const struct text_call *call, size_t number)
@@ -348,7 +348,7 @@ static int encode_window(struct text_call *call, size_t number)
     if (!error)
         error = call_deliver(&call->call, call->first, number);
     if (!error)
-        call_report(&call->call, call->first + number);
+        error = call_report(&call->call, call->first + number);
     return error;
 }
 

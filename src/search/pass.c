@@ -70,14 +70,14 @@ static void report_progress(struct pass *pass)
 {
     const struct vkclip_update_params *update = &pass->params->update;
     if (!pass->error && update->progress && update->progress(update->user, &pass->progress))
-        stop_pass(pass, error_fail(VKCLIP_EINVALID, "stopped by the caller"));
+        stop_pass(pass, error_fail(VKCLIP_ECANCELLED, "stopped by the caller"));
 }
 
 static void report_failure(struct pass *pass, const char *path, int error, const char *message)
 {
     const struct vkclip_update_params *update = &pass->params->update;
     if (!pass->error && update->failure && update->failure(update->user, path, error, message))
-        stop_pass(pass, error_fail(VKCLIP_EINVALID, "stopped by the caller"));
+        stop_pass(pass, error_fail(VKCLIP_ECANCELLED, "stopped by the caller"));
 }
 
 /* ---- Writing --------------------------------------------------------------------------------- */
@@ -152,7 +152,7 @@ static void write_ended(struct pass *pass)
     struct store *store = pass->store;
     struct vkclip_update_result result = pass->result;
     pass->flushed = clock_seconds();
-    if (!pass->ended || (pass->error && pass->error != VKCLIP_EINVALID))
+    if (!pass->ended || (pass->error && pass->error != VKCLIP_ECANCELLED))
         return;
     int error = store->write->begin(store);
     /* Another model may have taken the place of one that has no vectors yet. */

@@ -217,7 +217,7 @@ static int give_hits(struct found *found, enum vkclip_sort sort, vkclip_hit_fn *
         qsort(found->hits, found->count, sizeof(*found->hits), compare_dates);
     for (size_t i = 0; i < found->count; i++)
         if (hit(user, &found->hits[i]))
-            return error_fail(VKCLIP_EINVALID, "the search was stopped by the caller's function");
+            return error_fail(VKCLIP_ECANCELLED, "the search was stopped by the caller's function");
     return VKCLIP_OK;
 }
 
@@ -281,7 +281,7 @@ static int list_picture(void *user, const struct store_picture *picture)
     for (size_t i = 0; i < dim; i++)
         cursor->embed[i] = half_to_float(cursor->vectors->rows[cursor->row * dim + i]);
     if (cursor->fn(cursor->user, &hit, cursor->embed))
-        return error_fail(VKCLIP_EINVALID, "the list was stopped by the caller's function");
+        return error_fail(VKCLIP_ECANCELLED, "the list was stopped by the caller's function");
     return 0;
 }
 

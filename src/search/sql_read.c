@@ -78,7 +78,7 @@ static int give_failure(void *user, const struct row *row)
     const char *message = row_text(row, 2);
     const int stop = listing->fn.failure(listing->user, row_text(row, 0), (int)row_number(row, 1),
                                          message ? message : "");
-    return stop ? error_fail(VKCLIP_EINVALID, "stopped by the caller") : VKCLIP_OK;
+    return stop ? error_fail(VKCLIP_ECANCELLED, "stopped by the caller") : VKCLIP_OK;
 }
 
 static int give_model(void *user, const struct row *row)

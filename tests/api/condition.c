@@ -158,8 +158,8 @@ static void check_call(struct vkclip_conditioner *conditioner, const char *label
     static const char *const none[] = {""};
     struct texts prompts[3], negatives = read_texts(call, "negative_prompt");
     struct vkclip_conditioning *conditioning = NULL;
-    struct vkclip_condition_params params = {0};
-    struct vkclip_conditioner_info info;
+    struct vkclip_condition_params params = {.size = sizeof(params)};
+    struct vkclip_conditioner_info info = {.size = sizeof(info)};
     for (size_t i = 0; i < 3; i++) {
         prompts[i] = read_texts(call, keys[i]);
         params.prompts[i] = prompts[i].count ? prompts[i].list : NULL;
@@ -193,7 +193,7 @@ static void check_model(const char *path, const struct pipeline_case *row, const
 {
     const char *const paths[] = {path};
     struct vkclip_conditioner *conditioner = NULL;
-    struct vkclip_conditioner_info info;
+    struct vkclip_conditioner_info info = {.size = sizeof(info)};
     const json_t *calls = json_object_get(json, "calls");
     const char *label;
     json_t *call;
@@ -251,7 +251,7 @@ static void what_is_null_is_refused(void **state)
     static const char *const paths[] = {"tests/golden/conditioning/pipelines/chroma"};
     static const char *const nothing[] = {NULL};
     static const struct vkclip_lora lora = {.path = NULL};
-    static const struct vkclip_conditioner_params params[] = {
+    struct vkclip_conditioner_params params[] = {
         {.vocab_count = 1},     {.vocabs = nothing, .vocab_count = 1},
         {.embedding_count = 1}, {.embeddings = nothing, .embedding_count = 1},
         {.lora_count = 1},      {.loras = &lora, .lora_count = 1},
@@ -261,9 +261,12 @@ static void what_is_null_is_refused(void **state)
     assert_int_equal(vkclip_open_conditioner(device, nothing, 1, NULL, &none), VKCLIP_EINVALID);
     assert_int_equal(vkclip_open_conditioner(device, paths, 0, NULL, &none), VKCLIP_EINVALID);
     assert_int_equal(vkclip_open_conditioner(device, paths, 1, NULL, NULL), VKCLIP_EINVALID);
-    for (size_t i = 0; i < ARRAY_COUNT(params); i++)
+    for (size_t i = 0; i < ARRAY_COUNT(params); i++) {
+        params[i].size = sizeof(params[i]);
         assert_int_equal(vkclip_open_conditioner(device, paths, 1, &params[i], &none),
                          VKCLIP_EINVALID);
+        assert_null(strstr(vkclip_last_error(), "sizeof"));
+    }
     assert_null(none);
     vkclip_close_conditioner(&none);
     vkclip_close_conditioner(NULL);

@@ -92,6 +92,7 @@ static void t5_is_weighted_as_comfyui_does(void **state)
     json_array_foreach (json_object_get(json, "cases"), i, call) {
         const char *const text[] = {json_string_value(json_object_get(call, "text"))};
         const struct vkclip_condition_params params = {
+            .size = sizeof(params),
             .prompts = {text},
             .count = 1,
             .syntax = VKCLIP_SYNTAX_COMFY,
@@ -143,7 +144,8 @@ static void check_call(struct vkclip_conditioner *conditioner, const json_t *jso
                        const json_t *call, bool sdxl, const struct safetensors *file)
 {
     const char *const text[] = {json_string_value(json_object_get(call, "text"))};
-    const struct vkclip_condition_params params = {.prompts = {text},
+    const struct vkclip_condition_params params = {.size = sizeof(params),
+                                                   .prompts = {text},
                                                    .count = 1,
                                                    .syntax = find_syntax(call),
                                                    .clip_skip = find_skip(call, sdxl)};
@@ -175,8 +177,8 @@ static void check_file(const char *name, const char *pipeline)
     size_t i;
     json_t *call;
     if (json) {
-        const struct vkclip_conditioner_params params = {.embeddings = embeddings,
-                                                         .embedding_count = 1};
+        const struct vkclip_conditioner_params params = {
+            .size = sizeof(params), .embeddings = embeddings, .embedding_count = 1};
         struct vkclip_conditioner *conditioner = open_conditioner(pipeline, &params);
         json_array_foreach (json_object_get(json, "cases"), i, call)
             check_call(conditioner, json, call, sdxl, file);
@@ -232,9 +234,10 @@ static void check_lora(const char *name, const json_t *call, const json_t *json,
     const char *pipeline = json_string_value(json_object_get(call, "model")) + strlen("pipelines/");
     const json_t *single = json_object_get(call, "prompt");
     struct vkclip_lora loras[LORAS];
-    struct vkclip_conditioner_params params = {.loras = loras};
+    struct vkclip_conditioner_params params = {.size = sizeof(params), .loras = loras};
     const char *prompts[2] = {json_string_value(single)};
-    struct vkclip_condition_params wanted = {.prompts = {prompts}, .count = single ? 1 : 2};
+    struct vkclip_condition_params wanted = {
+        .size = sizeof(wanted), .prompts = {prompts}, .count = single ? 1 : 2};
     struct vkclip_conditioning *conditioning = NULL;
     for (size_t i = 0; !single && i < 2; i++)
         prompts[i] = json_string_value(json_array_get(json_object_get(json, "prompts"), i));

@@ -20,7 +20,7 @@ static const char *const tensors[] = {"input_ids", "input_ids_2", "t5_input_ids"
 static size_t find_encoder(const struct vkclip_conditioner_info *info, size_t tensor)
 {
     size_t index = tensor == 1;
-    while (tensor == 2 && index < info->encoder_count && !info->encoders[index].variable)
+    while (tensor == 2 && index < info->encoder_count && !info->encoders[index]->variable)
         index++;
     return index;
 }
@@ -39,8 +39,8 @@ static void check_row(const struct vkclip_conditioner *conditioner, size_t encod
                       const char *text, const struct tensor_view *ids, uint64_t row)
 {
     const uint64_t length = ids->shape[1];
-    const struct vkclip_prompt_params params = {.length = (uint32_t)length};
-    struct vkclip_prompt prompt;
+    const struct vkclip_prompt_params params = {.size = sizeof(params), .length = (uint32_t)length};
+    struct vkclip_prompt prompt = {.size = sizeof(prompt)};
     if (vkclip_tokenize_condition(conditioner, encoder, text, &params, &prompt))
         fail_msg("%s: %s", text, vkclip_last_error());
     assert_int_equal(prompt.chunks, 1);
@@ -70,7 +70,7 @@ static void check_pipeline(const char *folder)
     char *data = scratch_path(folder, "case.safetensors"),
          *text = scratch_path(folder, "case.json");
     struct vkclip_conditioner *conditioner = open_conditioner(folder);
-    struct vkclip_conditioner_info info;
+    struct vkclip_conditioner_info info = {.size = sizeof(info)};
     struct safetensors *file;
     json_t *json = json_load_file(text, 0, NULL);
     size_t checked = 0;
@@ -117,7 +117,7 @@ static void wrong_arguments(void **state)
 {
     char *folder = find_pipeline("chroma");
     struct vkclip_conditioner *conditioner = open_conditioner(folder);
-    struct vkclip_prompt prompt;
+    struct vkclip_prompt prompt = {.size = sizeof(prompt)};
     (void)state;
     assert_failed(vkclip_tokenize_condition(conditioner, 1, "a", NULL, &prompt), VKCLIP_EINVALID,
                   "encoder 1, but chroma has 1");

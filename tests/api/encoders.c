@@ -180,9 +180,10 @@ static struct hidden_hash encode_texts(struct vkclip_device *run_on, const char 
 {
     static const int32_t ids[2][CONTEXT] = {{30, 1, 2, 3, 31, 31, 31, 31},
                                             {30, 9, 8, 7, 6, 5, 4, 31}};
-    struct vkclip_model_params params = {.text_encoder = name};
+    struct vkclip_model_params params = {.size = sizeof(params), .text_encoder = name};
     struct hidden_hash states = {0};
-    struct vkclip_encode_params encode = {.hidden = hidden_hash_add, .user = &states};
+    struct vkclip_encode_params encode = {
+        .size = sizeof(encode), .hidden = hidden_hash_add, .user = &states};
     struct vkclip_model *model = NULL;
     float embeds[2 * 1280];
     if (vkclip_open_model(run_on, path, &params, &model))
@@ -249,7 +250,7 @@ static void states_are_those_of_a_folder(void **state)
         struct tensors all = {0}, single = {0};
         struct hidden_hash expected[2] = {{0}}, found;
         uint64_t hashes[2];
-        struct vkclip_model_info info;
+        struct vkclip_model_info info = {.size = sizeof(info)};
         char *folder = scratch_folder(), *path = scratch_path(folder, "sd.safetensors");
         size_t count = files[i].encoders[1].encoder ? 2 : 1;
         for (size_t e = 0; e < count; e++) {
@@ -304,7 +305,7 @@ static void opens_encoders_alone(void **state)
         const struct encoder *encoder = cases[i].encoder;
         const enum names names = cases[i].names;
         struct tensors all = {0}, single = {0};
-        struct vkclip_model_info info;
+        struct vkclip_model_info info = {.size = sizeof(info)};
         struct vkclip_model *model = NULL;
         char *folder = scratch_folder(), *path = scratch_path(folder, "encoder.safetensors");
         make_encoder(encoder, &single);
@@ -342,7 +343,7 @@ static void refuses_other_files(void **state)
     static const struct encoder odd = {"odd", "gelu", 72, 1, false};
     struct tensors all = {0}, single = {0};
     struct vkclip_model *model = NULL;
-    struct vkclip_model_params params = {.text_encoder = "clip_g"};
+    struct vkclip_model_params params = {.size = sizeof(params), .text_encoder = "clip_g"};
     char *folder = scratch_folder(), *path = scratch_path(folder, "sd.safetensors");
     char *golden = golden_path("models/hf-vit");
     make_encoder(&odd, &single);

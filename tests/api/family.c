@@ -56,13 +56,16 @@ static void check_cases(const struct vkclip_model_params *params, struct bounds 
 static void fp32_matches_the_reference(void **state)
 {
     (void)state;
-    check_cases(&(struct vkclip_model_params){.precision = VKCLIP_PRECISION_F32}, fp32);
+    check_cases(&(struct vkclip_model_params){.size = sizeof(struct vkclip_model_params),
+                                              .precision = VKCLIP_PRECISION_F32},
+                fp32);
 }
 
 static void weights_of_8_bits_keep_directions(void **state)
 {
     (void)state;
-    check_cases(&(struct vkclip_model_params){.precision = VKCLIP_PRECISION_F32,
+    check_cases(&(struct vkclip_model_params){.size = sizeof(struct vkclip_model_params),
+                                              .precision = VKCLIP_PRECISION_F32,
                                               .weights = VKCLIP_WEIGHTS_Q8},
                 rounded);
 }
@@ -71,7 +74,9 @@ static void fp16_keeps_directions(void **state)
 {
     (void)state;
     if (has_f16)
-        check_cases(&(struct vkclip_model_params){.precision = VKCLIP_PRECISION_F16}, rounded);
+        check_cases(&(struct vkclip_model_params){.size = sizeof(struct vkclip_model_params),
+                                                  .precision = VKCLIP_PRECISION_F16},
+                    rounded);
 }
 
 /* Texts that a case has, of which the first ones are not cut in its ids. */
@@ -92,11 +97,12 @@ static void check_words(const char *name, const char *vocabulary, size_t count)
     char *description = string_format("%s/case.json", path ? path : "");
     char *file = string_format("%s/case.safetensors", path ? path : "");
     char *vocab = string_format("%s/%s", path ? path : "", vocabulary ? vocabulary : "");
-    const struct vkclip_model_params params = {.vocab = vocabulary ? vocab : NULL};
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .vocab = vocabulary ? vocab : NULL};
     const char *texts[8];
     struct safetensors *expected = NULL;
     struct vkclip_model *model = NULL;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     if (path) {
         json_t *root = json_load_file(description, 0, NULL);
         assert_non_null(root);
@@ -141,7 +147,7 @@ static void masks_may_have_holes(void **state)
     float found[2 * MOST], open[MOST];
     char *path = golden_path("family/altclip-hf");
     struct vkclip_model *model = NULL;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     if (!path) {
         printf("skipped: reference data family/altclip-hf is not here\n");
         return;
@@ -155,7 +161,7 @@ static void masks_may_have_holes(void **state)
         ids[LENGTH + i] = i == HOLE ? 77 : ids[i];
         mask[i] = mask[LENGTH + i] = i != HOLE && ids[i] != 1;
     }
-    const struct vkclip_encode_params params = {.attention_mask = mask};
+    const struct vkclip_encode_params params = {.size = sizeof(params), .attention_mask = mask};
     assert_int_equal(vkclip_encode_tokens(model, ids, 2, LENGTH, &params, found), VKCLIP_OK);
     assert_int_equal(vkclip_encode_tokens(model, ids, 1, LENGTH, NULL, open), VKCLIP_OK);
     const size_t size = info.text_embed_dim * sizeof(*found);
@@ -195,7 +201,8 @@ static void large_tables_stay_on_the_host(void **state)
     int32_t ids[TEXTS][LENGTH] = {{1, 5, 999, 2}, {998, 999, 3, 4}, {7, 6, 5, 4, 3, 2, 1, 999}};
     float small[TEXTS * WIDTH], large[TEXTS * WIDTH];
     char *folder = scratch_folder();
-    struct vkclip_model_info small_info, large_info;
+    struct vkclip_model_info small_info = {.size = sizeof(small_info)},
+                             large_info = {.size = sizeof(large_info)};
     struct vkclip_model *model = make_model(folder, 1000, &small_info);
     assert_int_equal(vkclip_encode_tokens(model, ids[0], TEXTS, LENGTH, NULL, small), 0);
     vkclip_close_model(&model);
@@ -222,7 +229,7 @@ static void words_of_a_roberta(void **state)
     char *folder = scratch_folder(), *arch = scratch_path(folder, "open_clip_config.json");
     char *path = scratch_path(folder, "model");
     char *vocab = golden_path("tokenizer-roberta/vocab.json");
-    const struct vkclip_model_params params = {.vocab = vocab};
+    const struct vkclip_model_params params = {.size = sizeof(params), .vocab = vocab};
     struct vkclip_model *model = NULL;
     scratch_text(
         folder, "open_clip_config.json",

@@ -46,7 +46,7 @@ static void check_row(struct vkclip_model *model, const struct safetensors *file
     const bool text = !strncmp(row->expected, "text", 4);
     const struct tensor_view *input = safetensors_find(file, text ? "input_ids" : "pixel_values");
     struct vkclip_features features;
-    const struct vkclip_encode_params params = {.features = &features};
+    const struct vkclip_encode_params params = {.size = sizeof(params), .features = &features};
     size_t shape[2];
     assert_non_null(expected);
     assert_non_null(input);
@@ -77,7 +77,7 @@ static struct vkclip_model *open_case(const char *model_path, const char *file_p
                                       struct safetensors **file)
 {
     char *path = golden_path(model_path), *data = golden_path(file_path);
-    const struct vkclip_model_params params = {.max_batch = 2};
+    const struct vkclip_model_params params = {.size = sizeof(params), .max_batch = 2};
     struct vkclip_model *model = NULL;
     if (path && data) {
         assert_int_equal(safetensors_open(data, file), VKCLIP_OK);
@@ -164,7 +164,7 @@ static void items_get_features(void **state)
     struct vkclip_model *model =
         open_case("models/hf-vit", "models/openai-vit/case.safetensors", &file);
     const struct vkclip_features features = {.layer = -2, .no_class = true};
-    struct vkclip_encode_params params = {.features = &features};
+    struct vkclip_encode_params params = {.size = sizeof(params), .features = &features};
     size_t shape[2];
     (void)state;
     assert_non_null(model);
@@ -258,7 +258,8 @@ static void features_exclude_hidden_states(void **state)
 {
     char *path = golden_path("models/hf-vit");
     const struct vkclip_features features = {.layer = -1};
-    const struct vkclip_encode_params params = {.features = &features, .hidden = ignore_hidden};
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .features = &features, .hidden = ignore_hidden};
     struct vkclip_model *model = NULL;
     float pixel = 0;
     (void)state;

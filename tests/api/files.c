@@ -28,7 +28,7 @@ static float expected[N * D];
 /* SwiftShader is about ten times as slow as lavapipe. */
 static void choose_fast_device(char number[24])
 {
-    struct vkclip_device_info infos[16];
+    struct vkclip_device_info infos[16] = {{.size = sizeof(infos[0])}};
     size_t count = 0, fast = 0;
     assert_int_equal(vkclip_list_devices(infos, ARRAY_COUNT(infos), &count), 0);
     for (size_t i = 0; i < count && i < ARRAY_COUNT(infos); i++)
@@ -41,9 +41,10 @@ static int open_all(void **state)
     char number[24];
     (void)state;
     choose_fast_device(number);
-    struct vkclip_device_params every = {.device = "all", .cache_dir = ""};
-    struct vkclip_device_params first = {.device = number, .cache_dir = ""};
-    struct vkclip_model_params small = {.max_batch = 2}; /* small, so that there are many batches */
+    struct vkclip_device_params every = {.size = sizeof(every), .device = "all", .cache_dir = ""};
+    struct vkclip_device_params first = {.size = sizeof(first), .device = number, .cache_dir = ""};
+    struct vkclip_model_params small = {.size = sizeof(small),
+                                        .max_batch = 2}; /* small, so that there are many batches */
     assert_int_equal(vkclip_open_device(&every, &all), 0);
     assert_int_equal(vkclip_open_device(&first, &one), 0);
     assert_int_equal(vkclip_open_model(all, MODEL, &small, &shared), 0);
@@ -123,12 +124,13 @@ static int see_item(void *user, const struct vkclip_item *item)
     return seen->stop_at && item->index == seen->stop_at;
 }
 
-static void see_progress(void *user, size_t done, size_t total)
+static int see_progress(void *user, uint64_t done, uint64_t total)
 {
     struct seen *seen = user;
     assert_true(done > seen->progress && done <= total);
     seen->progress = done;
     seen->total = total;
+    return 0;
 }
 
 static int see_hidden(void *user, const char *name, const float *data, const size_t *shape,
@@ -154,7 +156,8 @@ static void files_equal_pictures(void **state)
     (void)state;
     float embeds[N * D];
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {.item = see_item, .progress = see_progress, .user = seen};
+    struct vkclip_encode_params params = {
+        .size = sizeof(params), .item = see_item, .progress = see_progress, .user = seen};
     const char *const *list = (const char *const *)paths;
     assert_int_equal(vkclip_encode_files(single, list, N, NULL, embeds), 0);
     assert_memory_equal(embeds, expected, sizeof(embeds));
@@ -190,7 +193,7 @@ static void failures_among_good_files(void **state)
     list[7] = NULL;
     list[N - 1] = GOLDEN "/labels.tsv";
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {.item = see_item, .user = seen};
+    struct vkclip_encode_params params = {.size = sizeof(params), .item = see_item, .user = seen};
     assert_int_equal(vkclip_encode_files(single, list, N, &params, NULL), 0);
     assert_int_equal(seen->count, N);
     for (int i = 0; i < N; i++) {
@@ -220,7 +223,7 @@ static void limit_of_pixels(void **state)
     (void)state;
     struct seen *seen = new_seen();
     struct vkclip_encode_params params = {
-        .item = see_item, .user = seen, .max_pixels = 72 * 72 - 1};
+        .size = sizeof(params), .item = see_item, .user = seen, .max_pixels = 72 * 72 - 1};
     assert_int_equal(vkclip_encode_files(shared, (const char *const *)paths, 2, &params, NULL), 0);
     assert_int_equal(seen->count, 2);
     assert_int_equal(seen->errors[0], VKCLIP_EUNSUPPORTED);
@@ -235,7 +238,8 @@ static void long_lists_stay_in_order(void **state)
     (void)state;
     const char **list = malloc(LONG * sizeof(*list));
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {.item = see_item, .progress = see_progress, .user = seen};
+    struct vkclip_encode_params params = {
+        .size = sizeof(params), .item = see_item, .progress = see_progress, .user = seen};
     for (int i = 0; i < LONG; i++)
         list[i] = i % PERIOD == PERIOD / 2 ? paths[i / PERIOD % N] : MISSING;
     /* The devices' speeds are unknown in the first call and known in the second one. */
@@ -262,8 +266,11 @@ static void empty_lists(void **state)
 {
     (void)state;
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {
-        .item = see_item, .progress = see_progress, .hidden = see_hidden, .user = seen};
+    struct vkclip_encode_params params = {.size = sizeof(params),
+                                          .item = see_item,
+                                          .progress = see_progress,
+                                          .hidden = see_hidden,
+                                          .user = seen};
     assert_int_equal(vkclip_encode_files(shared, NULL, 0, &params, NULL), 0);
     assert_int_equal(vkclip_encode_texts(shared, NULL, 0, &params, NULL), 0);
     assert_int_equal(seen->count, 0);
@@ -280,9 +287,10 @@ static void stopping(void **state)
         list[i] = i < N ? paths[i] : MISSING;
     for (size_t i = 0; i < ARRAY_COUNT(stops); i++) {
         struct seen *seen = new_seen();
-        struct vkclip_encode_params params = {.item = see_item, .user = seen};
+        struct vkclip_encode_params params = {
+            .size = sizeof(params), .item = see_item, .user = seen};
         seen->stop_at = stops[i];
-        assert_int_equal(vkclip_encode_files(shared, list, LONG, &params, NULL), VKCLIP_EINVALID);
+        assert_int_equal(vkclip_encode_files(shared, list, LONG, &params, NULL), VKCLIP_ECANCELLED);
         assert_int_equal(seen->count, stops[i] + 1); /* No item follows. */
         char *message = string_format("stopped by the caller at item %zu", stops[i]);
         assert_string_equal(vkclip_last_error(), message);
@@ -302,7 +310,8 @@ static void hidden_states_leave_failures_out(void **state)
     enum { SOME = 5 };
     const char *list[SOME];
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {.item = see_item, .hidden = see_hidden, .user = seen};
+    struct vkclip_encode_params params = {
+        .size = sizeof(params), .item = see_item, .hidden = see_hidden, .user = seen};
     size_t good = 0;
     for (int i = 0; i < SOME; i++)
         list[i] = i % 3 == 1 ? MISSING : paths[i];
@@ -328,7 +337,7 @@ static void sources_name_their_errors(void **state)
 {
     (void)state;
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {.item = see_item, .user = seen};
+    struct vkclip_encode_params params = {.size = sizeof(params), .item = see_item, .user = seen};
     assert_int_equal(vkclip_encode_source(single, give_picture, N, &params, NULL), 0);
     assert_int_equal(seen->count, N);
     for (int i = 0; i < N; i++)
@@ -363,7 +372,8 @@ static void long_texts_are_items(void **state)
     enum { M = ARRAY_COUNT(texts) };
     float embeds[M * D], plain[M * D];
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {.item = see_item, .strict = true, .user = seen};
+    struct vkclip_encode_params params = {
+        .size = sizeof(params), .item = see_item, .strict = true, .user = seen};
     vkclip_set_log(see_log, NULL);
     assert_int_equal(vkclip_encode_texts(single, texts, M, NULL, plain), 0);
     assert_int_equal(warnings, 2);
@@ -400,8 +410,11 @@ static void texts_with_hidden_states(void **state)
         memcpy(&too_long[4 * i], "red ", 5);
     const char *texts[] = {too_long, "a heart", "a heart", too_long, "a dog"};
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {
-        .item = see_item, .hidden = see_hidden, .strict = true, .user = seen};
+    struct vkclip_encode_params params = {.size = sizeof(params),
+                                          .item = see_item,
+                                          .hidden = see_hidden,
+                                          .strict = true,
+                                          .user = seen};
     assert_int_equal(vkclip_encode_texts(shared, texts, 5, &params, NULL), 0);
     assert_int_equal(seen->count, 5);
     assert_int_equal(seen->hidden, 3);
@@ -417,7 +430,7 @@ static void lengths_of_texts(void **state)
     (void)state;
     const char *texts[] = {"a heart and more", "a\0heart"};
     const size_t lengths[] = {7, 7};
-    struct vkclip_encode_params params = {.lengths = lengths};
+    struct vkclip_encode_params params = {.size = sizeof(params), .lengths = lengths};
     float embeds[2 * D], plain[2 * D];
     const char *whole[] = {"a heart", "a"};
     assert_int_equal(vkclip_encode_texts(single, texts, 2, &params, embeds), 0);
@@ -431,7 +444,7 @@ static void bad_ids_are_items(void **state)
     (void)state;
     int32_t ids[3 * T] = {0};
     struct seen *seen = new_seen();
-    struct vkclip_encode_params params = {.item = see_item, .user = seen};
+    struct vkclip_encode_params params = {.size = sizeof(params), .item = see_item, .user = seen};
     ids[T + 3] = 2240;
     assert_int_equal(vkclip_encode_tokens(single, ids, 3, T, &params, NULL), 0);
     assert_int_equal(seen->count, 3);

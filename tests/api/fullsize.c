@@ -82,8 +82,8 @@ static void embeddings_match_the_reference(void **state)
     (void)state;
     struct safetensors *expected = NULL;
     struct vkclip_device *device = NULL;
-    struct vkclip_device_info device_info;
-    struct vkclip_device_params params = {.cache_dir = ""};
+    struct vkclip_device_info device_info = {.size = sizeof(device_info)};
+    struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     assert_int_equal(safetensors_open(expected_path, &expected), 0);
     const struct tensor_view *image = safetensors_find(expected, "image_embeds");
     const struct tensor_view *text = safetensors_find(expected, "text_embeds");
@@ -107,10 +107,11 @@ static void embeddings_match_the_reference(void **state)
         if (storages[i].precision == VKCLIP_PRECISION_F16 && !strstr(device_info.caps, "f16"))
             continue;
         struct vkclip_model *model = NULL;
-        struct vkclip_model_params model_params = {.precision = storages[i].precision,
+        struct vkclip_model_params model_params = {.size = sizeof(model_params),
+                                                   .precision = storages[i].precision,
                                                    .weights = storages[i].weights};
-        struct vkclip_model_info info;
-        struct vkclip_encode_params encode = {.no_normalize = true};
+        struct vkclip_model_info info = {.size = sizeof(info)};
+        struct vkclip_encode_params encode = {.size = sizeof(encode), .no_normalize = true};
         if (vkclip_open_model(device, model_path, &model_params, &model))
             fail_msg("%s", vkclip_last_error());
         vkclip_get_model_info(model, &info);
@@ -138,12 +139,12 @@ static void embeddings_match_the_reference(void **state)
 static void q4_stays_close_on_fixed_inputs(void **state)
 {
     (void)state;
-    static const struct vkclip_model_params q4 = {.weights = VKCLIP_WEIGHTS_Q4};
-    struct vkclip_device_params params = {.cache_dir = ""};
+    static const struct vkclip_model_params q4 = {.size = sizeof(q4), .weights = VKCLIP_WEIGHTS_Q4};
+    struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
-    struct vkclip_model_info info;
-    struct vkclip_comparison found;
+    struct vkclip_model_info info = {.size = sizeof(info)};
+    struct vkclip_comparison found = {.size = sizeof(found)};
     assert_int_equal(vkclip_open_model(NULL, model_path, NULL, &model), 0);
     vkclip_get_model_info(model, &info);
     vkclip_close_model(&model);
@@ -180,8 +181,8 @@ static void loading_is_bounded(void **state)
     (void)state;
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
-    struct vkclip_model_info info;
-    struct vkclip_device_params params = {.cache_dir = ""};
+    struct vkclip_model_info info = {.size = sizeof(info)};
+    struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     assert_int_equal(vkclip_open_device(&params, &device), 0);
     /* The code and data of the driver are no part of loading. */
     const uint64_t before = read_memory("VmRSS");

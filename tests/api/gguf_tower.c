@@ -17,9 +17,10 @@ static struct hidden_hash hash_states(const char *path, const struct safetensors
     const struct tensor_view *pixels = safetensors_find(inputs, "pixel_values");
     const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
     struct hidden_hash states = {0};
-    struct vkclip_encode_params encode = {.hidden = hidden_hash_add, .user = &states};
+    struct vkclip_encode_params encode = {
+        .size = sizeof(encode), .hidden = hidden_hash_add, .user = &states};
     struct vkclip_model *model = NULL;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     if (vkclip_open_model(device, path, NULL, &model))
         fail_msg("%s", vkclip_last_error());
     assert_int_equal(vkclip_get_model_info(model, &info), 0);

@@ -38,7 +38,7 @@ static size_t warnings;
 static int open_all(void **state)
 {
     (void)state;
-    struct vkclip_device_params params = {.cache_dir = ""};
+    struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     vkclip_set_log(log_warnings, &warnings);
     assert_int_equal(vkclip_open_device(&params, &device), 0);
     assert_int_equal(vkclip_open_model(device, MODEL, NULL, &model), 0);
@@ -147,9 +147,9 @@ static void embeddings_and_top1(void **state)
 static void half_precision(void **state)
 {
     (void)state;
-    struct vkclip_device_info info;
+    struct vkclip_device_info info = {.size = sizeof(info)};
     struct vkclip_model *half = NULL;
-    struct vkclip_model_params params = {.precision = VKCLIP_PRECISION_F16};
+    struct vkclip_model_params params = {.size = sizeof(params), .precision = VKCLIP_PRECISION_F16};
     assert_int_equal(vkclip_get_device_info(device, &info), 0);
     int error = vkclip_open_model(device, MODEL, &params, &half);
     if (!strstr(info.caps, "f16")) {
@@ -158,7 +158,7 @@ static void half_precision(void **state)
         return;
     }
     assert_int_equal(error, 0);
-    struct vkclip_model_info f16, f32;
+    struct vkclip_model_info f16 = {.size = sizeof(f16)}, f32 = {.size = sizeof(f32)};
     vkclip_get_model_info(half, &f16);
     vkclip_get_model_info(model, &f32);
     assert_true(f16.weights_bytes < f32.weights_bytes * 0.52);
@@ -184,7 +184,8 @@ static void products_of_halves(void **state)
     const size_t some = encoded < MOST ? encoded : MOST;
     float image[MOST * D];
     struct vkclip_model *rounded = NULL;
-    const struct vkclip_model_params params = {.compute = VKCLIP_COMPUTE_F16};
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .compute = VKCLIP_COMPUTE_F16};
     const float *e_image = expected_floats("image_embeds");
     assert_int_equal(vkclip_open_model(device, MODEL, &params, &rounded), 0);
     assert_int_equal(vkclip_encode_images(rounded, images, some, NULL, image), 0);
@@ -201,7 +202,7 @@ static void batches_agree(void **state)
     const size_t some = encoded < MOST ? encoded : MOST;
     float one[MOST * D], text[MOST * D], many[MOST * D];
     struct vkclip_model *single = NULL;
-    struct vkclip_model_params params = {.max_batch = 1};
+    struct vkclip_model_params params = {.size = sizeof(params), .max_batch = 1};
     const char *const *texts = (const char *const *)prompts;
     assert_int_equal(vkclip_open_model(device, MODEL, &params, &single), 0);
     assert_int_equal(vkclip_encode_images(single, images, some, NULL, one), 0);
@@ -286,8 +287,8 @@ static void long_texts(void **state)
 static void prompts_and_texts(void **state)
 {
     static const int32_t outside[] = {2240};
-    struct vkclip_prompt_params params = {.syntax = VKCLIP_SYNTAX_A1111};
-    struct vkclip_prompt prompt;
+    struct vkclip_prompt_params params = {.size = sizeof(params), .syntax = VKCLIP_SYNTAX_A1111};
+    struct vkclip_prompt prompt = {.size = sizeof(prompt)};
     char text[8] = "";
     size_t length;
     (void)state;
@@ -319,27 +320,30 @@ static int stop_at(void *user, const char *name, const float *data, const size_t
     return !strcmp(name, user);
 }
 
-static void count_progress(void *user, size_t done, size_t total)
+static int count_progress(void *user, uint64_t done, uint64_t total)
 {
     size_t *last = user;
     assert_true(done > *last && done <= total);
     *last = done;
+    return 0;
 }
 
 static void callbacks(void **state)
 {
     (void)state;
     float embeds[N * D];
-    struct vkclip_encode_params stop = {.hidden = stop_at, .user = "vision.hidden.2"};
-    assert_int_equal(vkclip_encode_images(model, images, 2, &stop, embeds), VKCLIP_EINVALID);
+    struct vkclip_encode_params stop = {
+        .size = sizeof(stop), .hidden = stop_at, .user = "vision.hidden.2"};
+    assert_int_equal(vkclip_encode_images(model, images, 2, &stop, embeds), VKCLIP_ECANCELLED);
     assert_non_null(strstr(vkclip_last_error(), "vision.hidden.2"));
     size_t done = 0;
-    struct vkclip_encode_params progress = {.progress = count_progress, .user = &done};
+    struct vkclip_encode_params progress = {
+        .size = sizeof(progress), .progress = count_progress, .user = &done};
     assert_int_equal(vkclip_encode_images(model, images, 5, &progress, embeds), 0);
     assert_int_equal(done, 5);
 
     float raw[2 * D], normal[2 * D];
-    struct vkclip_encode_params no_normalize = {.no_normalize = true};
+    struct vkclip_encode_params no_normalize = {.size = sizeof(no_normalize), .no_normalize = true};
     assert_int_equal(vkclip_encode_images(model, images, 2, &no_normalize, raw), 0);
     assert_int_equal(vkclip_encode_images(model, images, 2, NULL, normal), 0);
     for (int i = 0; i < 2; i++) {
@@ -403,7 +407,7 @@ static void without_a_device(void **state)
 {
     (void)state;
     struct vkclip_model *plain = NULL;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     float embeds[D];
     uint8_t u8[S * S * 3];
     int32_t ids[T];
@@ -419,7 +423,7 @@ static void without_a_device(void **state)
     assert_int_equal(vkclip_encode_images(plain, images, 1, NULL, embeds), VKCLIP_ENODEVICE);
     vkclip_close_model(&plain);
 
-    struct vkclip_model_params vocab = {.vocab = MODEL "/tokenizer.json"};
+    struct vkclip_model_params vocab = {.size = sizeof(vocab), .vocab = MODEL "/tokenizer.json"};
     assert_int_equal(vkclip_open_model(NULL, NULL, &vocab, &plain), 0);
     assert_int_equal(vkclip_tokenize(plain, "a cat", 5, 0, ids, T, &count), 0);
     assert_int_equal(vkclip_preprocess(plain, &images[0], u8, NULL), VKCLIP_EABSENT);
@@ -433,8 +437,8 @@ static void another_image_size(void **state)
 {
     (void)state;
     struct vkclip_model *large = NULL;
-    struct vkclip_model_info info;
-    struct vkclip_model_params params = {.image_size = 72};
+    struct vkclip_model_info info = {.size = sizeof(info)};
+    struct vkclip_model_params params = {.size = sizeof(params), .image_size = 72};
     float embeds[3 * D], plain[3 * D];
     uint8_t *u8 = malloc(72 * 72 * 3);
     assert_int_equal(vkclip_open_model(device, MODEL, &params, &large), 0);
@@ -467,7 +471,7 @@ static void absent_tower(void **state)
 {
     (void)state;
     struct vkclip_model *text_only = NULL;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     float *embeds = malloc(4096 * sizeof(*embeds));
     int32_t ids[77] = {1024, 1025};
     assert_int_equal(
@@ -490,7 +494,7 @@ static void absent_tower(void **state)
 static void all_devices(void **state)
 {
     (void)state;
-    struct vkclip_device_info infos[8];
+    struct vkclip_device_info infos[8] = {{.size = sizeof(infos[0])}};
     struct vkclip_device *devices[8] = {0};
     struct vkclip_model *models[8] = {0};
     size_t count = 0;
@@ -499,7 +503,8 @@ static void all_devices(void **state)
     for (size_t i = 0; i < count; i++) {
         char number[16];
         snprintf(number, sizeof(number), "%zu", i);
-        struct vkclip_device_params params = {.device = number, .cache_dir = ""};
+        struct vkclip_device_params params = {
+            .size = sizeof(params), .device = number, .cache_dir = ""};
         printf("device %zu: %s\n", i, infos[i].name);
         assert_int_equal(vkclip_open_device(&params, &devices[i]), 0);
         assert_int_equal(vkclip_open_model(devices[i], MODEL, NULL, &models[i]), 0);

@@ -150,7 +150,8 @@ static void check_result(struct vkclip_model *model, const struct encoder *encod
                          const struct vkclip_features *features, const struct tensor_view *expected)
 {
     static float values[IDS_MAX * 128];
-    const struct vkclip_encode_params params = {.no_normalize = true, .features = features};
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .no_normalize = true, .features = features};
     const size_t rows = encoder->texts * (features ? encoder->tokens : 1);
     int32_t ids[IDS_MAX];
     read_ids(encoder, ids);
@@ -164,7 +165,8 @@ static void check_encoder(const struct safetensors *file, size_t index,
                           const struct encoder *encoder)
 {
     const char *title = cases[index].title;
-    const struct vkclip_model_params params = {.text_encoder = encoder->name};
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .text_encoder = encoder->name};
     char *path = reference(encoder->path, "");
     struct vkclip_model *model;
     struct merge merge = {index, encoder->place};

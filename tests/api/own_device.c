@@ -13,7 +13,8 @@
 enum { PICTURES = 2, D = 128 };
 
 static const char *const paths[PICTURES] = {MODEL "/samples/owl.png", MODEL "/samples/penguin.png"};
-static const struct vkclip_device_params params = {.cache_dir = "", .threads = 1};
+static const struct vkclip_device_params params = {
+    .size = sizeof(params), .cache_dir = "", .threads = 1};
 
 static void encode(struct vkclip_device *device, float *embeds)
 {
@@ -39,7 +40,8 @@ static struct vkclip_device *open_lent(const struct own_vulkan *own)
 static void encode_alone(float *embeds, struct vkclip_device_info *info)
 {
     struct vkclip_device *device = NULL;
-    const struct vkclip_device_params first = {.cache_dir = "", .device = "0", .background = true};
+    const struct vkclip_device_params first = {
+        .size = sizeof(first), .cache_dir = "", .device = "0", .background = true};
     assert_int_equal(vkclip_open_device(&first, &device), VKCLIP_OK);
     assert_int_equal(vkclip_get_device_info(device, info), VKCLIP_OK);
     encode(device, embeds);
@@ -61,13 +63,13 @@ static void remove_cap(char *caps, const char *name)
 static void encodes_with_what_is_enabled(void **state)
 {
     static float alone[PICTURES * D], embeds[PICTURES * D];
-    struct vkclip_device_info expected;
+    struct vkclip_device_info expected = {.size = sizeof(expected)};
     (void)state;
     encode_alone(alone, &expected);
     remove_cap(expected.caps, "copies"); /* An application lends one queue. */
     for (enum enabled enabled = ENABLED_NOTHING; enabled <= ENABLED_VERSIONS; enabled++) {
         struct own_vulkan own;
-        struct vkclip_device_info info;
+        struct vkclip_device_info info = {.size = sizeof(info)};
         own_open(&own, enabled);
         struct vkclip_device *device = open_lent(&own);
         assert_int_equal(vkclip_get_device_info(device, &info), VKCLIP_OK);
@@ -93,7 +95,7 @@ static void instances_do_not_disturb_each_other(void **state)
 {
     static float alone[PICTURES * D], embeds[PICTURES * D];
     struct own_vulkan own;
-    struct vkclip_device_info info;
+    struct vkclip_device_info info = {.size = sizeof(info)};
     (void)state;
     own_open(&own, ENABLED_WANTS);
     for (int round = 0; round < 2; round++) {
@@ -198,7 +200,8 @@ static void refusals(void **state)
 /* A model in fp16 needs a feature that the application has to enable. */
 static void missing_feature_is_named(void **state)
 {
-    const struct vkclip_model_params half = {.precision = VKCLIP_PRECISION_F16};
+    const struct vkclip_model_params half = {.size = sizeof(half),
+                                             .precision = VKCLIP_PRECISION_F16};
     struct vkclip_model *model = NULL;
     struct own_vulkan own;
     (void)state;

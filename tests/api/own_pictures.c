@@ -41,8 +41,8 @@ static void make_pictures(void)
 
 static int open_all(void **state)
 {
-    const struct vkclip_device_params params = {.cache_dir = ""};
-    const struct vkclip_model_params small = {.max_batch = 2};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
+    const struct vkclip_model_params small = {.size = sizeof(small), .max_batch = 2};
     (void)state;
     own_open(&own, ENABLED_VERSIONS);
     pictures_open(&pictures, &own);
@@ -197,7 +197,8 @@ static void refusals(void **state)
 {
     struct vkclip_vulkan_image images[3], image = describe_image(VK_IMAGE_LAYOUT_GENERAL);
     struct results results = {0};
-    const struct vkclip_encode_params params = {.item = take_result, .user = &results};
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .item = take_result, .user = &results};
     struct vkclip_device *other = NULL;
     struct vkclip_model *wrong = NULL;
     float embeds[3 * D];
@@ -219,7 +220,8 @@ static void refusals(void **state)
     images[0].image = VK_NULL_HANDLE;
     assert_int_equal(vkclip_encode_vulkan_images(model, images, 1, NULL, embeds), VKCLIP_EINVALID);
     assert_int_equal(vkclip_encode_vulkan_images(model, NULL, 1, NULL, embeds), VKCLIP_EINVALID);
-    const struct vkclip_device_params alone = {.cache_dir = "", .device = "0"};
+    const struct vkclip_device_params alone = {
+        .size = sizeof(alone), .cache_dir = "", .device = "0"};
     assert_int_equal(vkclip_open_device(&alone, &other), 0);
     assert_int_equal(vkclip_open_model(other, MODEL, NULL, &wrong), 0);
     assert_int_equal(vkclip_encode_vulkan_images(wrong, &image, 1, NULL, embeds), VKCLIP_EINVALID);

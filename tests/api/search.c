@@ -102,7 +102,7 @@ static void list_index(void)
 
 static int open_all(void **state)
 {
-    struct vkclip_index_model known;
+    struct vkclip_index_model known = {.size = sizeof(known)};
     size_t count = 0;
     uint32_t random = 1;
     open_device(state);
@@ -111,7 +111,7 @@ static int open_all(void **state)
     path = scratch_path(folder, "index.db");
     samples = realpath(SAMPLES, NULL);
     list = calloc(OTHERS + MOST, sizeof(*list));
-    const struct vkclip_index_params params = {.path = path};
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = path};
     const char *const paths[] = {samples};
     must(vkclip_open_index(&params, &pictures));
     must(vkclip_index_paths(pictures, model, paths, 1, NULL, NULL));
@@ -165,6 +165,7 @@ static int run_search(const struct vkclip_search_params *params)
 static void search_text(const char *text, struct vkclip_search_params params)
 {
     const struct vkclip_query_part part = {.value = text};
+    params.size = sizeof(params);
     params.parts = &part;
     params.part_count = 1;
     must(run_search(&params));
@@ -309,7 +310,7 @@ static void owl_comes_first(void **state)
     (void)state;
     char *owl_path = scratch_path(folder, "owl.db");
     const char *const paths[] = {MODEL "/samples"};
-    const struct vkclip_index_params params = {.path = owl_path};
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = owl_path};
     struct vkclip_index *kept = pictures;
     must(vkclip_open_index(&params, &pictures));
     must(vkclip_index_paths(pictures, model, paths, 1, NULL, NULL));
@@ -328,7 +329,8 @@ static void parts_are_added(void **state)
     const struct vkclip_query_part parts[] = {{.value = "a picture of owl", .weight = 2},
                                               {.value = "a picture of pizza", .weight = 1},
                                               {.value = "a picture of robot", .weight = -0.5}};
-    const struct vkclip_search_params params = {.parts = parts, .part_count = 3, .top = 20};
+    const struct vkclip_search_params params = {
+        .size = sizeof(params), .parts = parts, .part_count = 3, .top = 20};
     double query[D] = {0};
     for (size_t i = 0; i < 3; i++)
         add_text(query, parts[i].value, parts[i].weight);
@@ -363,7 +365,8 @@ static void pictures_of_the_index_are_queries(void **state)
     struct vkclip_model *on_device = model;
     must(vkclip_open_model(NULL, MODEL, NULL, &model));
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
-        const struct vkclip_search_params params = {.parts = &parts[i], .part_count = 1};
+        const struct vkclip_search_params params = {
+            .size = sizeof(params), .parts = &parts[i], .part_count = 1};
         double query[D] = {0};
         for (size_t k = 0; k < D; k++)
             query[k] = (double)owl.embed[k];
@@ -388,7 +391,8 @@ static void other_pictures_are_encoded(void **state)
     scratch_write(folder, "unknown.ppm", pixels, 47);
     const char *const paths[] = {unknown};
     const struct vkclip_query_part part = {.kind = VKCLIP_QUERY_IMAGE, .value = unknown};
-    const struct vkclip_search_params params = {.parts = &part, .part_count = 1};
+    const struct vkclip_search_params params = {
+        .size = sizeof(params), .parts = &part, .part_count = 1};
     must(vkclip_encode_files(model, paths, 1, NULL, embed));
     for (size_t i = 0; i < D; i++)
         query[i] = (double)embed[i];
@@ -498,7 +502,7 @@ static void an_index_is_made_anew(void **state)
 {
     (void)state;
     char *anew = scratch_path(folder, "anew.db");
-    const struct vkclip_index_params params = {.path = anew};
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = anew};
     static const char *const files[] = {MODEL "/samples/owl.png", MODEL "/samples/pizza.png"};
     struct vkclip_index *kept = pictures;
     for (size_t i = 0; i < 2; i++) {
@@ -537,14 +541,15 @@ static void wrong_arguments_are_refused(void **state)
         {{{.value = "owl"}, {.value = "owl", .weight = -1}}, 2, VKCLIP_EINVALID, "cancel"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        const struct vkclip_search_params params = {.parts = cases[i].parts,
-                                                    .part_count = cases[i].count};
+        const struct vkclip_search_params params = {
+            .size = sizeof(params), .parts = cases[i].parts, .part_count = cases[i].count};
         assert_failed(run_search(&params), cases[i].error, cases[i].message);
     }
     int calls = 0;
     const struct vkclip_query_part part = {.value = "owl"};
-    const struct vkclip_search_params params = {.parts = &part, .part_count = 1};
-    assert_failed(vkclip_search(pictures, model, &params, stop, &calls), VKCLIP_EINVALID,
+    const struct vkclip_search_params params = {
+        .size = sizeof(params), .parts = &part, .part_count = 1};
+    assert_failed(vkclip_search(pictures, model, &params, stop, &calls), VKCLIP_ECANCELLED,
                   "stopped");
     assert_int_equal(calls, 1);
 }
@@ -556,9 +561,11 @@ static void other_indexes_are_refused(void **state)
     char *empty_path = scratch_path(folder, "empty.db");
     struct vkclip_index *empty, *kept = pictures;
     struct vkclip_model *other = NULL, *own = model;
-    const struct vkclip_index_params index_params = {.path = empty_path};
+    const struct vkclip_index_params index_params = {.size = sizeof(index_params),
+                                                     .path = empty_path};
     const struct vkclip_query_part part = {.value = "owl"};
-    const struct vkclip_search_params params = {.parts = &part, .part_count = 1};
+    const struct vkclip_search_params params = {
+        .size = sizeof(params), .parts = &part, .part_count = 1};
     must(vkclip_open_index(&index_params, &empty));
     pictures = empty;
     assert_failed(run_search(&params), VKCLIP_EABSENT, "empty.db: the index has no pictures");

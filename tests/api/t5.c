@@ -87,10 +87,11 @@ static struct comparison run_case(struct vkclip_model *model, const struct safet
     const struct tensor_view *mask = safetensors_find(file, "attention_mask");
     struct comparison comparison = {
         .expected = file, .prefix = masked ? "masked" : "nomask", .least_cosine = 1};
-    const struct vkclip_encode_params params = {.hidden = compare_hidden,
+    const struct vkclip_encode_params params = {.size = sizeof(params),
+                                                .hidden = compare_hidden,
                                                 .user = &comparison,
                                                 .attention_mask = masked ? mask->data : NULL};
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
     float *embeds = calloc(ids->shape[0], info.text_embed_dim * sizeof(*embeds));
     assert_non_null(embeds);
@@ -133,7 +134,8 @@ static void fp32_matches_the_reference(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        const struct vkclip_model_params params = {.max_batch = i % 2 ? 2 : 8};
+        const struct vkclip_model_params params = {.size = sizeof(params),
+                                                   .max_batch = i % 2 ? 2 : 8};
         struct vkclip_model *model = NULL;
         struct safetensors *inputs = NULL;
         if (!open_case(i, &params, &model, &inputs))
@@ -173,7 +175,8 @@ static void streamed_blocks_give_the_same_bits(void **state)
         size_t bytes = 0;
         struct safetensors *inputs = NULL;
         for (int stream = 0; stream < 2; stream++) {
-            const struct vkclip_model_params params = {.stream = stream, .max_batch = 2};
+            const struct vkclip_model_params params = {
+                .size = sizeof(params), .stream = stream, .max_batch = 2};
             const struct vkclip_features features = {.layer = 1};
             struct vkclip_model *model = NULL;
             safetensors_close(&inputs);
@@ -187,9 +190,9 @@ static void streamed_blocks_give_the_same_bits(void **state)
             early[stream] = malloc(bytes);
             float *embeds = malloc(bytes);
             assert_true(found[stream] && early[stream] && embeds);
-            const struct vkclip_encode_params whole = {.hidden = keep_final_norm,
-                                                       .user = found[stream]};
-            const struct vkclip_encode_params part = {.features = &features};
+            const struct vkclip_encode_params whole = {
+                .size = sizeof(whole), .hidden = keep_final_norm, .user = found[stream]};
+            const struct vkclip_encode_params part = {.size = sizeof(part), .features = &features};
             for (int run = 0; run < 2; run++) {
                 /* Only the first two rows are kept, because the last batch overwrites them. */
                 assert_int_equal(vkclip_encode_tokens(model, ids->data, rows < 2 ? rows : 2, length,
@@ -225,7 +228,7 @@ static void features_are_the_last_norm(void **state)
         return;
     const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
     const struct tensor_view *expected = safetensors_find(inputs, "nomask.final_norm");
-    const struct vkclip_encode_params params = {.features = &features};
+    const struct vkclip_encode_params params = {.size = sizeof(params), .features = &features};
     const uint64_t count = tensor_view_elements(expected);
     float *found = calloc(count, sizeof(*found));
     assert_non_null(found);
@@ -247,7 +250,7 @@ static void features_are_the_last_norm(void **state)
 static void smaller_weights_are_close(void **state)
 {
     (void)state;
-    const struct {
+    struct {
         struct vkclip_model_params params;
         double cosine;
     } kinds[] = {{{.weights = VKCLIP_WEIGHTS_F16}, 0.99999},
@@ -257,7 +260,8 @@ static void smaller_weights_are_close(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(kinds); i++) {
         struct vkclip_model *model = NULL;
         struct safetensors *inputs = NULL;
-        struct vkclip_model_info info;
+        struct vkclip_model_info info = {.size = sizeof(info)};
+        kinds[i].params.size = sizeof(kinds[i].params);
         if (!open_case(0, &kinds[i].params, &model, &inputs))
             continue;
         assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
@@ -287,7 +291,7 @@ static void what_t5_refuses(void **state)
     assert_int_equal(vkclip_encode_pixels(model, image, 1, NULL, embeds[0]), VKCLIP_EABSENT);
     /* A mask without any token leaves every key with the same weight, as in transformers. */
     const int32_t masks[10] = {0};
-    const struct vkclip_encode_params params = {.attention_mask = masks};
+    const struct vkclip_encode_params params = {.size = sizeof(params), .attention_mask = masks};
     memset(ids, 0, sizeof(ids));
     ids[1] = ids[6] = 7;
     assert_int_equal(vkclip_encode_tokens(model, ids, 2, 5, &params, embeds[0]), VKCLIP_OK);

@@ -32,7 +32,7 @@ static int encode_items(struct vkclip_model *model, float *embeds)
 /* The threads take the devices in turn, so that each device is also used by several of them. */
 static int use_device(struct user *user)
 {
-    struct vkclip_device_info infos[16];
+    struct vkclip_device_info infos[16] = {{.size = sizeof(infos[0])}};
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
     size_t count = 0;
@@ -41,7 +41,8 @@ static int use_device(struct user *user)
     if (error)
         return error;
     snprintf(number, sizeof(number), "%zu", user->number % count);
-    const struct vkclip_device_params params = {.device = number, .cache_dir = ""};
+    const struct vkclip_device_params params = {
+        .size = sizeof(params), .device = number, .cache_dir = ""};
     error = vkclip_open_device(&params, &device);
     if (!error)
         error = vkclip_open_model(device, MODEL, NULL, &model);

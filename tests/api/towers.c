@@ -39,7 +39,7 @@ static const struct {
 
 static void fp32_matches_the_reference(void **state)
 {
-    struct vkclip_model_params params = {.precision = VKCLIP_PRECISION_F32};
+    struct vkclip_model_params params = {.size = sizeof(params), .precision = VKCLIP_PRECISION_F32};
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
         for (uint32_t batch = 1; batch <= 4; batch *= 4) { /* With 4, the last batch is padded. */
@@ -50,7 +50,8 @@ static void fp32_matches_the_reference(void **state)
 
 static void fp16_matches_the_reference(void **state)
 {
-    const struct vkclip_model_params params = {.precision = VKCLIP_PRECISION_F16};
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .precision = VKCLIP_PRECISION_F16};
     (void)state;
     if (!has_f16) {
         struct vkclip_model *model = NULL;

@@ -33,7 +33,8 @@ static void caller_wins_over_environment(void **state)
         {"", "outside", "outside"}, {"inside", NULL, "inside"}, {"inside", "outside", "inside"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        const struct vkclip_device_params params = {.device = cases[i].param};
+        const struct vkclip_device_params params = {.size = sizeof(params),
+                                                    .device = cases[i].param};
         struct settings settings;
         set_variable("VKCLIP_DEVICE", cases[i].variable);
         assert_int_equal(settings_read(&params, &settings), 0);
@@ -61,7 +62,8 @@ static void cache_folder_is_found(void **state)
     setenv("XDG_CACHE_HOME", "/x", 1);
     setenv("HOME", "/h", 1);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        const struct vkclip_device_params params = {.cache_dir = cases[i].param};
+        const struct vkclip_device_params params = {.size = sizeof(params),
+                                                    .cache_dir = cases[i].param};
         struct settings settings;
         set_variable("VKCLIP_CACHE_DIR", cases[i].variable);
         assert_int_equal(settings_read(&params, &settings), 0);
@@ -172,7 +174,8 @@ static void index_is_found(void **state)
 
 static void threads_are_the_callers(void **state)
 {
-    const struct vkclip_device_params params = {.threads = 3, .background = true};
+    const struct vkclip_device_params params = {
+        .size = sizeof(params), .threads = 3, .background = true};
     struct settings settings;
     (void)state;
     assert_int_equal(settings_read(&params, &settings), 0);

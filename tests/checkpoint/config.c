@@ -510,7 +510,7 @@ static void finds_a_named_vocabulary(void **state)
 {
     (void)state;
     char *folder = good_folder(HF), *vocab = scratch_path(folder, "mine.json");
-    struct vkclip_model_params params = {.vocab = vocab};
+    struct vkclip_model_params params = {.size = sizeof(params), .vocab = vocab};
     struct config config;
     struct weights *weights;
     assert_failed(open_close(folder, &params), VKCLIP_EIO, "mine.json: no such vocabulary file");
@@ -682,7 +682,8 @@ static void follows_openais_rule(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char *folder = scratch_folder(), *path = scratch_path(folder, cases[i].name);
-        struct vkclip_model_params params = {.activation = cases[i].activation};
+        struct vkclip_model_params params = {.size = sizeof(params),
+                                             .activation = cases[i].activation};
         struct config config;
         struct weights *weights;
         write_state_dict(path, cases[i].width, cases[i].text_width);

@@ -25,7 +25,7 @@
 static void convert(const char *path, const struct vkclip_model_params *model, const char *output,
                     enum vkclip_type type, struct vkclip_conversion *conversion)
 {
-    struct vkclip_convert_params params = {.type = type};
+    struct vkclip_convert_params params = {.size = sizeof(params), .type = type};
     if (vkclip_convert_model(path, model, output, &params, conversion))
         fail_msg("%s", vkclip_last_error());
 }
@@ -207,7 +207,7 @@ static void check_conversion(const char *path, const char *output, enum vkclip_t
     const bool gguf = strstr(output, ".gguf");
     struct config before, after;
     struct weights *original, *converted;
-    struct vkclip_conversion conversion;
+    struct vkclip_conversion conversion = {.size = sizeof(conversion)};
     int32_t ids[64] = {0}, found[64] = {0};
     convert(path, NULL, output, type, &conversion);
     if (checkpoint_open(path, NULL, &before, &original) ||
@@ -273,8 +273,10 @@ static void keeps_options(void **state)
         free(path), free(vocab);
         skip();
     }
-    const struct vkclip_model_params params = {
-        .vocab = vocab, .activation = VKCLIP_ACTIVATION_GELU, .image_size = 64};
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .vocab = vocab,
+                                               .activation = VKCLIP_ACTIVATION_GELU,
+                                               .image_size = 64};
     for (int kind = 0; kind < 2; kind++) {
         char *folder = scratch_folder(), *output = scratch_path(folder, kind ? "m.gguf" : "m");
         struct config config;
@@ -310,7 +312,7 @@ static void keeps_embeddings(void **state)
     char *folder = scratch_folder();
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) { /* The weights of emoji-clip are fp16. */
         char *output = scratch_path(folder, cases[i].output);
-        struct vkclip_comparison found;
+        struct vkclip_comparison found = {.size = sizeof(found)};
         convert(EMOJI, NULL, output, cases[i].type, NULL);
         if (vkclip_compare_models(device, EMOJI, NULL, output, NULL, &found))
             fail_msg("%s", vkclip_last_error());
@@ -329,7 +331,7 @@ static void keeps_embeddings(void **state)
 static void encode_ids(const char *path, const struct vkclip_model_params *params, float *embeds)
 {
     struct vkclip_model *model = NULL;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     int32_t ids[4 * 12];
     if (vkclip_open_model(device, path, params, &model))
         fail_msg("%s", vkclip_last_error());
@@ -356,8 +358,9 @@ static void packs_as_at_load(void **state)
                  {VKCLIP_TYPE_Q4, VKCLIP_WEIGHTS_Q4, 0.97}};
     char *folder = scratch_folder(), *gguf = scratch_path(folder, "model.gguf");
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        const struct vkclip_model_params packed = {.weights = cases[i].weights};
-        struct vkclip_comparison found;
+        const struct vkclip_model_params packed = {.size = sizeof(packed),
+                                                   .weights = cases[i].weights};
+        struct vkclip_comparison found = {.size = sizeof(found)};
         float expected[4 * 128], again[4 * 128];
         convert(EMOJI, NULL, gguf, cases[i].type, NULL);
         encode_ids(EMOJI, &packed, expected);
@@ -375,7 +378,7 @@ static void packs_as_at_load(void **state)
 
 static int try(const char *path, const char *output, enum vkclip_type type)
 {
-    struct vkclip_convert_params params = {.type = type};
+    struct vkclip_convert_params params = {.size = sizeof(params), .type = type};
     return vkclip_convert_model(path, NULL, output, &params, NULL);
 }
 
@@ -464,8 +467,9 @@ static void stops(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(outputs); i++) {
         uint64_t seen = 0;
         char *output = scratch_path(folder, outputs[i]);
-        struct vkclip_convert_params params = {.progress = stop_late, .user = &seen};
-        assert_failed(vkclip_convert_model(EMOJI, NULL, output, &params, NULL), VKCLIP_EINVALID,
+        struct vkclip_convert_params params = {
+            .size = sizeof(params), .progress = stop_late, .user = &seen};
+        assert_failed(vkclip_convert_model(EMOJI, NULL, output, &params, NULL), VKCLIP_ECANCELLED,
                       "stopped by the caller");
         assert_true(seen > 0);
         assert_empty(folder);

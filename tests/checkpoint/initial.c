@@ -143,7 +143,7 @@ static void values_have_the_papers_scale(void **state)
     char *path = scratch_path(folder, "model.safetensors");
     struct weights *weights;
     struct vkclip_model *model;
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     assert_int_equal(vkclip_init_model("emoji-clip", 1, folder), 0);
     assert_int_equal(weights_open(path, &weights), 0);
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {

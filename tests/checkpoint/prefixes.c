@@ -180,7 +180,7 @@ static void asks_which_set_is_meant(void **state)
         VKCLIP_EABSENT, "has no weights called ema, found state_dict and state_dict_ema");
     /* The option of the library reaches the file. */
     link_golden(folder, "models/hf-vit", "config.json", NULL);
-    struct vkclip_model_params params = {.state_dict = "state_dict_ema"};
+    struct vkclip_model_params params = {.size = sizeof(params), .state_dict = "state_dict_ema"};
     assert_int_equal(checkpoint_open(path, &params, &config, &weights), 0);
     config_close(&config), weights_close(&weights);
     assert_failed(open_close(path, NULL), VKCLIP_EINVALID, "several sets");
@@ -230,7 +230,8 @@ static void does_not_guess_for_openclip(void **state)
     struct model model;
     struct config config;
     struct weights *weights;
-    const struct vkclip_model_params params = {.activation = VKCLIP_ACTIVATION_QUICK_GELU};
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .activation = VKCLIP_ACTIVATION_QUICK_GELU};
     char *folder = scratch_folder(), *path = scratch_path(folder, "epoch_3.pt");
     open_model("models/openai-vit/model.pt", "module.", "", &model);
     const struct archive_dict run = {"state_dict", model.views, model.count,
@@ -275,8 +276,11 @@ static void reads_the_parameters_of_a_run(void **state)
     write_torch(inner, "epoch_3.pt", &run, 1);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         scratch_write(folder, "params.txt", cases[i].text, strlen(cases[i].text));
-        assert_int_equal(checkpoint_open(path, &(struct vkclip_model_params){0}, &config, &weights),
-                         0);
+        assert_int_equal(
+            checkpoint_open(
+                path, &(struct vkclip_model_params){.size = sizeof(struct vkclip_model_params)},
+                &config, &weights),
+            0);
         assert_int_equal(config.text.activation, cases[i].activation);
         assert_int_equal(config.image.activation, cases[i].activation);
         config_close(&config), weights_close(&weights);

@@ -179,7 +179,8 @@ static void is_one_text_encoder(void **state)
     char *folder = scratch_folder(), *path = write_t5(folder, LLAMA), *source = source_path();
     for (int gguf = 0; gguf < 2; gguf++)
         for (int clip = 0; clip < 2; clip++) {
-            const struct vkclip_model_params params = {.text_encoder = clip ? "clip_l" : "t5xxl"};
+            const struct vkclip_model_params params = {.size = sizeof(params),
+                                                       .text_encoder = clip ? "clip_l" : "t5xxl"};
             struct config config;
             struct weights *weights;
             int error = checkpoint_open(gguf ? path : source, &params, &config, &weights);

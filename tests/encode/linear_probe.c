@@ -72,7 +72,7 @@ static double measure(const struct fixture *fixture, double c, double *slope)
 
 static int fit(struct fixture *fixture, double c, struct vkclip_probe_result *result)
 {
-    const struct vkclip_probe_params params = {.c = c, .tolerance = 1e-7};
+    const struct vkclip_probe_params params = {.size = sizeof(params), .c = c, .tolerance = 1e-7};
     const struct probe_data *data = &fixture->data;
     return vkclip_fit_probe(data->features, data->labels, data->count, data->dim, data->classes,
                             &params, fixture->weights, fixture->biases, result);
@@ -89,7 +89,7 @@ static void finds_the_minimum(void **state)
                  {300, 24, 7, 0, 1000}};
     static struct fixture fixture;
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct vkclip_probe_result result;
+        struct vkclip_probe_result result = {.size = sizeof(result)};
         double slope;
         make_data(&fixture, cases[i].count, cases[i].dim, cases[i].classes, cases[i].spread);
         assert_int_equal(fit(&fixture, cases[i].c, &result), 0);
@@ -110,7 +110,7 @@ static void is_scikit_learns(void **state)
 {
     (void)state;
     static struct fixture fixture;
-    struct vkclip_probe_result result;
+    struct vkclip_probe_result result = {.size = sizeof(result)};
     make_data(&fixture, 300, 24, 7, 3);
     assert_int_equal(fit(&fixture, 0.316, &result), 0);
     assert_float_equal(result.objective, 57.3481865910136, 1e-5);
@@ -120,8 +120,8 @@ static void gives_the_same_bits_on_all_threads(void **state)
 {
     (void)state;
     static struct fixture fixture, other;
-    const struct vkclip_probe_params params = {.c = 1};
-    struct vkclip_probe_result result;
+    const struct vkclip_probe_params params = {.size = sizeof(params), .c = 1};
+    struct vkclip_probe_result result = {.size = sizeof(result)};
     struct workers *workers;
     make_data(&fixture, 333, 24, 7, 3);
     make_data(&other, 333, 24, 7, 3);
@@ -159,8 +159,8 @@ static void refuses(void **state)
 {
     (void)state;
     static struct fixture fixture;
-    struct vkclip_probe_result result;
-    const struct vkclip_probe_params few = {.max_iterations = 2};
+    struct vkclip_probe_result result = {.size = sizeof(result)};
+    const struct vkclip_probe_params few = {.size = sizeof(few), .max_iterations = 2};
     make_data(&fixture, 100, 24, 7, 3);
     fixture.labels[42] = 7;
     assert_failed(fit(&fixture, 1, NULL), VKCLIP_EINVALID,
@@ -185,8 +185,8 @@ static void as_many_iterations_as_it_needs_are_enough(void **state)
 {
     (void)state;
     static struct fixture fixture;
-    struct vkclip_probe_params params = {.c = 1};
-    struct vkclip_probe_result result;
+    struct vkclip_probe_params params = {.size = sizeof(params), .c = 1};
+    struct vkclip_probe_result result = {.size = sizeof(result)};
     make_data(&fixture, 100, 24, 7, 3);
     for (unsigned run = 0; run < 2; run++) {
         assert_int_equal(vkclip_fit_probe(fixture.features, fixture.labels, 100, 24, 7, &params,

@@ -53,8 +53,8 @@ static void set_fault(const char *name, const char *value)
 /* Encodes all pictures in batches of four with a device that is opened for that. */
 static int encode(float *embeds)
 {
-    const struct vkclip_device_params params = {.cache_dir = cache};
-    const struct vkclip_model_params small = {.max_batch = 4};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = cache};
+    const struct vkclip_model_params small = {.size = sizeof(small), .max_batch = 4};
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
     messages[0] = 0;
@@ -235,7 +235,7 @@ static void a_stopped_process_blames_no_known_kernel(void **state)
 /* Opens a device, which reads what other processes left, and closes it. */
 static void open_once(void)
 {
-    const struct vkclip_device_params params = {.cache_dir = cache};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = cache};
     struct vkclip_device *device = NULL;
     messages[0] = 0;
     assert_int_equal(vkclip_open_device(&params, &device), 0);
@@ -345,7 +345,7 @@ static void failing_pipelines_are_replaced(void **state)
 static void wrong_times_are_ignored(void **state)
 {
     (void)state;
-    const struct vkclip_device_params params = {.cache_dir = cache};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = cache};
     struct vkclip_device *device = NULL;
     set_fault("DISCRETE", "1");
     setenv("VKCLIP_FAULT_TIMESTAMPS", "1", 1);
@@ -363,7 +363,7 @@ static void submits_follow_the_speed(void **state)
 {
     (void)state;
     static const char row[] = "classtoken f32 f32";
-    const struct vkclip_device_params params = {.cache_dir = cache};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = cache};
     struct vkclip_device *device = NULL;
     set_fault("DISCRETE", "1");
     double known[2];
@@ -407,8 +407,9 @@ static void training_says_where_it_resumes(void **state)
     (void)state;
     char *data = scratch_path(cache, "pairs.tsv"), *run = scratch_path(cache, "run");
     const char *const source = data;
-    const struct vkclip_device_params params = {.cache_dir = ""};
-    const struct vkclip_trainer_params training = {.model = MODEL,
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
+    const struct vkclip_trainer_params training = {.size = sizeof(training),
+                                                   .model = MODEL,
                                                    .data = &source,
                                                    .data_count = 1,
                                                    .output = run,
@@ -417,7 +418,7 @@ static void training_says_where_it_resumes(void **state)
                                                    .workers = 1};
     struct vkclip_device *device = NULL;
     struct vkclip_trainer *trainer = NULL;
-    struct vkclip_train_result result;
+    struct vkclip_train_result result = {.size = sizeof(result)};
     char saved[512];
     write_pairs(data);
     set_fault("LOSE", "adamw"); /* The update comes last. */

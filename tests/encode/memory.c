@@ -63,7 +63,7 @@ static int clear_faults(void **state)
 
 static void open_model(struct vkclip_device **device, struct vkclip_model **model)
 {
-    const struct vkclip_device_params params = {.cache_dir = ""};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     if (vkclip_open_device(&params, device) || vkclip_open_model(*device, MODEL, NULL, model))
         fail_msg("%s", vkclip_last_error());
 }
@@ -120,7 +120,7 @@ static void separate_memory(void **state)
 
 static bool has_copies(void)
 {
-    const struct vkclip_device_params params = {.cache_dir = ""};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     struct vkclip_device *device = NULL;
     assert_int_equal(vkclip_open_device(&params, &device), 0);
     const bool has = gpu_caps(device->gpus[0]) & CAP_COPIES;
@@ -171,7 +171,7 @@ static void no_memory_is_an_error(void **state)
     (void)state;
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
-    const struct vkclip_device_params params = {.cache_dir = ""};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     set_fault("VKCLIP_FAULT_ALLOCATE", "device,host");
     assert_int_equal(vkclip_open_device(&params, &device), 0);
     assert_int_equal(vkclip_open_model(device, MODEL, NULL, &model), VKCLIP_EDEVICEMEMORY);
@@ -198,8 +198,9 @@ static void copy_file(const char *folder, const char *name)
 static void weights_are_read_late(void **state)
 {
     (void)state;
-    const struct vkclip_device_params params = {.cache_dir = ""};
-    const struct vkclip_model_params model_params = {.vocab = MODEL "/vocab.json"};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
+    const struct vkclip_model_params model_params = {.size = sizeof(model_params),
+                                                     .vocab = MODEL "/vocab.json"};
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
     float images[N * D], text[TEXTS * D];
@@ -238,7 +239,7 @@ struct run {
 
 static int open_run(uint32_t batch, bool mixed, struct run *run)
 {
-    const struct vkclip_model_params model_params = {0};
+    const struct vkclip_model_params model_params = {.size = sizeof(model_params)};
     const struct train_params params = {
         .batch = batch, .adamw = {0.9f, 0.98f, 1e-6f, 0.2f}, .mixed = mixed};
     *run = (struct run){.gpu = open_gpu("")};
@@ -325,7 +326,7 @@ static void training_in_host_memory(void **state)
 /* Encodes one row of ids with a T5 on a device with the faults that are set. */
 static void encode_with_t5(const char *path, float embed[64])
 {
-    const struct vkclip_device_params params = {.cache_dir = ""};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
     int32_t ids[16];

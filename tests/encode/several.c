@@ -32,10 +32,10 @@ static size_t devices;
 static int open_all(void **state)
 {
     (void)state;
-    struct vkclip_device_info infos[DEVICE_GPUS];
-    struct vkclip_device_params params = {.device = "all", .cache_dir = ""};
-    struct vkclip_model_params small = {.max_batch =
-                                            4}; /* Few pictures per batch make many batches. */
+    struct vkclip_device_info infos[DEVICE_GPUS] = {{.size = sizeof(infos[0])}};
+    struct vkclip_device_params params = {.size = sizeof(params), .device = "all", .cache_dir = ""};
+    struct vkclip_model_params small = {
+        .size = sizeof(small), .max_batch = 4}; /* Few pictures per batch make many batches. */
     assert_int_equal(vkclip_list_devices(NULL, 0, &devices), 0);
     assert_int_equal(vkclip_open_device(&params, &all), 0);
     assert_int_equal(vkclip_get_device_infos(all, infos, DEVICE_GPUS, &devices), 0);
@@ -78,11 +78,12 @@ static int close_all(void **state)
     return 0;
 }
 
-static void count_up(void *user, size_t done, size_t total)
+static int count_up(void *user, uint64_t done, uint64_t total)
 {
     size_t *last = user;
     assert_true(done > *last && done <= total);
     *last = done;
+    return 0;
 }
 
 /* ---- Sharing --------------------------------------------------------------------------------- */
@@ -148,7 +149,8 @@ static void same_as_one(void **state)
     assert_int_equal(vkclip_encode_images(single, images, N, NULL, expected), 0);
     for (int again = 0; again < 2; again++) { /* The first call measures speeds. */
         size_t done = 0;
-        struct vkclip_encode_params params = {.progress = count_up, .user = &done};
+        struct vkclip_encode_params params = {
+            .size = sizeof(params), .progress = count_up, .user = &done};
         double before = clock_seconds();
         assert_int_equal(vkclip_encode_images(shared, images, N, &params, found), 0);
         printf("%d pictures in %.2f s:", N, clock_seconds() - before);
@@ -178,7 +180,7 @@ static void pictures_from_a_source(void **state)
 {
     (void)state;
     atomic_int given[N] = {0};
-    struct vkclip_encode_params params = {.user = given};
+    struct vkclip_encode_params params = {.size = sizeof(params), .user = given};
     float *expected = malloc(N * D * sizeof(*expected)), *found = malloc(N * D * sizeof(*found));
     assert_int_equal(vkclip_encode_images(single, images, N, NULL, expected), 0);
     assert_int_equal(vkclip_encode_source(shared, give_picture, N, &params, found), 0);
@@ -218,8 +220,10 @@ static void texts_of_all_lengths(void **state)
     enum { M = 12, REPEATED = 2500 };
     char *texts[M];
     size_t next = 0, done = 0;
-    struct vkclip_encode_params hidden = {.hidden = ignore_hidden, .user = &next};
-    struct vkclip_encode_params progress = {.progress = count_up, .user = &done};
+    struct vkclip_encode_params hidden = {
+        .size = sizeof(hidden), .hidden = ignore_hidden, .user = &next};
+    struct vkclip_encode_params progress = {
+        .size = sizeof(progress), .progress = count_up, .user = &done};
     float *expected = malloc(M * D * sizeof(*expected));
     float *found = malloc(REPEATED * D * sizeof(*found));
     for (int i = 0; i < M; i++) { /* The longest text has more ids than the context. */
@@ -248,10 +252,11 @@ static void texts_of_all_lengths(void **state)
     free(found);
 }
 
-static void count_reports(void *user, size_t done, size_t total)
+static int count_reports(void *user, uint64_t done, uint64_t total)
 {
     (void)done, (void)total;
     ++*(size_t *)user;
+    return 0;
 }
 
 static void equal_texts_once(void **state)
@@ -261,7 +266,8 @@ static void equal_texts_once(void **state)
     const char **texts = malloc(M * sizeof(*texts));
     float *embeds = malloc(M * D * sizeof(*embeds));
     size_t reports = 0;
-    struct vkclip_encode_params params = {.progress = count_reports, .user = &reports};
+    struct vkclip_encode_params params = {
+        .size = sizeof(params), .progress = count_reports, .user = &reports};
     for (int i = 0; i < M; i++)
         texts[i] = i % 2 ? "a heart" : "a dog";
     assert_int_equal(vkclip_encode_texts(single, texts, M, &params, embeds), 0);
@@ -349,7 +355,8 @@ static void failing_device_is_named(void **state)
 static void lists_of_devices(void **state)
 {
     (void)state;
-    struct vkclip_device_info first, infos[DEVICE_GPUS];
+    struct vkclip_device_info first = {.size = sizeof(first)},
+                              infos[DEVICE_GPUS] = {{.size = sizeof(infos[0])}};
     size_t count = 0;
     assert_int_equal(vkclip_get_device_info(all, &first), 0);
     const struct {
@@ -367,7 +374,8 @@ static void lists_of_devices(void **state)
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         struct vkclip_device *device = NULL;
-        struct vkclip_device_params params = {.device = cases[i].device, .cache_dir = ""};
+        struct vkclip_device_params params = {
+            .size = sizeof(params), .device = cases[i].device, .cache_dir = ""};
         if (vkclip_open_device(&params, &device) != cases[i].error)
             fail_msg("%s: %s", cases[i].device, vkclip_last_error());
         assert_true((device != NULL) == !cases[i].error);

@@ -20,7 +20,7 @@ static struct gpu_buffer *target;
 
 static int open_all(void **state)
 {
-    const struct vkclip_device_params params = {.cache_dir = ""};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     struct settings settings;
     (void)state;
     own_open(&own, ENABLED_NOTHING);

@@ -268,7 +268,7 @@ static void test_long_files(void **state)
          "long.jpg: JPEG of 42949672960 bytes, expected at most 67108880 for the 1 pixels that "
          "`max_pixels` allows"},
     };
-    const struct vkclip_image_params params = {.max_pixels = 1};
+    const struct vkclip_image_params params = {.size = sizeof(params), .max_pixels = 1};
     char *folder = scratch_folder();
     for (size_t i = 0; i < ARRAY_COUNT(files); i++) {
         struct vkclip_image image;
@@ -290,7 +290,7 @@ static void test_max_pixels(void **state)
     (void)state;
     struct vkclip_image image;
     struct bytes file = read_golden("bilevel.png"); /* 190 x 140 */
-    struct vkclip_image_params params = {.max_pixels = 26599};
+    struct vkclip_image_params params = {.size = sizeof(params), .max_pixels = 26599};
     assert_failed(vkclip_decode_image(file.data, file.size, "a.png", &params, &image),
                   VKCLIP_EUNSUPPORTED, "a.png: 190 x 140 pixels, expected at most 26599");
     params.max_pixels = 26600;

@@ -183,7 +183,7 @@ static void check_cuts(const char *name, const uint8_t *data, size_t size)
 /* A damaged file gives an error, or a picture of the size that its header says. */
 static void check_damage(const char *name, const uint8_t *data, size_t size)
 {
-    const struct vkclip_image_params small = {.max_pixels = 1 << 20};
+    const struct vkclip_image_params small = {.size = sizeof(small), .max_pixels = 1 << 20};
     uint8_t *damaged = malloc(size);
     uint32_t random = 7;
     for (int round = 0; round < 300; round++) {

@@ -53,7 +53,7 @@ static void test_orientation(void **state)
         {2, 3, "\4\1\5\2\6\3"}, {2, 3, "\6\3\5\2\4\1"}, {2, 3, "\3\6\2\5\1\4"},
         {3, 2, "\1\2\3\4\5\6"},
     };
-    const struct vkclip_image_params orient = {.orient = true};
+    const struct vkclip_image_params orient = {.size = sizeof(orient), .orient = true};
     for (unsigned i = 0; i < ARRAY_COUNT(expected); i++) {
         struct vkclip_image image;
         struct bytes file = make_oriented(i);

@@ -235,7 +235,7 @@ static void check_cuts(const char *name, const struct bytes *file)
 /* A damaged file gives an error, or a picture within the limit. */
 static void check_damage(const char *name, const struct bytes *file)
 {
-    struct vkclip_image_params params = {.max_pixels = 1 << 16};
+    struct vkclip_image_params params = {.size = sizeof(params), .max_pixels = 1 << 16};
     uint8_t *damaged = malloc(file->size);
     uint32_t random = 7;
     for (int round = 0; round < 40; round++) {
@@ -478,7 +478,7 @@ static void test_heif_frames(void **state)
 static void test_avif_frames(void **state)
 {
     (void)state;
-    const struct vkclip_image_params params = {.max_pixels = 45 * 35 - 1};
+    const struct vkclip_image_params params = {.size = sizeof(params), .max_pixels = 45 * 35 - 1};
     struct vkclip_image image;
     if (!is_readable("a.avif") || strcmp(vkclip_find_image_format("a.avif")->library, "libavif"))
         skip();

@@ -101,7 +101,7 @@ static void check_f32(const char *path, const struct vkclip_image *image, bool l
 /* Compares the picture that is turned as its EXIF data say. A build without libexif refuses it. */
 static void check_oriented(const char *path, bool lossy, const struct tensor_view *tensor)
 {
-    const struct vkclip_image_params params = {.orient = true};
+    const struct vkclip_image_params params = {.size = sizeof(params), .orient = true};
     struct vkclip_image image;
 #ifdef VKCLIP_WITH_EXIF
     if (vkclip_load_image(path, &params, &image))

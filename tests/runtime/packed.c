@@ -17,7 +17,7 @@ enum { ITEMS = 12, ITEMS_SWIFTSHADER = 4 };
 static size_t items = ITEMS;
 
 static struct vkclip_device *device;
-static struct vkclip_model_info plain;
+static struct vkclip_model_info plain = {.size = sizeof(plain)};
 static float *image_embeds, *text_embeds, *pixels;
 static int32_t *ids;
 
@@ -39,10 +39,10 @@ static void encode(const struct vkclip_model_params *params, struct vkclip_model
 static int open_all(void **state)
 {
     (void)state;
-    struct vkclip_device_params params = {.cache_dir = ""};
+    struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     struct vkclip_model *model = NULL;
     assert_int_equal(vkclip_open_device(&params, &device), 0);
-    struct vkclip_device_info device_info;
+    struct vkclip_device_info device_info = {.size = sizeof(device_info)};
     vkclip_get_device_info(device, &device_info);
     if (strstr(device_info.name, "SwiftShader"))
         items = ITEMS_SWIFTSHADER;
@@ -133,16 +133,17 @@ static void every_type(void **state)
     } types[] = {{VKCLIP_WEIGHTS_F16, 0.999, 16},
                  {VKCLIP_WEIGHTS_Q8, 0.999, 8.5},
                  {VKCLIP_WEIGHTS_Q4, 0.97, 4.5}};
-    struct vkclip_device_info device_info;
+    struct vkclip_device_info device_info = {.size = sizeof(device_info)};
     vkclip_get_device_info(device, &device_info);
     bool f16 = strstr(device_info.caps, "f16");
     float *images = malloc(items * plain.embed_dim * sizeof(float));
     float *texts = malloc(items * plain.text_embed_dim * sizeof(float));
     for (size_t i = 0; i < ARRAY_COUNT(types) * (f16 ? 2 : 1); i++) {
         size_t t = i % ARRAY_COUNT(types);
-        struct vkclip_model_params params = {.precision = i >= ARRAY_COUNT(types),
+        struct vkclip_model_params params = {.size = sizeof(params),
+                                             .precision = i >= ARRAY_COUNT(types),
                                              .weights = types[t].weights};
-        struct vkclip_model_info info;
+        struct vkclip_model_info info = {.size = sizeof(info)};
         encode(&params, &info, images, texts);
         double image = least_cosine(images, image_embeds, plain.embed_dim);
         double text = least_cosine(texts, text_embeds, plain.text_embed_dim);

@@ -273,7 +273,7 @@ static void absent_weight(void **state)
     struct weights *weights = NULL;
     struct weight_store *store = NULL;
     struct config config;
-    struct vkclip_model_params params = {0};
+    struct vkclip_model_params params = {.size = sizeof(params)};
     gpu = open_gpu("");
     assert_int_equal(checkpoint_open("models/emoji-clip", &params, &config, &weights), 0);
     assert_int_equal(tower_build(&config, TOWER_TEXT, NULL, TYPE_F32, 1, &graph, NULL), 0);
@@ -388,7 +388,8 @@ static void cache_survives_damage(void **state)
 static void devices_by_name(void **state)
 {
     (void)state;
-    struct vkclip_device_info infos[8], info;
+    struct vkclip_device_info infos[8] = {{.size = sizeof(infos[0])}},
+                              info = {.size = sizeof(info)};
     struct vkclip_device *device = NULL;
     size_t count = 0;
     assert_int_equal(vkclip_list_devices(infos, ARRAY_COUNT(infos), &count), 0);
@@ -410,7 +411,8 @@ static void devices_by_name(void **state)
                  {NULL, "no such card", VKCLIP_ENODEVICE},
                  {number, "no such card", 0}};
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        struct vkclip_device_params params = {.device = cases[i].device, .cache_dir = ""};
+        struct vkclip_device_params params = {
+            .size = sizeof(params), .device = cases[i].device, .cache_dir = ""};
         if (cases[i].environment)
             setenv("VKCLIP_DEVICE", cases[i].environment, 1);
         int error = vkclip_open_device(&params, &device);

@@ -270,12 +270,12 @@ static void rare_faults_are_found(void **state)
     if (!has_fault_layer())
         skip();
     struct vkclip_device *device = NULL;
-    const struct vkclip_device_params params = {.cache_dir = ""};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     size_t right = 0, wrong = 0;
     setenv("VKCLIP_FAULT_CORRUPT", "/20", 1);
     assert_int_equal(vkclip_open_device(&params, &device), 0);
     assert_int_equal(vkclip_check_device(device, NULL, stop_at_wrong, &right, &wrong),
-                     VKCLIP_EINVALID);
+                     VKCLIP_ECANCELLED);
     assert_int_equal(wrong, 1);
     assert_true(right < 50);
     vkclip_close_device(&device);

@@ -141,7 +141,7 @@ static void rclip_embeddings_are_taken_over(void **state)
 {
     (void)state;
     struct scene *scene = open_scene();
-    struct vkclip_import_result result;
+    struct vkclip_import_result result = {.size = sizeof(result)};
     memset(scene->embeds + 2 * D, 0, D * sizeof(*scene->embeds)); /* It has no direction. */
     make_rclip(scene, scene->embeds, D);
     write_picture(scene->paths[3], 33); /* It has changed since. */
@@ -165,8 +165,8 @@ static void other_databases_are_refused(void **state)
 {
     (void)state;
     struct scene *scene = open_scene();
-    struct vkclip_import_result result;
-    struct vkclip_index_info info;
+    struct vkclip_import_result result = {.size = sizeof(result)};
+    struct vkclip_index_info info = {.size = sizeof(info)};
     float other[N * D];
     for (int i = 0; i < N * D; i++)
         other[i] = scene->embeds[N * D - 1 - i];

@@ -60,8 +60,9 @@ static struct vkclip_index *make_index(const char *folder)
 {
     struct vkclip_index *index;
     char *path = scratch_path(folder, "index.db");
-    const struct vkclip_index_params params = {.path = path};
-    struct vkclip_index_model model = {.identity = "1", .name = "m", .embed_dim = DIM};
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = path};
+    struct vkclip_index_model model = {
+        .size = sizeof(model), .identity = "1", .name = "m", .embed_dim = DIM};
     int64_t id;
     assert_int_equal(vkclip_open_index(&params, &index), 0);
     struct store *store = index->store;
@@ -138,7 +139,7 @@ static void groups_are_of_one_moment(void **state)
 {
     (void)state;
     char *folder = scratch_folder(), *path = scratch_path(folder, "index.db");
-    const struct vkclip_index_params params = {.path = path};
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = path};
     struct vkclip_index *index = make_index(folder);
     readers = index->store->read;
     struct store_readers late = *readers;

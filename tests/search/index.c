@@ -282,7 +282,7 @@ static void changes_are_found(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         char *folder = scratch_folder(), *pictures = scratch_path(folder, "p");
         struct vkclip_index *index = open_index(folder);
-        struct vkclip_index_info info;
+        struct vkclip_index_info info = {.size = sizeof(info)};
         size_t failures;
         act(folder, "folder p");
         act_all(folder, cases[i].before);
@@ -322,7 +322,7 @@ static void paths_may_overlap(void **state)
          *q = scratch_path(folder, "p/q"), *a = scratch_path(folder, "p/a.ppm"),
          *none = scratch_path(folder, "none");
     struct vkclip_index *index = open_index(folder);
-    struct vkclip_update_result result;
+    struct vkclip_update_result result = {.size = sizeof(result)};
     act_all(folder, "folder p; folder p/q; write p/a.ppm 1; write p/q/b.ppm 2");
     assert_failed(vkclip_index_paths(index, model, NULL, 0, NULL, NULL), VKCLIP_EINVALID,
                   "has no folders or files yet");
@@ -373,7 +373,7 @@ static void what_was_named_stays(void **state)
     char *folder = scratch_folder(), *p = scratch_path(folder, "p"),
          *hidden = scratch_path(folder, "p/.hidden"), *other = scratch_path(folder, "p/other");
     struct vkclip_index *index = open_index(folder);
-    struct vkclip_update_result result;
+    struct vkclip_update_result result = {.size = sizeof(result)};
     act_all(folder, "folder p; folder p/.hidden; write p/a.ppm 1; write p/.hidden/b.ppm 2;"
                     "write p/other 3");
     const char *named[] = {hidden}, *around[] = {p}, *all[] = {p, hidden, other};
@@ -434,7 +434,7 @@ static void files_that_were_named_are_followed(void **state)
     static const char *const names[] = {"p/.x.ppm", "p/.q/y.ppm", "p/other"};
     char *folder = scratch_folder(), *p = scratch_path(folder, "p"), *named[ARRAY_COUNT(names)];
     struct vkclip_index *index = open_index(folder);
-    struct vkclip_update_result result;
+    struct vkclip_update_result result = {.size = sizeof(result)};
     size_t failures;
     act_all(folder, "folder p; folder p/.q; write p/a.ppm 1; write p/.x.ppm 2; write p/.q/y.ppm 3;"
                     "write p/other 4");
@@ -506,15 +506,15 @@ static void models_stand_side_by_side(void **state)
     char *folder = scratch_folder(), *p = scratch_path(folder, "p");
     const char *paths[] = {p};
     struct vkclip_index *index = open_index(folder);
-    struct vkclip_update_result result;
-    struct vkclip_index_model models[3];
+    struct vkclip_update_result result = {.size = sizeof(result)};
+    struct vkclip_index_model models[3] = {{.size = sizeof(models[0])}};
     size_t count;
     act_all(folder, "folder p; " TWO);
     assert_int_equal(vkclip_index_paths(index, model, paths, 1, NULL, &result), 0);
 
     /* The same weights in another format and for pictures of another size. */
     char *other_path = scratch_path(folder, "model.gguf");
-    const struct vkclip_convert_params convert = {.type = VKCLIP_TYPE_Q8};
+    const struct vkclip_convert_params convert = {.size = sizeof(convert), .type = VKCLIP_TYPE_Q8};
     assert_int_equal(vkclip_convert_model(MODEL, NULL, other_path, &convert, NULL), 0);
     struct vkclip_model *other, *larger;
     assert_int_equal(vkclip_open_model(device, other_path, NULL, &other), 0);
@@ -531,7 +531,7 @@ static void models_stand_side_by_side(void **state)
     /* The first model has nothing to do, and the same path with another preparation is refused. */
     assert_int_equal(vkclip_index_paths(index, model, paths, 1, NULL, &result), 0);
     assert_int_equal(result.encoded, 0);
-    const struct vkclip_model_params size = {.image_size = 72};
+    const struct vkclip_model_params size = {.size = sizeof(size), .image_size = 72};
     assert_int_equal(vkclip_open_model(device, MODEL, &size, &larger), 0);
     assert_failed(vkclip_index_paths(index, larger, paths, 1, NULL, &result), VKCLIP_EINVALID,
                   "has vectors of other weights or another preparation of pictures");
@@ -576,14 +576,15 @@ static void thumbnails_are_added(void **state)
     };
     char *folder = scratch_folder(), *p = scratch_path(folder, "p");
     struct vkclip_index *index = open_index(folder);
-    struct vkclip_update_result result;
+    struct vkclip_update_result result = {.size = sizeof(result)};
     size_t failures;
     act_all(folder, "folder p; " TWO);
     result = update(index, p, &failures);
     assert_int_equal(result.thumbnails, 0);
     for (size_t i = 0; i < ARRAY_COUNT(passes); i++) {
         struct thumbnails found = {0};
-        const struct vkclip_update_params params = {.thumbnails = true,
+        const struct vkclip_update_params params = {.size = sizeof(params),
+                                                    .thumbnails = true,
                                                     .max_pixels = passes[i].max_pixels,
                                                     .progress = note_progress,
                                                     .failure = count_thumbnail_failure,
@@ -622,15 +623,16 @@ static void a_pass_can_be_stopped(void **state)
     char *folder = scratch_folder(), *p = scratch_path(folder, "p"), name[32];
     const char *paths[] = {p};
     struct vkclip_index *index = open_index(folder);
-    struct vkclip_update_result first, second;
+    struct vkclip_update_result first = {.size = sizeof(first)}, second = {.size = sizeof(second)};
     struct stop stop = {.at = 20};
-    const struct vkclip_update_params params = {.progress = stop_update, .user = &stop};
+    const struct vkclip_update_params params = {
+        .size = sizeof(params), .progress = stop_update, .user = &stop};
     act(folder, "folder p");
     for (int i = 0; i < COUNT; i++) {
         snprintf(name, sizeof(name), "write p/%d.ppm %d", i, i);
         act(folder, name);
     }
-    assert_failed(vkclip_index_paths(index, model, paths, 1, &params, &first), VKCLIP_EINVALID,
+    assert_failed(vkclip_index_paths(index, model, paths, 1, &params, &first), VKCLIP_ECANCELLED,
                   "stopped by the caller");
     assert_true(first.encoded >= 20 && first.encoded < COUNT);
     assert_int_equal(vkclip_index_paths(index, model, paths, 1, NULL, &second), 0);

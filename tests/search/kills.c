@@ -31,13 +31,16 @@ static int share_progress(void *user, const struct vkclip_update_progress *progr
 
 static int index_in_child(char **arguments)
 {
-    const struct vkclip_index_params index_params = {.path = arguments[0]};
-    const struct vkclip_device_params device_params = {.cache_dir = arguments[3]};
+    const struct vkclip_index_params index_params = {.size = sizeof(index_params),
+                                                     .path = arguments[0]};
+    const struct vkclip_device_params device_params = {.size = sizeof(device_params),
+                                                       .cache_dir = arguments[3]};
     const char *paths[] = {arguments[1]};
     int file = open(arguments[2], O_RDWR);
     struct shared *shared =
         mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    struct vkclip_update_params params = {.progress = share_progress, .user = shared};
+    struct vkclip_update_params params = {
+        .size = sizeof(params), .progress = share_progress, .user = shared};
     struct vkclip_index *index = NULL;
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;

@@ -10,7 +10,7 @@
 
 static struct vkclip_update_result update_all(struct vkclip_index *index)
 {
-    struct vkclip_update_result result;
+    struct vkclip_update_result result = {.size = sizeof(result)};
     if (vkclip_index_paths(index, model, NULL, 0, NULL, &result))
         fail_msg("%s", vkclip_last_error());
     return result;

@@ -47,7 +47,7 @@ static struct store *open_store(void)
 static int64_t add_model(struct store *store)
 {
     const struct vkclip_index_model model = {
-        .identity = "aa", .name = "/models/\xff", .embed_dim = DIM};
+        .size = sizeof(model), .identity = "aa", .name = "/models/\xff", .embed_dim = DIM};
     int64_t id;
     assert_int_equal(store->write->begin(store), 0);
     assert_int_equal(store->write->put_model(store, &model, &id), 0);
@@ -99,7 +99,7 @@ static void no_message_has_a_password(void **state)
         {"postgresql:///name?host=/nonexistent&password=secret", VKCLIP_EIO, "no connection"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
-        const struct vkclip_index_params params = {.path = cases[i].name};
+        const struct vkclip_index_params params = {.size = sizeof(params), .path = cases[i].name};
         struct vkclip_index *index;
         assert_failed(vkclip_open_index(&params, &index), cases[i].error, cases[i].message);
         assert_null(index);
@@ -210,7 +210,7 @@ static void work_is_claimed_once(void **state)
     int64_t after[2] = {0};
     int counts[PATHS] = {0}, taken[2] = {0};
     bool ended[2] = {false};
-    struct vkclip_index_info info;
+    struct vkclip_index_info info = {.size = sizeof(info)};
     list_work(stores[0], model);
     list_work(stores[1], model);
     for (int i = 0; !ended[0] || !ended[1]; i++) {

@@ -29,7 +29,7 @@ static bool has_f16;
 
 static int open_and_describe(void **state)
 {
-    struct vkclip_device_info info;
+    struct vkclip_device_info info = {.size = sizeof(info)};
     open_device(state);
     assert_int_equal(vkclip_get_device_info(device, &info), VKCLIP_OK);
     has_f16 = strstr(info.caps, "f16") != NULL;
@@ -119,7 +119,8 @@ static struct embeddings encode_pictures(struct vkclip_model *model,
                                          const struct safetensors *inputs,
                                          struct comparison *comparison)
 {
-    const struct vkclip_encode_params params = {.hidden = compare_hidden, .user = comparison};
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .hidden = compare_hidden, .user = comparison};
     const struct tensor_view *view = safetensors_find(inputs, "pixel_values");
     struct embeddings found = {0};
     if (!info->image.width || !view)
@@ -143,9 +144,11 @@ static struct embeddings encode_texts(struct vkclip_model *model,
     const struct tensor_view *ids = safetensors_find(inputs, "input_ids");
     const struct tensor_view *mask = safetensors_find(inputs, "attention_mask");
     const int32_t *seen = mask ? mask->data : NULL;
-    const struct vkclip_encode_params params = {
-        .hidden = compare_hidden, .user = comparison, .attention_mask = seen};
-    const struct vkclip_encode_params plain = {.attention_mask = seen};
+    const struct vkclip_encode_params params = {.size = sizeof(params),
+                                                .hidden = compare_hidden,
+                                                .user = comparison,
+                                                .attention_mask = seen};
+    const struct vkclip_encode_params plain = {.size = sizeof(plain), .attention_mask = seen};
     struct embeddings found = {0};
     if (!info->text.width || !ids)
         return found;
@@ -181,7 +184,7 @@ static void compare_logits(struct vkclip_model *model, const struct embeddings *
     assert_int_equal(
         vkclip_similarity(model, images->values, images->count, texts->values, texts->count, found),
         0);
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
     if (comparison->bounds.relative < INFINITY)
         compare("logits_per_image", found, logits, 0, images->count, comparison->bounds);
@@ -195,7 +198,7 @@ static void compare_model(struct vkclip_model *model, const struct safetensors *
                           const struct safetensors *inputs, struct bounds bounds)
 {
     struct comparison comparison = {.expected = expected, .bounds = bounds};
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     assert_int_equal(vkclip_get_model_info(model, &info), VKCLIP_OK);
     struct embeddings images = encode_pictures(model, &info, inputs, &comparison);
     struct embeddings texts = encode_texts(model, &info, inputs, &comparison);

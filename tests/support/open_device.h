@@ -12,7 +12,7 @@ static struct vkclip_device *device;
 static int open_device(void **state)
 {
     (void)state;
-    struct vkclip_device_params params = {.cache_dir = ""};
+    struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     assert_int_equal(vkclip_open_device(&params, &device), VKCLIP_OK);
     return 0;
 }

@@ -15,7 +15,7 @@
  * vkclip_device_params. */
 static inline struct gpu *open_gpu_and_tuner(const char *cache_dir, struct tuner **tuner)
 {
-    const struct vkclip_device_params params = {.cache_dir = cache_dir};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = cache_dir};
     struct settings settings;
     struct gpu *gpu = NULL;
     int error = settings_read(&params, &settings);

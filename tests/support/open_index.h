@@ -16,7 +16,7 @@ static struct vkclip_model *model;
 
 static inline int open_all(void **state)
 {
-    struct vkclip_model_params params = {.max_batch = 8};
+    struct vkclip_model_params params = {.size = sizeof(params), .max_batch = 8};
     open_device(state);
     assert_int_equal(vkclip_open_model(device, MODEL, &params, &model), 0);
     return 0;
@@ -39,8 +39,9 @@ static int count_failure(void *user, const char *path, int error, const char *me
 static struct vkclip_update_result update(struct vkclip_index *index, const char *path,
                                           size_t *failures)
 {
-    struct vkclip_update_params params = {.failure = count_failure, .user = failures};
-    struct vkclip_update_result result;
+    struct vkclip_update_params params = {
+        .size = sizeof(params), .failure = count_failure, .user = failures};
+    struct vkclip_update_result result = {.size = sizeof(result)};
     *failures = 0;
     if (vkclip_index_paths(index, model, &path, 1, &params, &result))
         fail_msg("%s: %s", path, vkclip_last_error());
@@ -50,7 +51,7 @@ static struct vkclip_update_result update(struct vkclip_index *index, const char
 static struct vkclip_index *open_index(const char *folder)
 {
     char *path = scratch_path(folder, "index.db");
-    const struct vkclip_index_params params = {.path = path};
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = path};
     struct vkclip_index *index;
     assert_int_equal(vkclip_open_index(&params, &index), 0);
     free(path);

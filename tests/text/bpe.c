@@ -148,7 +148,7 @@ static void train(const char *const *paths, size_t count, const char *folder, ui
                   const char *column, struct vkclip_tokenizer_result *result)
 {
     const struct vkclip_tokenizer_params params = {
-        .vocabulary = size, .context = 20, .column = column};
+        .size = sizeof(params), .vocabulary = size, .context = 20, .column = column};
     if (vkclip_train_tokenizer(paths, count, &params, folder, result))
         fail_msg("%s", vkclip_last_error());
 }
@@ -198,7 +198,7 @@ static void test_files_open(void **state)
     char *folder = scratch_folder(), *lines = scratch_path(folder, "a.txt"),
          *table = scratch_path(folder, "b.tsv"), *commas = scratch_path(folder, "c.csv"),
          *one = scratch_path(folder, "one"), *two = scratch_path(folder, "two");
-    struct vkclip_tokenizer_result result;
+    struct vkclip_tokenizer_result result = {.size = sizeof(result)};
     scratch_text(folder, "a.txt", "a red owl\r\n\nan owl, red\nred owls' owl\n");
     scratch_text(folder, "b.tsv",
                  "filepath\ttitle\n1.png\tan owl, red\n2.png\ta red owl\n3.png\tred owls' owl");
@@ -234,7 +234,7 @@ static void test_long_files(void **state)
     char *folder = scratch_folder(), *lines = scratch_path(folder, "a.txt"),
          *table = scratch_path(folder, "b.tsv"), *one = scratch_path(folder, "one"),
          *two = scratch_path(folder, "two");
-    struct vkclip_tokenizer_result result;
+    struct vkclip_tokenizer_result result = {.size = sizeof(result)};
     FILE *text = fopen(lines, "wb"), *rows = fopen(table, "wb");
     assert_true(text && rows);
     fprintf(rows, "title\n");
@@ -264,7 +264,7 @@ static void test_refusals(void **state)
 {
     (void)state;
     char *folder = scratch_folder(), *out = scratch_path(folder, "out");
-    const struct vkclip_tokenizer_params params = {.vocabulary = 600};
+    const struct vkclip_tokenizer_params params = {.size = sizeof(params), .vocabulary = 600};
     static const struct {
         const char *name, *text, *message;
         int error;

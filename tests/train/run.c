@@ -79,7 +79,8 @@ static int fail_reading(void *user, size_t tensor, float *values)
 
 static void open_run(const char *path, struct test_run *run)
 {
-    const struct vkclip_model_params params = {.vocab = "models/emoji-clip/vocab.json"};
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .vocab = "models/emoji-clip/vocab.json"};
     const char *name;
     *run = (struct test_run){.reads_left = -1};
     assert_int_equal(checkpoint_open(path, &params, &run->config, &run->weights), 0);
@@ -342,8 +343,11 @@ static void test_options(void **state)
 {
     (void)state;
     static const char *const data[] = {"a.tsv", "b\xff.tsv"};
-    struct vkclip_trainer_params params = {
-        .data = data, .data_count = 2, .wd = -1, .augmentation = {.scale = {-1, 1}}};
+    struct vkclip_trainer_params params = {.size = sizeof(params),
+                                           .data = data,
+                                           .data_count = 2,
+                                           .wd = -1,
+                                           .augmentation = {.scale = {-1, 1}}};
     options_complete(&params);
     assert_true(params.lr == 5e-4 && params.wd == 0 && params.accum_freq == 1);
     assert_true(params.augmentation.scale[0] == 0 && params.augmentation.scale[1] == 1);

@@ -33,7 +33,7 @@ static void keep_message(void *user, enum vkclip_log_level level, const char *me
 static int open_devices(void **state)
 {
     (void)state;
-    const struct vkclip_device_params params = {.cache_dir = ""};
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
     struct settings settings;
     size_t present = 0;
     assert_int_equal(settings_read(&params, &settings), 0);
@@ -69,7 +69,7 @@ static const struct train_params plain = {
 
 static void open_model(const char *path, struct run *run)
 {
-    const struct vkclip_model_params params = {0};
+    const struct vkclip_model_params params = {.size = sizeof(params)};
     *run = (struct run){.train = NULL};
     if (checkpoint_open(path, &params, &run->config, &run->weights))
         fail_msg("%s", vkclip_last_error());

@@ -79,7 +79,7 @@ static bool open_run(const char *model, const char *data, struct train_params pa
     }
     params.adamw = (struct adamw){0.9f, 0.98f, 1e-6f, 0.2f};
     params.batch = 16;
-    const struct vkclip_model_params model_params = {0};
+    const struct vkclip_model_params model_params = {.size = sizeof(model_params)};
     if (checkpoint_open(path, &model_params, &run->config, &run->weights))
         fail_msg("%s", vkclip_last_error());
     free(path);
@@ -668,7 +668,7 @@ static void xlm_roberta(void **state)
         printf("skipped: reference data family/xlmr-openclip is not here\n");
         return;
     }
-    const struct vkclip_model_params model_params = {0};
+    const struct vkclip_model_params model_params = {.size = sizeof(model_params)};
     assert_int_equal(checkpoint_open(path, &model_params, &run.config, &run.weights), 0);
     assert_int_equal(safetensors_open(case_path, &run.data), 0);
     const struct tensor_view *images = safetensors_find(run.data, "pixel_values");

@@ -323,7 +323,7 @@ static bool was_asked(uint32_t device, VkStructureType type)
 /* A list names capabilities and never asks for the shapes of matrices. */
 static void listing(void **state)
 {
-    struct vkclip_device_info infos[DEVICES];
+    struct vkclip_device_info infos[DEVICES] = {{.size = sizeof(infos[0])}};
     size_t count = 0;
     (void)state;
     assert_int_equal(gpu_list(&defaults, infos, DEVICES, &count), 0);
@@ -343,7 +343,7 @@ static void listing(void **state)
 static void refused_driver(void **state)
 {
     const struct settings off = {.quirks = "off"};
-    struct vkclip_device_info infos[DEVICES];
+    struct vkclip_device_info infos[DEVICES] = {{.size = sizeof(infos[0])}};
     size_t count = 0;
     (void)state;
     assert_int_equal(gpu_list(&defaults, infos, DEVICES, &count), 0);
@@ -486,7 +486,7 @@ static void subgroup_widths(void **state)
 /* A list that grows between counting and reading it is no error. */
 static void device_plugged_in(void **state)
 {
-    struct vkclip_device_info infos[DEVICES];
+    struct vkclip_device_info infos[DEVICES] = {{.size = sizeof(infos[0])}};
     size_t count = 0;
     (void)state;
     grown = true;

@@ -78,7 +78,8 @@ static double start_up(const struct start *start)
 {
     const double before = clock_seconds();
     const struct vkclip_model_info *info = start->info;
-    const struct vkclip_device_params device_params = {.device = start->options->device.name,
+    const struct vkclip_device_params device_params = {.size = sizeof(device_params),
+                                                       .device = start->options->device.name,
                                                        .cache_dir = start->cache};
     const struct vkclip_model_params model_params = cli_model_params(&start->options->model);
     struct vkclip_device *device = NULL;
@@ -234,7 +235,7 @@ struct timing {
 };
 
 /* Is a vkclip_progress_fn: takes the time from the completion of one batch to that of the next. */
-static void time_batch(void *user, size_t done, size_t total)
+static int time_batch(void *user, uint64_t done, uint64_t total)
 {
     struct timing *timing = user;
     const double now = clock_seconds(),
@@ -243,7 +244,8 @@ static void time_batch(void *user, size_t done, size_t total)
     if (timing->done && timing->row->runs < MOST_RUNS)
         timing->times[timing->row->runs++] = (now - timing->last) / batches;
     timing->last = now;
-    timing->done = done;
+    timing->done = (size_t)done;
+    return 0;
 }
 
 /* Repeats the batch until the time is over. */
@@ -252,7 +254,8 @@ static int repeat_batch(const struct cli_session *session, const struct bench_op
 {
     const double limit = options->seconds ? options->seconds : DEFAULT_SECONDS;
     struct timing timing = {.row = row, .times = times};
-    const struct vkclip_encode_params params = {.progress = time_batch, .user = &timing};
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .progress = time_batch, .user = &timing};
     int error =
         encode(session->model, &session->info, row->tower, inputs, 2 * row->batch, NULL, embeds);
     const double start = clock_seconds();
@@ -282,6 +285,7 @@ static int measure(const struct cli_session *session, const struct bench_options
                    struct bench_row *row)
 {
     const struct vkclip_model_info *info = &session->info;
+    row->cost.size = sizeof(row->cost);
     const size_t width = row->tower == VKCLIP_TOWER_TEXT ? info->text_embed_dim : info->embed_dim;
     const size_t count = (size_t)CALL_BATCHES * row->batch;
     void *inputs = make_inputs(info, row->tower, count);
@@ -411,6 +415,8 @@ static int run_bench(struct cli_session *session, void *user)
     struct bench_options *options = user;
     struct bench_row rows[2 * BENCH_BATCHES] = {{0}};
     struct bench bench = {.rows = rows, .cold = {-1, -1}, .warm = {-1, -1}};
+    bench.device.size = sizeof(bench.device);
+    bench.peaks.size = sizeof(bench.peaks);
     uint32_t batches[BENCH_BATCHES];
     size_t count;
     int status =

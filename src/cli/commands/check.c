@@ -99,7 +99,7 @@ static void print_device(const struct vkclip_device_info *info)
 /* Prints what identifies the devices: a report needs it. */
 static int print_devices(struct report *report, struct cli_session *session)
 {
-    struct vkclip_device_info infos[16];
+    struct vkclip_device_info infos[16] = {{.size = sizeof(infos[0])}};
     size_t count = 0;
     if (vkclip_get_device_infos(session->device, infos, ARRAY_COUNT(infos), &count))
         return cli_fail_library(session, CLI_FAILED);

@@ -176,7 +176,8 @@ static int classify_pictures(struct classify *classify, const struct options *op
 
 static int classify_all(struct classify *classify, const struct options *options)
 {
-    const struct vkclip_index_params params = {.path = options->index.path, .read_only = true};
+    const struct vkclip_index_params params = {
+        .size = sizeof(params), .path = options->index.path, .read_only = true};
     struct vkclip_index *index = NULL;
     if (params.path && vkclip_open_index(&params, &index))
         return cli_fail_library(classify->compare.session, CLI_FAILED);

@@ -48,7 +48,7 @@ int compare_columns(const struct cli_inputs *inputs)
 void compare_print_header(const struct compare *compare)
 {
     const struct cli_session *session = compare->session;
-    struct vkclip_device_info devices[16];
+    struct vkclip_device_info devices[16] = {{.size = sizeof(devices[0])}};
     size_t count = 0;
     if (session->common.json || !compare->pictures->images.count ||
         vkclip_get_device_infos(session->device, devices, ARRAY_COUNT(devices), &count))

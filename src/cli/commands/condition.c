@@ -89,7 +89,8 @@ static int open_conditioner(struct run *run)
             status = fail_memory();
         count += loras[count].scale != 0; /* To the library 0 is the default. */
     }
-    const struct vkclip_conditioner_params params = {.precision = options->precision,
+    const struct vkclip_conditioner_params params = {.size = sizeof(params),
+                                                     .precision = options->precision,
                                                      .weights = options->weights,
                                                      .compute = options->compute,
                                                      .stream = options->stream,
@@ -158,7 +159,7 @@ static bool add_encoders(struct run *run)
 {
     json_t *encoders = json_object();
     for (size_t i = 0; i < run->info.encoder_count; i++) {
-        const struct vkclip_encoder_info *info = &run->info.encoders[i];
+        const struct vkclip_encoder_info *info = run->info.encoders[i];
         json_object_set_new(encoders, info->name,
                             info->absent ? json_null() : json_string(info->identity));
     }
@@ -170,9 +171,9 @@ static bool add_encoders(struct run *run)
 static uint32_t find_length(const struct run *run)
 {
     for (size_t i = 0; i < run->info.encoder_count; i++)
-        if (run->info.encoders[i].variable)
+        if (run->info.encoders[i]->variable)
             return run->options->max_sequence_length ? run->options->max_sequence_length
-                                                     : run->info.encoders[i].length;
+                                                     : run->info.encoders[i]->length;
     return 0;
 }
 
@@ -334,7 +335,8 @@ static int run_group(struct run *run, const char **texts[VKCLIP_ENCODERS], const
 {
     const struct options *options = run->options;
     const size_t negative_count = run->prompts.negatives.count;
-    struct vkclip_condition_params params = {.count = count,
+    struct vkclip_condition_params params = {.size = sizeof(params),
+                                             .count = count,
                                              .zero_negative = options->zero_negative,
                                              .syntax = cli_find_syntax(&options->syntax),
                                              .clip_skip = options->clip_skip,
@@ -460,7 +462,7 @@ static int take_prompts(struct run *run, struct options *options)
 static int run_condition(struct cli_session *session, void *user)
 {
     struct options *options = user;
-    struct run run = {.session = session, .options = options};
+    struct run run = {.session = session, .options = options, .info.size = sizeof(run.info)};
     int status = check_options(&run);
     if (!status)
         status = take_prompts(&run, options);

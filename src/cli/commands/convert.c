@@ -103,7 +103,8 @@ static void print_text(const struct cli_session *session, const struct options *
 /* Opens the device for the check. If a device that was named is not there, nothing is written. */
 static int open_device(struct cli_session *session, const struct options *options)
 {
-    const struct vkclip_device_params params = {.device = options->device.name};
+    const struct vkclip_device_params params = {.size = sizeof(params),
+                                                .device = options->device.name};
     if (options->no_check || !vkclip_open_device(&params, &session->device))
         return CLI_DONE;
     if (options->device.name)
@@ -118,7 +119,7 @@ static int convert_model(struct cli_session *session, const struct options *opti
     const struct vkclip_model_params model = cli_model_params(&options->model);
     struct shown shown = {.session = session, .name = output};
     const struct vkclip_convert_params params = {
-        .type = options->type, .progress = show_bytes, .user = &shown};
+        .size = sizeof(params), .type = options->type, .progress = show_bytes, .user = &shown};
     catch_signals(true);
     int error = vkclip_convert_model(options->model.path, &model, output, &params, conversion);
     cli_clear_progress();
@@ -135,7 +136,7 @@ static int check_conversion(const struct cli_session *session, const struct opti
                             const struct vkclip_conversion *conversion)
 {
     const struct vkclip_model_params model = cli_model_params(&options->model);
-    struct vkclip_comparison comparison, *found = NULL;
+    struct vkclip_comparison comparison = {.size = sizeof(comparison)}, *found = NULL;
     if (session->device) {
         found = &comparison;
         if (vkclip_compare_models(session->device, options->model.path, &model, conversion->path,
@@ -153,7 +154,7 @@ static int run_convert(struct cli_session *session, void *user)
 {
     struct options *options = user;
     const struct cli_inputs *arguments = &session->arguments;
-    struct vkclip_conversion conversion;
+    struct vkclip_conversion conversion = {.size = sizeof(conversion)};
     if (arguments->count != 2)
         return cli_fail_usage(session, "expected IN and OUT, found %zu arguments",
                               arguments->count);

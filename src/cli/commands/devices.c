@@ -100,7 +100,7 @@ static int print_tuning(void *user, const struct vkclip_tuning *tuning)
 static int list_tuning(struct cli_session *session, uint32_t index)
 {
     char number[16];
-    struct vkclip_device_params params = {.device = number};
+    struct vkclip_device_params params = {.size = sizeof(params), .device = number};
     struct vkclip_device *device = NULL;
     snprintf(number, sizeof(number), "%u", index);
     int error = vkclip_open_device(&params, &device);
@@ -135,6 +135,7 @@ static int list_devices(const struct cli_session *session, struct vkclip_device_
     *infos = calloc(*count + 1, sizeof(**infos));
     if (!*infos)
         return cli_fail(CLI_FAILED, "out of memory");
+    (*infos)->size = sizeof(**infos);
     if (vkclip_list_devices(*infos, *count, &present))
         return cli_fail_library(session, CLI_NO_DEVICE);
     if (present < *count)

@@ -88,8 +88,8 @@ static int find_duplicates(struct cli_session *session, const struct options *op
                            struct vkclip_index *index)
 {
     struct finding finding = {.session = session};
-    struct vkclip_duplicates_params params = {.distance = options->distance,
-                                              .progress = show_share};
+    struct vkclip_duplicates_params params = {
+        .size = sizeof(params), .distance = options->distance, .progress = show_share};
     const struct cli_model_options model = {.path = options->model};
     int status = CLI_DONE;
     if (model.path) {
@@ -109,8 +109,8 @@ static int find_duplicates(struct cli_session *session, const struct options *op
 static int run_duplicates(struct cli_session *session, void *user)
 {
     const struct options *options = user;
-    const struct vkclip_index_params params = {.path = options->index.path,
-                                               .read_only = !options->forget};
+    const struct vkclip_index_params params = {
+        .size = sizeof(params), .path = options->index.path, .read_only = !options->forget};
     const struct cli_inputs *arguments = &session->arguments;
     struct vkclip_index *index = NULL;
     int status = CLI_DONE;

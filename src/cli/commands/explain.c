@@ -185,6 +185,7 @@ static int load_picture(struct explain *explain)
     const struct cli_input *picture = explain->picture;
     struct cli_session *session = explain->session;
     const struct vkclip_image_params params = {
+        .size = sizeof(params),
         .max_pixels = decoding->max_pixels,
         .orient = decoding->orient,
         .least_side = decoding->fast ? 2 * session->info.image_size : 0};
@@ -208,7 +209,8 @@ static int allocate(struct explain *explain)
 
 static int compute(struct explain *explain)
 {
-    const struct vkclip_explain_params params = {.layers = explain->options->layers};
+    const struct vkclip_explain_params params = {.size = sizeof(params),
+                                                 .layers = explain->options->layers};
     const struct cli_inputs no_templates = {0};
     int status = cli_encode_labels(explain->session, &explain->texts, &no_templates,
                                    explain->options->strictness.strict, explain->embeds);

@@ -63,12 +63,13 @@ static int update_once(struct cli_session *session, struct vkclip_index *index,
                                     .index = index,
                                     .paths = paths,
                                     .count = session->arguments.count,
-                                    .params = {.thumbnails = options->thumbnails,
+                                    .params = {.size = sizeof(refresh.params),
+                                               .thumbnails = options->thumbnails,
                                                .retry = options->retry,
                                                .exact_decode = options->exact,
                                                .max_pixels = options->max_pixels},
                                     .lines = true};
-    struct vkclip_update_result result;
+    struct vkclip_update_result result = {.size = sizeof(result)};
     const int status = refresh_index(&refresh, &result);
     if (status)
         return status;
@@ -206,6 +207,7 @@ static int read_models(struct vkclip_index *index, struct status *status)
     status->models = error ? NULL : calloc(room + 1, sizeof(*status->models));
     if (!status->models)
         return error;
+    status->models->size = sizeof(*status->models);
     error = vkclip_list_index_models(index, status->models, room, &count);
     status->model_count = count < room ? count : room; /* Another process may have added some. */
     return error;
@@ -213,7 +215,8 @@ static int read_models(struct vkclip_index *index, struct status *status)
 
 static int print_status(struct cli_session *session, struct vkclip_index *index)
 {
-    struct status status = {.folders = json_array(),
+    struct status status = {.info.size = sizeof(status.info),
+                            .folders = json_array(),
                             .folder_bytes = json_object(),
                             .failures = json_array(),
                             .session = session};
@@ -278,7 +281,7 @@ static int export_index(struct cli_session *session, struct vkclip_index *index,
 static int import_index(struct cli_session *session, struct vkclip_index *index,
                         const struct options *options, const char *database)
 {
-    struct vkclip_import_result result;
+    struct vkclip_import_result result = {.size = sizeof(result)};
     int status = cli_open_model_on_device(session, &options->model, &options->device);
     if (!status && vkclip_import_rclip(index, session->model, database, &result))
         status = cli_fail_library(session, CLI_FAILED);
@@ -345,7 +348,8 @@ static int run_index(struct cli_session *session, void *user)
     int status = check_options(session, options);
     if (status)
         return status;
-    const struct vkclip_index_params params = {.path = options->index.path,
+    const struct vkclip_index_params params = {.size = sizeof(params),
+                                               .path = options->index.path,
                                                .read_only = options->status || options->layout};
     const char **paths = cli_list_texts(&session->arguments);
     if (!paths)

@@ -21,6 +21,7 @@ static bool load_picture(struct cli_session *session, const struct cli_input *pi
                          const struct cli_decoding *decoding, uint8_t *bytes, float *values)
 {
     const struct vkclip_image_params params = {
+        .size = sizeof(params),
         .max_pixels = decoding->max_pixels,
         .orient = decoding->orient,
         .least_side = decoding->fast ? 2 * session->info.image_size : 0};

@@ -257,17 +257,19 @@ static int read_probe(const char *path, struct probe *probe)
 /* ---- train ------------------------------------------------------------------------------------- */
 
 /* Is a vkclip_progress_fn. */
-static void show_iteration(void *user, size_t done, size_t total)
+static int show_iteration(void *user, uint64_t done, uint64_t total)
 {
     (void)user;
     (void)total;
-    cli_show_progress(done, "");
+    cli_show_progress((size_t)done, "");
+    return 0;
 }
 
 static int fit(struct probe *probe, const struct features *features, const struct options *options,
                struct vkclip_probe_result *result)
 {
-    const struct vkclip_probe_params params = {.c = options->c[0] > 0 ? options->c[0] : DEFAULT_C,
+    const struct vkclip_probe_params params = {.size = sizeof(params),
+                                               .c = options->c[0] > 0 ? options->c[0] : DEFAULT_C,
                                                .max_iterations = options->iterations,
                                                .progress = show_iteration};
     if (!make_arrays(probe))
@@ -314,7 +316,7 @@ static bool print_training(const struct probe *probe, const struct features *fea
 static int train_probe(struct probe *probe, struct options *options)
 {
     struct features features = {0};
-    struct vkclip_probe_result result = {0};
+    struct vkclip_probe_result result = {.size = sizeof(result)};
     size_t tested = 0;
     double test_accuracy = 0;
     options->pictures.recursive = true;

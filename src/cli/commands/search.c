@@ -74,7 +74,8 @@ static int read_filters(struct search *search)
     const struct options *options = search->options;
     struct vkclip_search_params *params = &search->params;
     double place[3] = {0};
-    *params = (struct vkclip_search_params){.top = options->top,
+    *params = (struct vkclip_search_params){.size = sizeof(struct vkclip_search_params),
+                                            .top = options->top,
                                             .sort = options->sort,
                                             .min_score = read_limit(options->min_score),
                                             .min_z = read_limit(options->min_z),
@@ -188,7 +189,7 @@ static bool run_line(struct search *search, const char *line)
  * processor searches. */
 static void use_gpu(struct search *search)
 {
-    struct vkclip_device_info info;
+    struct vkclip_device_info info = {.size = sizeof(info)};
     const struct cli_session *session = search->session;
     if (vkclip_get_device_info(session->device, &info) || info.type == VKCLIP_DEVICE_CPU ||
         info.type == VKCLIP_DEVICE_OTHER)
@@ -215,7 +216,8 @@ static int run_lines(struct search *search)
 
 static int open_index(struct search *search)
 {
-    const struct vkclip_index_params params = {.path = search->options->index.path,
+    const struct vkclip_index_params params = {.size = sizeof(params),
+                                               .path = search->options->index.path,
                                                .read_only = !search->options->refresh};
     if (vkclip_open_index(&params, &search->index))
         return cli_fail_library(search->session, CLI_FAILED);
@@ -225,7 +227,7 @@ static int open_index(struct search *search)
 
 static int refuse_empty(const struct search *search)
 {
-    struct vkclip_index_info info;
+    struct vkclip_index_info info = {.size = sizeof(info)};
     if (vkclip_get_index_info(search->index, &info))
         return cli_fail_library(search->session, CLI_FAILED);
     return cli_fail(CLI_FAILED, "%s: the index has no pictures yet; 'vkclip index' adds them",
@@ -268,11 +270,14 @@ static int run_queries(struct search *search, struct query *query)
     const struct options *options = search->options;
     struct vkclip_index_model *models = calloc(MOST_MODELS, sizeof(*models));
     int status = models ? open_index(search) : cli_fail(CLI_FAILED, "out of memory");
+    if (models)
+        models->size = sizeof(*models);
     if (!status)
         status = find_model(search, models);
     if (!status)
         status = open_model(search, options->refresh || !has_ids_only(query));
-    const struct refresh refresh = {.session = search->session, .index = search->index};
+    const struct refresh refresh = {
+        .session = search->session, .index = search->index, .params.size = sizeof(refresh.params)};
     if (!status && options->refresh)
         status = refresh_index(&refresh, NULL);
     if (!status && options->preview)

@@ -38,7 +38,8 @@ void search_output_begin(struct search_output *output, const char *line)
  * cannot be shown is no failure of the search. */
 static void show_picture(const struct search_output *output, const struct vkclip_hit *hit)
 {
-    const struct vkclip_image_params params = {.orient = true, .least_side = PREVIEW_PIXELS};
+    const struct vkclip_image_params params = {
+        .size = sizeof(params), .orient = true, .least_side = PREVIEW_PIXELS};
     struct vkclip_image image;
     struct preview preview;
     if (vkclip_load_thumbnail(output->index, hit->id, &image) &&

@@ -93,12 +93,13 @@ static bool tokenize_prompt(struct cli_session *session, const char *text, size_
                             const struct run *run, size_t index)
 {
     const struct options *options = run->options;
-    const struct vkclip_encoder_info *info = &run->info.encoders[index];
-    const struct vkclip_prompt_params params = {.syntax = cli_find_syntax(&options->syntax),
+    const struct vkclip_encoder_info *info = run->info.encoders[index];
+    const struct vkclip_prompt_params params = {.size = sizeof(params),
+                                                .syntax = cli_find_syntax(&options->syntax),
                                                 .length = options->context,
                                                 .strict = options->strictness.strict};
     struct cli_encoder encoder = {.model = session->model};
-    struct vkclip_prompt prompt;
+    struct vkclip_prompt prompt = {.size = sizeof(prompt)};
     int error;
     begin_subject(session, text, length);
     if (run->conditioner) {
@@ -120,7 +121,7 @@ static bool tokenize_prompts(struct cli_session *session, const char *text, size
 {
     bool good = true;
     for (size_t i = 0; i < run->info.encoder_count && good; i++)
-        if (!run->info.encoders[i].absent)
+        if (!run->info.encoders[i]->absent)
             good = tokenize_prompt(session, text, length, run, i);
     return good;
 }
@@ -222,7 +223,7 @@ static int check_options(const struct cli_session *session, const struct options
 static int run_tokenize(struct cli_session *session, void *user)
 {
     const struct options *options = user;
-    struct run run = {.options = options};
+    struct run run = {.info.size = sizeof(run.info), .options = options};
     if (options->full)
         run.ids.flags = VKCLIP_TOKENIZE_FULL;
     else if (options->strictness.strict)
@@ -231,8 +232,9 @@ static int run_tokenize(struct cli_session *session, void *user)
     if (!status)
         status = names_encoders(options)
                      ? cli_open_conditioner(session, &options->files,
-                                            (struct vkclip_conditioner_params){0}, &run.conditioner,
-                                            &run.info)
+                                            (struct vkclip_conditioner_params){
+                                                .size = sizeof(struct vkclip_conditioner_params)},
+                                            &run.conditioner, &run.info)
                      : open_model(session, options);
     if (!status)
         status = tokenize_inputs(session, &run);

@@ -49,8 +49,9 @@ static int run_tokenizer_train(struct cli_session *session, void *user)
 {
     const struct options *options = user;
     const size_t count = session->arguments.count;
-    struct vkclip_tokenizer_result result;
-    const struct vkclip_tokenizer_params params = {.vocabulary = options->vocab_size,
+    struct vkclip_tokenizer_result result = {.size = sizeof(result)};
+    const struct vkclip_tokenizer_params params = {.size = sizeof(params),
+                                                   .vocabulary = options->vocab_size,
                                                    .min_frequency = options->min_frequency,
                                                    .context = options->context,
                                                    .column = options->caption_column};

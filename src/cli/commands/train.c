@@ -49,7 +49,8 @@ static int check_options(struct cli_session *session, struct train_options *opti
  * it. */
 static int check_model(const struct cli_session *session, const struct train_options *options)
 {
-    const struct vkclip_model_params params = {.vocab = options->model.vocab,
+    const struct vkclip_model_params params = {.size = sizeof(params),
+                                               .vocab = options->model.vocab,
                                                .activation = options->model.activation,
                                                .state_dict = options->model.state_dict};
     struct vkclip_model *model = NULL;
@@ -68,6 +69,7 @@ static int open_trainer(const struct cli_session *session, struct train_options 
     const char **data = cli_list_texts(&options->data);
     if (!data)
         return cli_fail(CLI_FAILED, "out of memory");
+    params->size = sizeof(*params);
     params->output = session->arguments.items[0].text;
     params->data = data;
     params->data_count = options->data.count;
@@ -93,7 +95,7 @@ static int open_trainer(const struct cli_session *session, struct train_options 
 
 static bool has_gpu(void)
 {
-    struct vkclip_device_info infos[16];
+    struct vkclip_device_info infos[16] = {{.size = sizeof(infos[0])}};
     size_t count = 0;
     bool found = false;
     if (vkclip_list_devices(infos, ARRAY_COUNT(infos), &count))

@@ -240,8 +240,13 @@ static int run_with_signals(struct run *run)
 int train_run(struct cli_session *session, const struct train_options *options,
               const struct cli_evaluation_inputs *evaluation, struct vkclip_trainer *trainer)
 {
-    struct run run = {
-        .session = session, .options = options, .inputs = evaluation, .trainer = trainer};
+    struct run run = {.session = session,
+                      .options = options,
+                      .inputs = evaluation,
+                      .trainer = trainer,
+                      .info.size = sizeof(run.info),
+                      .last.size = sizeof(run.last),
+                      .validation.size = sizeof(run.validation)};
     int status = CLI_DONE;
     vkclip_get_trainer_info(trainer, &run.info);
     run.first = run.saved = run.last.step = run.info.step;

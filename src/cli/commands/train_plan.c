@@ -68,8 +68,9 @@ static void print_text(const struct vkclip_trainer_info *info, bool mixed,
 int train_print_plan(const struct cli_session *session, const struct vkclip_trainer *trainer,
                      bool mixed)
 {
-    struct vkclip_trainer_info info;
-    struct vkclip_trainer_memory memory[2];
+    struct vkclip_trainer_info info = {.size = sizeof(info)};
+    struct vkclip_trainer_memory memory[2] = {{.size = sizeof(memory[0])},
+                                              {.size = sizeof(memory[1])}};
     int error = vkclip_get_trainer_info(trainer, &info);
     for (int i = 0; i < 2 && !error; i++)
         error = vkclip_measure_trainer(trainer, i == 1, &memory[i]);

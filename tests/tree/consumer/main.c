@@ -19,7 +19,7 @@ int main(int argc, char **argv)
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
     struct vkclip_image image = {0};
-    struct vkclip_model_info info;
+    struct vkclip_model_info info = {.size = sizeof(info)};
     float *embeds = NULL, *probs = NULL;
     int status = EXIT_FAILURE;
     if (argc < 4)
@@ -27,7 +27,7 @@ int main(int argc, char **argv)
     const char *const *labels = (const char *const *)argv + 3;
     size_t label_count = (size_t)argc - 3;
 
-    struct vkclip_device_info devices[16];
+    struct vkclip_device_info devices[16] = {{.size = sizeof(devices[0])}};
     size_t count;
     printf("vkclip %s\n", vkclip_version());
     if (vkclip_list_devices(devices, 16, &count))

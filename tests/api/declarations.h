@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What a version of vkclip.h declares, as tests/api/declarations.py lists it.
+ */
+#ifndef VKCLIP_TESTS_API_DECLARATIONS_H
+#define VKCLIP_TESTS_API_DECLARATIONS_H
+
+#include <stddef.h>
+
+enum declaration_kind {
+    DECLARATION_END,
+    DECLARATION_STRUCT,     /* `value` is its size. */
+    DECLARATION_MEMBER,     /* `value` is its offset. */
+    DECLARATION_ENUMERATOR, /* `value` is what it stands for. */
+    DECLARATION_FUNCTION    /* a function, or the type of one */
+};
+
+struct declaration {
+    enum declaration_kind kind;
+    const char *name; /* of a member: STRUCT.MEMBER */
+    const char *type; /* of members and functions */
+    size_t value;
+    size_t size; /* of a member */
+};
+
+/* Those of tests/api/old/vkclip.h and of include/vkclip.h, up to a DECLARATION_END. */
+extern const struct declaration declarations_old[], declarations_today[];
+
+#endif
