@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,6 +23,7 @@
 #include <windows.h>
 #define getpid _getpid
 #else
+#include <signal.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -337,6 +339,35 @@ static char *name_temporary(const char *path)
 {
     static atomic_uint opened;
     return string_format("%s.%d.%u.tmp", path, (int)getpid(), atomic_fetch_add(&opened, 1));
+}
+
+#ifndef _WIN32
+/* Finds the number before `end`, after a dot. Returns the dot's place, or NULL. */
+static const char *find_number(const char *name, const char *end, long *number)
+{
+    const char *start = end;
+    while (start > name && start[-1] >= '0' && start[-1] <= '9')
+        start--;
+    if (start == end || end - start > 10 || start == name || start[-1] != '.')
+        return NULL;
+    *number = strtol(start, NULL, 10);
+    return start - 1;
+}
+#endif
+
+bool file_is_left_over(const char *name)
+{
+#ifdef _WIN32
+    (void)name;
+    return false;
+#else
+    long number, process = 0;
+    if (!string_ends_with(name, ".tmp"))
+        return false;
+    const char *end = find_number(name, name + strlen(name) - strlen(".tmp"), &number);
+    end = end ? find_number(name, end, &process) : NULL;
+    return end && process > 0 && process <= INT_MAX && kill((pid_t)process, 0) && errno == ESRCH;
+#endif
 }
 
 int file_output_open(const char *path, struct file_output *output)

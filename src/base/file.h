@@ -90,6 +90,9 @@ int file_write(const char *path, const struct file_part *parts, size_t count);
 
 /* ---- Locking --------------------------------------------------------------------------------- */
 
+/* Tells whether this is the name of an output that was not complete when its process was killed.
+ * Windows does not tell. */
+bool file_is_left_over(const char *name);
 /* Fails with EIO: the file cannot be written, for the reason that errno has. */
 int file_fail_writing(const char *path);
 

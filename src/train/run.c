@@ -333,8 +333,29 @@ static bool is_inside(const char *file, const char *folder)
     return file && string_begins_with(file, folder) && strchr("/\\", file[length]);
 }
 
+/* Removes the files of a folder that a process which was killed did not complete. */
+static void remove_left_over(const char *folder)
+{
+    char **names = NULL;
+    size_t count = 0;
+    if (!folder || !folder_exists(folder) || folder_list(folder, &names, &count))
+        return;
+    for (size_t i = 0; i < count; i++) {
+        char *path = file_is_left_over(names[i]) ? path_join(folder, names[i]) : NULL;
+        if (path)
+            remove(path);
+        free(path);
+    }
+    folder_free_names(&names, count);
+}
+
 void run_prune(const char *run, size_t keep, const char *needed)
 {
+    char *averages = run_averages_path(run);
+    remove_left_over(run);
+    remove_left_over(averages);
+    free(averages);
+
     char **names = NULL;
     size_t count = 0;
     if (folder_list(run, &names, &count))
