@@ -103,6 +103,12 @@ enum vkclip_error {
 /* Returns the version of the library in use, "major.minor.patch". The string is static. */
 VKCLIP_API const char *vkclip_version(void);
 
+/* Names what this build has of what builds may leave out, separated by spaces: the parts training
+ * (with explanations), torch (PyTorch's files), hub (names of models) and search (the index of
+ * pictures), whose functions otherwise fail with EUNSUPPORTED, and the libraries postgresql, tar,
+ * jpeg, png, exif, webp, tiff, heif, avif and jxl. */
+VKCLIP_API const char *vkclip_get_build(void);
+
 /* Writes the optional features of devices for which this build of the library has kernels,
  * separated by spaces and cut to `size` bytes. A device uses those of its `caps` that are among
  * them. 256 bytes are enough. */

@@ -170,7 +170,7 @@ done
 # Every op, and in the full form every variant, must be reached on some device, or the test would say nothing of it.
 tables=$build/compile
 [ -z "$quick" ] || tables=$work
-sed -nE 's/^KERNEL[A-Z_]*\(([A-Z_]+),.*/\1/p' shaders/kernels.def | sort -u >"$work/ops"
+sed -nE 's/^KERNEL[A-Z_]*\(([A-Z_]+),.*/\1/p' shaders/kernels*.def | sort -u >"$work/ops"
 awk -F, '!/^#/ && !/^first,/ { print $2 }' "$tables"/*.csv | sort -u >"$work/reached"
 comm -23 "$work/ops" "$work/reached" >"$work/found"
 while IFS= read -r line; do fail "no device compiles the op $line"; done <"$work/found"

@@ -1,4 +1,4 @@
-# Compiles the rows KERNEL_NAME(...) of shaders/kernels.def and PEAK_NAME(...) of shaders/peaks.def, which need a GLSL
+# Compiles the rows KERNEL_NAME(...) of shaders/kernels*.def and PEAK_NAME(...) of shaders/peaks.def, which need a GLSL
 # extension that old compilers do not know, into the headers beside this file. The build copies them where its compiler is such an old one.
 #     cmake [-DGLSLANG=PROGRAM] -P shaders/prebuilt/update.cmake
 # compiles them again after a change of a shader. It needs glslang 14 or newer; the default is the one that
@@ -61,7 +61,11 @@ endif()
 if(NOT GLSLANG AND NOT CHECK AND NOT HEADER)
   message(FATAL_ERROR "No glslang: expected -DGLSLANG=PROGRAM, or that of third_party/drivers.sh")
 endif()
-file(STRINGS ${shaders}/kernels.def rows REGEX "^KERNEL_[A-Z]+\\(")
+set(rows)
+foreach(table kernels kernels_training kernels_search)
+  file(STRINGS ${shaders}/${table}.def table_rows REGEX "^KERNEL_[A-Z]+\\(")
+  list(APPEND rows ${table_rows})
+endforeach()
 file(STRINGS ${shaders}/peaks.def peak_rows REGEX "^PEAK_[A-Z]+\\(")
 list(APPEND rows ${peak_rows})
 if(HEADER)

@@ -7,7 +7,6 @@
  */
 #include "api/import.h"
 
-#ifdef VKCLIP_WITH_SEARCH
 #include "api/update.h"
 #include "base/half.h"
 #include "encode/pictures.h"
@@ -260,14 +259,3 @@ int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const c
     sqlite_close(&import.rclip);
     return error;
 }
-#else
-int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const char *path,
-                 struct vkclip_import_result *result)
-{
-    (void)index;
-    (void)model;
-    *result = (struct vkclip_import_result){0};
-    return error_fail(VKCLIP_EUNSUPPORTED,
-                      "%s: this build has no picture search: it needs SQLite and xxHash", path);
-}
-#endif

@@ -12,17 +12,13 @@
 
 bool vkclip_has_search(void)
 {
-#ifdef VKCLIP_WITH_SEARCH
     return true;
-#else
-    return false;
-#endif
 }
 
 bool vkclip_has_postgresql(void)
 {
 #ifdef VKCLIP_WITH_POSTGRESQL
-    return vkclip_has_search();
+    return true;
 #else
     return false;
 #endif

@@ -12,6 +12,11 @@ const char *vkclip_version(void)
     return VERSION;
 }
 
+const char *vkclip_get_build(void)
+{
+    return BUILD_WORDS; /* defined by CMakeLists.txt */
+}
+
 int vkclip_get_kernel_caps(char *caps, size_t size)
 {
     if (!caps || !size)

@@ -3,6 +3,7 @@
  * The command vkclip: finds the subcommand, runs it, and checks that its output could be written.
  */
 #define _GNU_SOURCE /* fopencookie */
+#include "base/array.h"
 #include "base/mute.h"
 #include "cli/command.h"
 #include "cli/log.h"
@@ -106,20 +107,18 @@ static int print_help(int count, char **names)
     return CLI_DONE;
 }
 
-/* What this build lacks besides formats of pictures, and the library that it would need. */
+/* What a build may lack besides formats of pictures, with its word in vkclip_get_build, and the
+ * library that it would need. */
 static const struct {
-    const char *feature, *library;
-} absent_features[] = {
-#ifndef VKCLIP_WITH_EXIF
-    {"orientation and date of pictures", "libexif"},
-#endif
-#ifndef VKCLIP_WITH_LIBARCHIVE
-    {"tar shards", "libarchive"},
-#endif
-#ifndef VKCLIP_WITH_CURL
-    {"downloads", "libcurl"},
-#endif
-    {NULL, NULL},
+    const char *word, *feature, *library;
+} optional_features[] = {
+    {"training", "training and explanations", NULL},
+    {"torch", "PyTorch's files", "libzip"},
+    {"hub", "models by their names", NULL},
+    {"search", "picture search", "SQLite and xxHash"},
+    {"postgresql", "indexes in PostgreSQL", "libpq"},
+    {"exif", "orientation and date of pictures", "libexif"},
+    {"tar", "tar shards", "libarchive"},
 };
 
 static void print_feature(const char **separator, const char *name, const char *library)
@@ -148,16 +147,17 @@ static int print_version(void)
     const char *separator = "pictures: ";
     if (vkclip_get_kernel_caps(caps, sizeof(caps)))
         return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    printf("vkclip %s\nkernels for: %s\n", vkclip_version(), caps);
+    printf("vkclip %s\nbuilt with: %s\nkernels for: %s\n", vkclip_version(), vkclip_get_build(),
+           caps);
     print_formats(&separator, true);
     separator = "\nbuilt without: ";
     print_formats(&separator, false);
-    for (size_t i = 0; absent_features[i].feature; i++)
-        print_feature(&separator, absent_features[i].feature, absent_features[i].library);
-    if (!vkclip_has_search())
-        print_feature(&separator, "picture search", "SQLite and xxHash");
-    else if (!vkclip_has_postgresql())
-        print_feature(&separator, "indexes in PostgreSQL", "libpq");
+    for (size_t i = 0; i < ARRAY_COUNT(optional_features); i++)
+        if (!cli_has(optional_features[i].word))
+            print_feature(&separator, optional_features[i].feature, optional_features[i].library);
+#ifndef VKCLIP_WITH_CURL
+    print_feature(&separator, "downloads", "libcurl");
+#endif
     putchar('\n');
     return CLI_DONE;
 }

@@ -328,3 +328,13 @@ void cli_print_text(const char *text, int columns)
     printf("%s%*s", clean ? clean : "", missing > 0 ? missing : 0, "");
     free(clean);
 }
+
+bool cli_has(const char *word)
+{
+    const size_t length = strlen(word);
+    for (const char *found = vkclip_get_build(); (found = strstr(found, word)); found += length)
+        if ((found == vkclip_get_build() || found[-1] == ' ') &&
+            (!found[length] || found[length] == ' '))
+            return true;
+    return false;
+}

@@ -24,6 +24,9 @@ void cli_say(const char *format, ...) PRINTF_LIKE(1, 2);
 /* Prints "vkclip: PREFIX SUBJECT MESSAGE", each with its own separators. */
 void cli_print_line(const char *prefix, const char *subject, const char *message);
 
+/* Tells whether this build has a part or library, given its word in vkclip_get_build. */
+bool cli_has(const char *word);
+
 /* ---- Progress --------------------------------------------------------------------------------- */
 
 /* Starts a bar on standard error for items, of which `done` counts up to `total`. The bar appears

@@ -22,11 +22,6 @@ struct explanation {
     float *cosine;      /* NULL: not wanted */
 };
 
-uint32_t explain_side(const struct config *config)
-{
-    return config->image_size / config->patch_size;
-}
-
 /* Is the write function of struct batches. What is explained is the logit. */
 static int write_item(void *user, struct replica *replica, const struct replica_plan *plan,
                       size_t item, uint32_t place, unsigned thread)

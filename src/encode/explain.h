@@ -13,6 +13,9 @@ int explain_picture(struct vkclip_model *model, const struct vkclip_image *image
                     const float *embeds, size_t count, uint32_t layers, float *relevance,
                     float *cosines);
 /* Returns the patches per side of a model's pictures. */
-uint32_t explain_side(const struct config *config);
+static inline uint32_t explain_side(const struct config *config)
+{
+    return config->image_size / config->patch_size;
+}
 
 #endif

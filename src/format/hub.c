@@ -14,18 +14,13 @@
 #include <string.h>
 
 #define COMMIT_LENGTH 40
-#define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+#define ALPHANUMERIC HUB_ALPHANUMERIC
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
 bool hub_is_commit(const char *text)
 {
     return strlen(text) == COMMIT_LENGTH && strspn(text, "0123456789abcdef") == COMMIT_LENGTH;
-}
-
-bool hub_is_file_name(const char *text)
-{
-    return *text && *text != '.' && !text[strspn(text, ALPHANUMERIC "._-+")];
 }
 
 /* Tells whether a text may be ORG or NAME in ORG/NAME by the hub's own rule. The rule forbids "--",

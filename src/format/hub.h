@@ -13,7 +13,10 @@
 
 #include "vkclip.h"
 
+#include <string.h>
+
 #define HUB_NAME_SIZE 128
+#define HUB_ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 /* A published model. */
 struct hub_model {
@@ -58,7 +61,10 @@ bool hub_parse_name(const char *text, struct hub_name *name);
 bool hub_is_commit(const char *text);
 /* Tells whether the text may become the name of a file in the cache: only letters, digits and ._-+,
  * with no dot at the beginning. */
-bool hub_is_file_name(const char *text);
+static inline bool hub_is_file_name(const char *text)
+{
+    return *text && *text != '.' && !text[strspn(text, HUB_ALPHANUMERIC "._-+")];
+}
 
 /* The next three functions return, as new strings, the folder where the hub's client keeps its
  * files, the folder of all models, and the folder models--ORG--NAME. They return NULL, with an

@@ -89,10 +89,9 @@ static int find_pipeline(struct launch *launch)
     const struct kernel *kernel = launch->kernel;
     struct gpu_pipeline **pipeline = &launch->dispatch.pipeline;
     if (!launch->commands)
-        return gpu_pipeline_announce(launch->gpu, kernel->shader, kernel->code, kernel->bytes,
-                                     kernel->needs, launch->constants, launch->constant_count,
-                                     pipeline);
-    return gpu_pipeline_get(launch->gpu, kernel->shader, kernel->code, kernel->bytes, kernel->needs,
+        return gpu_pipeline_announce(launch->gpu, kernel->shader, &kernel->code, kernel->needs,
+                                     launch->constants, launch->constant_count, pipeline);
+    return gpu_pipeline_get(launch->gpu, kernel->shader, &kernel->code, kernel->needs,
                             launch->constants, launch->constant_count, pipeline);
 }
 

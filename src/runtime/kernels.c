@@ -12,7 +12,7 @@
 #include "runtime/layout.h"
 #include "runtime/order.h"
 
-#include "kernels_spirv.h"
+#include "kernels_packed.h"
 #include "shaders/args.h"
 
 #define TYPE_f32 TYPE_F32
@@ -20,16 +20,15 @@
 #define TYPE_q8 TYPE_Q8
 #define TYPE_q4 TYPE_Q4
 const struct kernel kernels[] = {
-#define KERNEL(op, shader, x, w, needs)  \
-    {OP_##op,                            \
-     #shader,                            \
-     TYPE_##x,                           \
-     TYPE_##w,                           \
-     (needs),                            \
-     spirv_##shader##_##x##_##w,         \
-     sizeof(spirv_##shader##_##x##_##w), \
+#define KERNEL(op, shader, x, w, needs) \
+    {OP_##op,                           \
+     #shader,                           \
+     TYPE_##x,                          \
+     TYPE_##w,                          \
+     (needs),                           \
+     SPIRV_##shader##_##x##_##w,        \
      #shader " " #x " " #w},
-#include "shaders/kernels.def"
+#include "kernel_rows.def"
 #undef KERNEL
 };
 const size_t kernel_count = ARRAY_COUNT(kernels);

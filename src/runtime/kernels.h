@@ -16,8 +16,7 @@ struct kernel {
     const char *shader;
     enum type x, w; /* types of the activations, and of what graph_pack packs or CAST reads */
     uint32_t needs; /* CAP_ bits */
-    const uint32_t *code;
-    size_t bytes;
+    struct spirv code;
     const char *name; /* shader and types, such as "matmul_texel f32 f16", for what is remembered */
 };
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "peaks_spirv.h"
+#include "peaks_packed.h"
 #include "shaders/args.h"
 
 #define WORKGROUP 64     /* invocations: whole subgroups on every common device */
@@ -31,17 +31,11 @@ struct peak {
     const char *shader, *name;
     uint32_t values; /* values that an invocation computes at once */
     uint32_t needs;
-    const uint32_t *code;
-    size_t bytes;
+    struct spirv code;
 };
 static const struct peak rows[] = {
-#define PEAK(shader, x, w, needs)          \
-    {#shader,                              \
-     #x " " #w,                            \
-     sizeof(#x) == sizeof("vec4") ? 4 : 1, \
-     (needs),                              \
-     spirv_##shader##_##x##_##w,           \
-     sizeof(spirv_##shader##_##x##_##w)},
+#define PEAK(shader, x, w, needs) \
+    {#shader, #x " " #w, sizeof(#x) == sizeof("vec4") ? 4 : 1, (needs), SPIRV_##shader##_##x##_##w},
 #include "shaders/peaks.def"
 #undef PEAK
 };
@@ -123,8 +117,8 @@ static int measure_loop(struct gpu *gpu, struct gpu_buffer *buffer, uint64_t byt
     double seconds = 0;
     for (int i = 0; i < GPU_BINDINGS; i++)
         dispatch.ranges[i] = (struct gpu_range){buffer, 0, bytes};
-    int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, row->needs,
-                                 loop->constants, loop->count, &dispatch.pipeline);
+    int error = gpu_pipeline_get(gpu, row->shader, &row->code, row->needs, loop->constants,
+                                 loop->count, &dispatch.pipeline);
     if (error == VKCLIP_EDEVICE && row->needs)
         return VKCLIP_OK; /* The driver cannot build what it offers, which is no failure here. */
     if (!error)
@@ -215,8 +209,8 @@ static int measure_shader_copy(struct gpu *gpu, struct gpu_range source, struct 
                                     .push_bytes = 4, /* Vulkan does not allow 0. */
                                     .groups = {groups, 1, 1}};
     double seconds;
-    int error = gpu_pipeline_get(gpu, row->shader, row->code, row->bytes, 0, constants,
-                                 ARRAY_COUNT(constants), &dispatch.pipeline);
+    int error = gpu_pipeline_get(gpu, row->shader, &row->code, 0, constants, ARRAY_COUNT(constants),
+                                 &dispatch.pipeline);
     if (!error)
         error = time_dispatch(gpu, &dispatch, RUNS, &seconds);
     if (!error)

@@ -26,12 +26,16 @@ static char table_hash[TABLE_HASH];
 static void compute_hash(void)
 {
     uint64_t hash = hash_bytes(0, VERSION FORM, strlen(VERSION FORM));
-    for (size_t i = 0; i < kernel_count; i++)
-        hash = hash_bytes(hash, kernels[i].code, kernels[i].bytes);
+    for (size_t i = 0; i < kernel_count; i++) {
+        const struct spirv *code = &kernels[i].code;
+        hash = hash_bytes(hash, &code->offset, sizeof(code->offset));
+        if (!code->offset) /* the first module of its block */
+            hash = hash_bytes(hash, code->block->packed, code->block->packed_bytes);
+    }
     snprintf(table_hash, TABLE_HASH, "%016llx", (unsigned long long)hash);
 }
 
-/* Identifies the table of kernels to which the names in a file belong. The hash reads megabytes of
+/* Identifies the table of kernels to which the names in a file belong. The hash reads all
  * SPIR-V, so it is computed once, and only if there is a file. */
 static const char *hash_table(void)
 {

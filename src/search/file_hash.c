@@ -6,7 +6,6 @@
 #include "search/file_hash.h"
 #include "search/walk.h"
 
-#ifdef VKCLIP_WITH_SEARCH
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -101,22 +100,3 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
     file_hash_bytes(*data, *size, hash);
     return VKCLIP_OK;
 }
-#else
-void file_hash_bytes(const void *data, size_t size, struct store_hash *hash)
-{
-    (void)data;
-    (void)size;
-    *hash = (struct store_hash){0};
-}
-
-int file_hash_read(const char *path, struct store_stamp *stamp, struct store_hash *hash,
-                   void **data, size_t *size)
-{
-    (void)stamp;
-    (void)hash;
-    (void)data;
-    (void)size;
-    return error_fail(VKCLIP_EUNSUPPORTED,
-                      "%s: this build has no picture search: it needs SQLite and xxHash", path);
-}
-#endif

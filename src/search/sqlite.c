@@ -3,7 +3,6 @@
  * SQLite's own messages name neither the file nor what to do, so each of its results that a user
  * may meet has a text here.
  */
-#ifdef VKCLIP_WITH_SEARCH
 #include "search/sqlite.h"
 #include "base/array.h"
 #include "base/string.h"
@@ -337,6 +336,3 @@ static const struct database_driver driver = {
     .read_halves = read_halves,
     .release = release,
 };
-#else
-typedef int sqlite_is_left_out; /* A file of C must declare something. */
-#endif

@@ -53,15 +53,8 @@ int64_t store_add_vector(int64_t changes, int64_t id, const uint16_t *row, size_
 int store_open(const char *name, bool read_only, struct store **store)
 {
     *store = NULL;
-#ifdef VKCLIP_WITH_SEARCH
     return store_is_on_server(name) ? store_open_postgres(name, read_only, store)
                                     : store_open_sqlite(name, read_only, store);
-#else
-    (void)name; /* It may have a password. */
-    (void)read_only;
-    return error_fail(VKCLIP_EUNSUPPORTED,
-                      "this build has no picture search: it needs SQLite and xxHash");
-#endif
 }
 
 void store_close(struct store **store)

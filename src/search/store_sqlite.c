@@ -6,7 +6,6 @@
  */
 #include "search/store.h"
 
-#ifdef VKCLIP_WITH_SEARCH
 #include "search/sql_store.h"
 #include "search/sqlite.h"
 
@@ -218,4 +217,3 @@ int store_open_sqlite(const char *path, bool read_only, struct store **result)
         store_close(result);
     return error;
 }
-#endif

@@ -13,6 +13,8 @@
 
 #include "vkclip.h"
 
+#include "vulkan/spirv.h"
+
 #include <stdio.h>
 
 #define GPU_BINDINGS 4
@@ -200,16 +202,15 @@ uint64_t gpu_picture_pitch(const struct gpu_picture *picture, uint32_t width);
 
 /* ---- Pipelines ------------------------------------------------------------------------------- */
 
-/* Finds or builds the pipeline for SPIR-V of `bytes` bytes, which needs `caps`, with specialization
- * constants 0 .. count - 1. The GPU owns the pipeline; `name` and `code` must stay valid as long as
- * the GPU. The same code and constants give the same pipeline. Fails with EDEVICE where the driver
- * cannot build it, which is logged once per pipeline. */
-int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                     uint32_t caps, const uint32_t *constants, uint32_t count,
-                     struct gpu_pipeline **pipeline);
+/* Finds or builds the pipeline for a module of SPIR-V, which needs `caps`, with specialization
+ * constants 0 .. count - 1. The GPU owns the pipeline; `name` and what `code` points to must
+ * stay valid as long as the GPU. The same code and constants give the same pipeline. Fails with
+ * EDEVICE where the driver cannot build it, which is logged once per pipeline. */
+int gpu_pipeline_get(struct gpu *gpu, const char *name, const struct spirv *code, uint32_t caps,
+                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **pipeline);
 /* Finds or adds a pipeline without building it, so that gpu_pipelines_build can build many on
  * several threads. */
-int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+int gpu_pipeline_announce(struct gpu *gpu, const char *name, const struct spirv *code,
                           uint32_t caps, const uint32_t *constants, uint32_t count,
                           struct gpu_pipeline **pipeline);
 /* Builds all announced pipelines. One that the driver cannot build is no failure here:

@@ -82,8 +82,7 @@ struct gpu_pipeline {
     VkPipeline pipeline; /* NULL until it is built, and if building failed */
     VkResult result;     /* what building it gave; VK_NOT_READY until then */
     const char *name;
-    const uint32_t *code; /* its address is the identity of the shader */
-    size_t bytes;
+    struct spirv code;
     uint32_t caps; /* capabilities that the shader needs */
     uint32_t constants[GPU_CONSTANTS], count;
     struct gpu_pipeline *next;

@@ -163,13 +163,15 @@ static VkResult create_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipe
     return result;
 }
 
-/* Builds a pipeline. It runs on any thread, so it changes nothing but the pipeline. */
-static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline)
+/* Builds a pipeline, given the words of its module's block. It runs on any thread, so it changes
+ * nothing but the pipeline. */
+static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline,
+                               const uint32_t *block)
 {
     VkShaderModule module = VK_NULL_HANDLE;
     VkShaderModuleCreateInfo info = {.sType = VK_STRUCTURE_TYPE_SHADER_MODULE_CREATE_INFO,
-                                     .codeSize = pipeline->bytes,
-                                     .pCode = pipeline->code};
+                                     .codeSize = 4 * pipeline->code.count,
+                                     .pCode = spirv_words(&pipeline->code, block)};
     if (settings_list_has(gpu->disabled_kernels, pipeline->name))
         return VK_ERROR_FEATURE_NOT_PRESENT;
     VkResult result = gpu->vk.CreateShaderModule(gpu->device, &info, NULL, &module);
@@ -181,18 +183,42 @@ static VkResult build_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipel
 }
 
 /* Builds a pipeline and keeps and logs its result. */
-static void finish_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline)
+static void finish_pipeline(const struct gpu *gpu, struct gpu_pipeline *pipeline,
+                            const uint32_t *block)
 {
-    pipeline->result = build_pipeline(gpu, pipeline);
+    pipeline->result = build_pipeline(gpu, pipeline, block);
     if (pipeline->result != VK_SUCCESS)
         log_message(VKCLIP_LOG_WARNING, "%s: the driver cannot build kernel %s (VkResult %d)",
                     gpu->info.name, pipeline->name, (int)pipeline->result);
 }
 
+/* A block of modules that pipelines are built from, which is unpacked once for all of them. */
+struct unpacked {
+    const struct spirv_block *block;
+    uint32_t *words;
+};
+
 struct building {
     const struct gpu *gpu;
     struct gpu_pipeline **pipelines;
+    struct unpacked *blocks;
+    size_t count, block_count;
 };
+
+static struct unpacked *find_block(const struct building *building, const struct spirv_block *block)
+{
+    for (size_t i = 0; i < building->block_count; i++)
+        if (building->blocks[i].block == block)
+            return &building->blocks[i];
+    return NULL;
+}
+
+static int unpack_job(void *user, size_t index, unsigned thread)
+{
+    const struct building *building = user;
+    (void)thread;
+    return spirv_unpack(building->blocks[index].block, &building->blocks[index].words);
+}
 
 /* Builds one announced pipeline. The job succeeds even if the pipeline cannot be built, so that the
  * other pipelines are still built. */
@@ -200,8 +226,22 @@ static int build_job(void *user, size_t index, unsigned thread)
 {
     const struct building *building = user;
     (void)thread;
-    finish_pipeline(building->gpu, building->pipelines[index]);
+    struct gpu_pipeline *pipeline = building->pipelines[index];
+    const struct unpacked *unpacked = find_block(building, pipeline->code.block);
+    finish_pipeline(building->gpu, pipeline, unpacked ? unpacked->words : NULL);
     return VKCLIP_OK;
+}
+
+/* Lists the pipelines that are not built yet, and the blocks with their modules. */
+static void list_pipelines(const struct gpu *gpu, struct building *building)
+{
+    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next) {
+        if (p->result != VK_NOT_READY)
+            continue;
+        building->pipelines[building->count++] = p;
+        if (p->code.block && !find_block(building, p->code.block))
+            building->blocks[building->block_count++].block = p->code.block;
+    }
 }
 
 int gpu_pipelines_build(struct gpu *gpu)
@@ -211,35 +251,44 @@ int gpu_pipelines_build(struct gpu *gpu)
         count += p->result == VK_NOT_READY;
     if (!count)
         return VKCLIP_OK;
-    struct building building = {gpu, calloc(count, sizeof(*building.pipelines))};
-    if (!building.pipelines)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for pipelines");
-    count = 0;
-    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
-        if (p->result == VK_NOT_READY)
-            building.pipelines[count++] = p;
-    gpu->cache_changed = true;
-    int error = workers_run(gpu->workers, build_job, &building, count);
+    struct building building = {.gpu = gpu,
+                                .pipelines = calloc(count, sizeof(*building.pipelines)),
+                                .blocks = calloc(count, sizeof(*building.blocks))};
+    int error = VKCLIP_OK;
+    if (!building.pipelines || !building.blocks)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for pipelines");
+    else
+        list_pipelines(gpu, &building);
+    if (!error)
+        error = workers_run(gpu->workers, unpack_job, &building, building.block_count);
+    if (!error) {
+        gpu->cache_changed = true;
+        error = workers_run(gpu->workers, build_job, &building, building.count);
+    }
+    for (size_t i = 0; i < building.block_count; i++)
+        free(building.blocks[i].words);
+    free(building.blocks);
     free(building.pipelines);
     return error;
 }
 
 /* ---- The list of pipelines ------------------------------------------------------------------- */
 
-static struct gpu_pipeline *find_pipeline(const struct gpu *gpu, const uint32_t *code,
-                                          const uint32_t *constants, uint32_t count)
+static struct gpu_pipeline *find_pipeline(const struct gpu *gpu, const struct spirv *code,
+                                          uint32_t caps, const uint32_t *constants, uint32_t count)
 {
     for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
-        if (p->code == code && p->count == count && !memcmp(p->constants, constants, 4 * count))
+        if (spirv_equal(&p->code, code) && p->caps == caps && p->count == count &&
+            !memcmp(p->constants, constants, 4 * count))
             return p;
     return NULL;
 }
 
-int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
+int gpu_pipeline_announce(struct gpu *gpu, const char *name, const struct spirv *code,
                           uint32_t caps, const uint32_t *constants, uint32_t count,
                           struct gpu_pipeline **result)
 {
-    struct gpu_pipeline *pipeline = *result = find_pipeline(gpu, code, constants, count);
+    struct gpu_pipeline *pipeline = *result = find_pipeline(gpu, code, caps, constants, count);
     if (pipeline)
         return VKCLIP_OK;
     pipeline = *result = calloc(1, sizeof(*pipeline));
@@ -247,8 +296,7 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const uint32_t *cod
         return error_fail(VKCLIP_EMEMORY, "out of memory for a pipeline");
     *pipeline = (struct gpu_pipeline){.result = VK_NOT_READY,
                                       .name = name,
-                                      .code = code,
-                                      .bytes = bytes,
+                                      .code = *code,
                                       .caps = caps,
                                       .count = count,
                                       .next = gpu->pipelines};
@@ -285,16 +333,21 @@ static int check_pipeline(const struct gpu *gpu, const struct gpu_pipeline *pipe
 
 int gpu_pipeline_build(struct gpu *gpu, struct gpu_pipeline *pipeline)
 {
-    if (pipeline->result == VK_NOT_READY)
-        finish_pipeline(gpu, pipeline);
+    uint32_t *block = NULL;
+    if (pipeline->result == VK_NOT_READY) {
+        int error = pipeline->code.block ? spirv_unpack(pipeline->code.block, &block) : VKCLIP_OK;
+        if (error)
+            return error;
+        finish_pipeline(gpu, pipeline, block);
+        free(block);
+    }
     return check_pipeline(gpu, pipeline);
 }
 
-int gpu_pipeline_get(struct gpu *gpu, const char *name, const uint32_t *code, size_t bytes,
-                     uint32_t caps, const uint32_t *constants, uint32_t count,
-                     struct gpu_pipeline **result)
+int gpu_pipeline_get(struct gpu *gpu, const char *name, const struct spirv *code, uint32_t caps,
+                     const uint32_t *constants, uint32_t count, struct gpu_pipeline **result)
 {
-    int error = gpu_pipeline_announce(gpu, name, code, bytes, caps, constants, count, result);
+    int error = gpu_pipeline_announce(gpu, name, code, caps, constants, count, result);
     if (!error && (*result)->result == VK_NOT_READY)
         error = gpu_pipelines_build(gpu);
     return error ? error : check_pipeline(gpu, *result);

@@ -33,6 +33,7 @@ class Usage(CommandTest):
         version = self.run_command('--version')
         self.assertRegex(version,
                          r'^vkclip \d+\.\d+\.\d+\n'
+                         r'built with: training torch hub search [a-z ]+\n'
                          r'kernels for: f16 texel subgroup coopmat16 f16math dot address\n'
                          r'pictures: PNG \(\w+\), JPEG \([\w-]+\), .*TGA\n'
                          r'(built without: .*\n)?$')

@@ -101,7 +101,7 @@ static void every_line_names_a_tile(void **state)
 #define KERNEL(op, shader, x, w, needs) #shader,
 #define KERNEL_DOT KERNEL
 #define KERNEL_COOPMAT KERNEL
-#include "shaders/kernels.def"
+#include "kernel_rows.def"
     };
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(lines); i++) {

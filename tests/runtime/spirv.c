@@ -3,13 +3,17 @@
  * Compares every variant's SPIR-V with what the host says of it: the capabilities that it declares
  * with the CAP_ bits that its row of shaders/kernels.def needs, because a device without one of
  * them may refuse the module, or crash; and the buffers that it may write with graph_writes,
- * because no barrier follows a write of which that does not tell.
+ * because no barrier follows a write of which that does not tell. The words that the library packed
+ * are compared with those of the compiler first.
  */
 #include "base/array.h"
 #include "runtime/kernels.h"
 #include "support/testing.h"
 
 #include <stdlib.h>
+#include <string.h>
+
+#include "kernels_spirv.h"
 
 /* SPIR-V begins with five words of header. Instructions follow, whose first word has the number of
  * words above the opcode, and capabilities come first. */
@@ -37,6 +41,49 @@ static const struct {
     {6022, "CooperativeMatrixKHR", CAP_COOPMAT16},
 };
 
+/* The module that is looked at, and the block that it was unpacked with. */
+static struct spirv module;
+static uint32_t *block;
+
+static void open_module(const struct kernel *kernel)
+{
+    free(block);
+    assert_int_equal(spirv_unpack(kernel->code.block, &block), 0);
+    module = kernel->code;
+    module.words = spirv_words(&kernel->code, block);
+}
+
+static void packed_words_are_the_compilers(void **state)
+{
+    static const struct {
+        const uint32_t *words;
+        size_t bytes;
+    } compiled[] = {
+#define KERNEL(op, shader, x, w, needs) \
+    {spirv_##shader##_##x##_##w, sizeof(spirv_##shader##_##x##_##w)},
+#include "kernel_rows.def"
+#undef KERNEL
+    };
+    (void)state;
+    assert_int_equal(ARRAY_COUNT(compiled), kernel_count);
+    for (size_t i = 0; i < kernel_count; i++) {
+        open_module(&kernels[i]);
+        assert_int_equal(4 * module.count, compiled[i].bytes);
+        assert_memory_equal(module.words, compiled[i].words, compiled[i].bytes);
+    }
+}
+
+/* A row whose module is that of another type's, to the bit, takes no space of its own. */
+static void equal_modules_are_stored_once(void **state)
+{
+    size_t shared = 0;
+    (void)state;
+    for (size_t i = 0; i < kernel_count; i++)
+        for (size_t k = 0; k < i; k++)
+            shared += spirv_equal(&kernels[i].code, &kernels[k].code);
+    assert_true(shared > 0);
+}
+
 static bool is_allowed(const struct kernel *kernel, uint32_t capability)
 {
     for (size_t i = 0; i < ARRAY_COUNT(allowed); i++)
@@ -56,12 +103,14 @@ static const char *capability_name(uint32_t capability)
 /* Returns how many capabilities a variant declares beyond what it needs, and prints them. */
 static int count_excess(const struct kernel *kernel)
 {
-    const size_t words = kernel->bytes / 4;
+    size_t words = 0;
     size_t i = HEADER_WORDS;
     int excess = 0, found = 0;
-    assert_int_equal(kernel->code[0], MAGIC);
-    while (i + 1 < words && (kernel->code[i] & 0xffff) == OP_CAPABILITY) {
-        const uint32_t capability = kernel->code[i + 1];
+    open_module(kernel);
+    words = module.count;
+    assert_int_equal(module.words[0], MAGIC);
+    while (i + 1 < words && (module.words[i] & 0xffff) == OP_CAPABILITY) {
+        const uint32_t capability = module.words[i + 1];
         found++;
         if (!is_allowed(kernel, capability)) {
             print_error("%s %s %s declares capability %u (%s), which its row does not need\n",
@@ -69,7 +118,7 @@ static int count_excess(const struct kernel *kernel)
                         capability_name(capability));
             excess++;
         }
-        i += kernel->code[i] >> 16;
+        i += module.words[i] >> 16;
     }
     assert_true(found > 0);
     return excess;
@@ -88,11 +137,11 @@ static void modules_declare_what_rows_need(void **state)
 
 /* Returns the instruction of an opcode that has `value` in its word number `word`, and `second` in
  * the next one if that is not 0; NULL if there is none. */
-static const uint32_t *find_instruction(const struct kernel *kernel, uint32_t opcode, size_t word,
-                                        uint32_t value, size_t second_word, uint32_t second)
+static const uint32_t *find_instruction(uint32_t opcode, size_t word, uint32_t value,
+                                        size_t second_word, uint32_t second)
 {
-    for (size_t i = HEADER_WORDS; i < kernel->bytes / 4; i += kernel->code[i] >> 16) {
-        const uint32_t *found = &kernel->code[i];
+    for (size_t i = HEADER_WORDS; i < module.count; i += module.words[i] >> 16) {
+        const uint32_t *found = &module.words[i];
         if ((*found & 0xffff) == opcode && found[word] == value &&
             (!second_word || found[second_word] == second))
             return found;
@@ -101,12 +150,12 @@ static const uint32_t *find_instruction(const struct kernel *kernel, uint32_t op
 }
 
 /* Tells whether a variable of a storage buffer is declared readonly, on itself or on its member. */
-static bool is_readonly(const struct kernel *kernel, const uint32_t *variable)
+static bool is_readonly(const uint32_t *variable)
 {
-    const uint32_t *pointer = find_instruction(kernel, OP_TYPE_POINTER, 1, variable[1], 0, 0);
+    const uint32_t *pointer = find_instruction(OP_TYPE_POINTER, 1, variable[1], 0, 0);
     assert_non_null(pointer);
-    return find_instruction(kernel, OP_DECORATE, 1, variable[2], 2, NON_WRITABLE) ||
-           find_instruction(kernel, OP_MEMBER_DECORATE, 1, pointer[3], 3, NON_WRITABLE);
+    return find_instruction(OP_DECORATE, 1, variable[2], 2, NON_WRITABLE) ||
+           find_instruction(OP_MEMBER_DECORATE, 1, pointer[3], 3, NON_WRITABLE);
 }
 
 static void buffers_are_written_as_graphs_say(void **state)
@@ -115,14 +164,14 @@ static void buffers_are_written_as_graphs_say(void **state)
     (void)state;
     for (size_t k = 0; k < kernel_count; k++) {
         const struct kernel *kernel = &kernels[k];
-        for (size_t i = HEADER_WORDS; i < kernel->bytes / 4; i += kernel->code[i] >> 16) {
-            const uint32_t *variable = &kernel->code[i];
+        open_module(kernel);
+        for (size_t i = HEADER_WORDS; i < module.count; i += module.words[i] >> 16) {
+            const uint32_t *variable = &module.words[i];
             if ((*variable & 0xffff) != OP_VARIABLE || variable[3] != STORAGE_BUFFER)
                 continue;
-            const uint32_t *binding =
-                find_instruction(kernel, OP_DECORATE, 1, variable[2], 2, BINDING);
+            const uint32_t *binding = find_instruction(OP_DECORATE, 1, variable[2], 2, BINDING);
             assert_non_null(binding);
-            if (binding[3] == KERNEL_OUT || is_readonly(kernel, variable) ||
+            if (binding[3] == KERNEL_OUT || is_readonly(variable) ||
                 graph_writes(kernel->op, (int)binding[3]))
                 continue;
             print_error("%s %s %s may write binding %u\n", kernel->shader, type_name(kernel->x),
@@ -135,7 +184,9 @@ static void buffers_are_written_as_graphs_say(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(modules_declare_what_rows_need),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(packed_words_are_the_compilers),
+                                       cmocka_unit_test(equal_modules_are_stored_once),
+                                       cmocka_unit_test(modules_declare_what_rows_need),
                                        cmocka_unit_test(buffers_are_written_as_graphs_say)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

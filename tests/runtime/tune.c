@@ -21,12 +21,12 @@
 
 #include "wrong_spirv.h"
 
-static const struct kernel wrong = {.op = OP_MATMUL,
-                                    .shader = "wrong",
-                                    .x = TYPE_F32,
-                                    .w = TYPE_F32,
-                                    .code = wrong_spirv,
-                                    .bytes = sizeof(wrong_spirv)};
+static const struct kernel wrong = {
+    .op = OP_MATMUL,
+    .shader = "wrong",
+    .x = TYPE_F32,
+    .w = TYPE_F32,
+    .code = {.words = wrong_spirv, .count = sizeof(wrong_spirv) / 4}};
 
 static size_t warnings;
 

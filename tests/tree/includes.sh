@@ -36,7 +36,7 @@ printf '%s\n' "$table" | awk '
         folder = $1
         sub(/^src\//, "", folder)
         sub(/\/.*/, "", folder)
-        target = $2 ~ /^(kernels|peaks)_spirv\.h$/ ? "shaders" : $2
+        target = $2 ~ /^(kernels|peaks)_packed\.h$|^kernel_rows\.def$/ ? "shaders" : $2
         if (target == "vkclip.h" || target == "vkclip_vulkan.h")
             next
         if (target !~ /\// && target != "shaders") {

@@ -31,9 +31,9 @@ static struct gpu_dispatch make_dispatch(struct gpu *gpu, struct gpu_buffer *buf
         .push_bytes = 4,
         .groups = {WORDS, 1, 1},
         .weight = 1};
+    const struct spirv code = {.words = barriers_spirv, .count = sizeof(barriers_spirv) / 4};
     const uint32_t unused = 0; /* Without constants the pointer must still be one. */
-    assert_int_equal(gpu_pipeline_get(gpu, "barriers", barriers_spirv, sizeof(barriers_spirv), 0,
-                                      &unused, 0, &dispatch.pipeline),
+    assert_int_equal(gpu_pipeline_get(gpu, "barriers", &code, 0, &unused, 0, &dispatch.pipeline),
                      0);
     return dispatch;
 }

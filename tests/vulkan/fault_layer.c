@@ -46,7 +46,7 @@ static const struct row {
 #define KERNEL(op, shader, x, w, needs)                          \
     {#shader, #shader "_" #x "_" #w, spirv_##shader##_##x##_##w, \
      sizeof(spirv_##shader##_##x##_##w)},
-#include "shaders/kernels.def"
+#include "kernel_rows.def"
 #undef KERNEL
 };
 

@@ -227,6 +227,8 @@ static int run_models(struct cli_session *session, void *user)
     const struct options *options = user;
     const struct hub_model *model;
     size_t row = 0;
+    if (!cli_has("hub"))
+        return cli_fail(CLI_FAILED, "this build of vkclip leaves the hub out (VKCLIP_WITH_HUB)");
     if (options->markdown) {
         print_families();
         return CLI_DONE;

@@ -60,6 +60,8 @@ static int run_pull(struct cli_session *session, void *user)
     struct hub_name name;
     uint64_t fetched = 0;
     (void)user;
+    if (!cli_has("hub"))
+        return cli_fail(CLI_FAILED, "this build of vkclip leaves the hub out (VKCLIP_WITH_HUB)");
     if (session->arguments.count != 1)
         return cli_fail_usage(session, "name one model, found %zu", session->arguments.count);
     const char *text = session->arguments.items[0].text;
