@@ -1,6 +1,7 @@
 #!/bin/sh
 # install.sh BUILD CC [--static] installs a build into an empty prefix, runs the installed command, and links a small
-# program through pkg-config and through find_package. --static means that the build has a static library.
+# program through pkg-config and through find_package. --static means that the build has a static library. A program
+# that uses Vulkan itself is linked too, in two ways.
 set -eu
 build=$1
 cc=$2
@@ -43,6 +44,10 @@ for header in vkclip.h vkclip_vulkan.h; do
     [ -s "$prefix/include/$header" ] || { echo "FAILED: include/$header is not installed" && exit 1; }
 done
 
+for file in LICENSE NOTICE; do
+    [ -s "$(find "$prefix/share/doc" -name $file)" ] || { echo "FAILED: $file is not installed" && exit 1; }
+done
+
 pc=$(find "$prefix" -name vkclip.pc)
 export PKG_CONFIG_PATH="${pc%/*}"
 # shellcheck disable=SC2046,SC2086
@@ -50,6 +55,16 @@ $cc -std=c11 -Wall -Wextra -Werror "$root/tests/tree/consumer/main.c" -o "$work/
     $(pkg-config --cflags --libs $static vkclip)
 library_dir=$(pkg-config --variable=libdir vkclip)
 says "pkg-config $static" env LD_LIBRARY_PATH="$library_dir" "$work/consumer"
+for form in '' -DPOINTERS; do
+    # shellcheck disable=SC2046,SC2086
+    $cc -std=c11 -Wall -Wextra -Werror $form "$root/tests/tree/consumer/renderer.c" -o "$work/renderer" \
+        $(pkg-config --cflags --libs $static vkclip) -ldl $([ "$form" ] || echo -lvulkan)
+    LD_LIBRARY_PATH=$library_dir "$work/renderer" || { echo "FAILED: a program that uses Vulkan $form" && exit 1; }
+    echo "works: a program that uses Vulkan $form $static"
+done
+case $(pkg-config --cflags --libs vkclip) in
+*-D*) echo "FAILED: vkclip.pc hands down definitions of other libraries" && exit 1 ;;
+esac
 unset PKG_CONFIG_PATH
 
 cmake -S "$root/tests/tree/consumer" -B "$work/build" -DCMAKE_C_COMPILER="$cc" \
