@@ -78,8 +78,10 @@ class Models(CommandTest):
         self.assertEqual(len(lines), 3)
         self.assertRegex(lines[0], '^name +family +parameters +width +languages +licence$')
         self.assertRegex(lines[1], r'^nllb-clip-base-siglip:mrl +NLLB-CLIP +507 M +768 +many +cc-by-nc +not run: \S')
-        self.assertEqual(self.models('nllb', 'no such model', status=1), [])
+        self.assertEqual(self.models('no such model', status=1), [])
         self.assert_error('no such model')
+        self.assertEqual(self.models('siglip2', 'mit', status=1), [])  # There are models of this licence.
+        self.assert_error('all 2 filters')
 
     def test_families(self):
         """The README has the table that the command prints, and the tests have the cases in it."""

@@ -222,6 +222,16 @@ static void print_families(void)
 
 /* ---- The command ------------------------------------------------------------------------------ */
 
+static int fail_no_match(const struct cli_inputs *filters)
+{
+    if (filters->count > 1) /* Each of them alone may match. */
+        return cli_fail(CLI_FAILED,
+                        "no published model matches all %zu filters: 'vkclip models' lists all",
+                        filters->count);
+    return cli_fail(CLI_FAILED, "no published model matches '%s': 'vkclip models' lists all",
+                    filters->items[0].text);
+}
+
 static int run_models(struct cli_session *session, void *user)
 {
     const struct options *options = user;
@@ -234,8 +244,7 @@ static int run_models(struct cli_session *session, void *user)
         return CLI_DONE;
     }
     if (!next_model(session, &row))
-        return cli_fail(CLI_FAILED, "no published model matches '%s': 'vkclip models' lists all",
-                        session->arguments.items[session->arguments.count - 1].text);
+        return fail_no_match(&session->arguments);
     if (!session->common.json) {
         print_list(session);
         return CLI_DONE;
