@@ -3,6 +3,7 @@
  * Implements the public function that compares models.
  */
 #include "encode/compare.h"
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 
@@ -21,6 +22,10 @@ int vkclip_compare_models(struct vkclip_device *device, const char *path,
         error = GROWTH_READ(vkclip_model_params, &first, params);
     if (!error)
         error = GROWTH_READ(vkclip_model_params, &second, other_params);
+    if (!error)
+        error = arguments_check_model(&first);
+    if (!error)
+        error = arguments_check_model(&second);
     if (error)
         return error;
     error = compare_models(device, path, &first, other, &second, &found);

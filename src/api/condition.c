@@ -3,6 +3,7 @@
  * Implements the public functions that condition diffusion models.
  */
 #include "encode/condition.h"
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 
@@ -10,23 +11,6 @@ const char *vkclip_diffusion_family(size_t index)
 {
     const struct family *family = family_row(index);
     return family ? family->name : NULL;
-}
-
-static bool has_texts(const char *const *texts, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!texts || !texts[i])
-            return false;
-    return true;
-}
-
-static bool has_lists(const struct vkclip_conditioner_params *params)
-{
-    for (size_t i = 0; i < params->lora_count; i++)
-        if (!params->loras || !params->loras[i].path)
-            return false;
-    return has_texts(params->vocabs, params->vocab_count) &&
-           has_texts(params->embeddings, params->embedding_count);
 }
 
 int vkclip_open_conditioner(struct vkclip_device *device, const char *const *paths, size_t count,
@@ -37,16 +21,14 @@ int vkclip_open_conditioner(struct vkclip_device *device, const char *const *pat
     if (!conditioner)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: conditioner expected");
     *conditioner = NULL;
-    const int error = GROWTH_READ(vkclip_conditioner_params, &full, params);
-    if (error)
-        return error;
-    if (!count || !has_texts(paths, count))
-        return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: at least one path expected, "
-                                           "and none that is NULL");
-    if (!has_lists(&full))
-        return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: a vocabulary, embedding or "
-                                           "LoRA is NULL");
-    return conditioner_open(device, paths, count, &full, conditioner);
+    int error = GROWTH_READ(vkclip_conditioner_params, &full, params);
+    if (!error && !count)
+        error = error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: at least one path expected");
+    if (!error)
+        error = arguments_check_strings("paths", paths, NULL, count);
+    if (!error)
+        error = arguments_check_conditioner(&full);
+    return error ? error : conditioner_open(device, paths, count, &full, conditioner);
 }
 
 void vkclip_close_conditioner(struct vkclip_conditioner **conditioner)
@@ -85,6 +67,8 @@ int vkclip_tokenize_condition(const struct vkclip_conditioner *conditioner, size
     int error = GROWTH_CHECK(vkclip_prompt, prompt);
     if (!error)
         error = GROWTH_READ(vkclip_prompt_params, &full, params);
+    if (!error)
+        error = arguments_check_prompt(&full);
     if (error)
         return error;
     error = condition_tokenize(conditioner, encoder, text, &full, &made);
@@ -100,7 +84,9 @@ int vkclip_condition(struct vkclip_conditioner *conditioner,
     if (!conditioner || !params || !conditioning)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_condition: conditioner, params and conditioning expected");
-    const int error = GROWTH_READ(vkclip_condition_params, &full, params);
+    int error = GROWTH_READ(vkclip_condition_params, &full, params);
+    if (!error)
+        error = arguments_check_condition(&full);
     return error ? error : condition_run(conditioner, &full, conditioning);
 }
 

@@ -2,6 +2,7 @@
  *
  * Implements the public function that converts checkpoints.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 #include "checkpoint/convert.h"
@@ -20,6 +21,10 @@ int vkclip_convert_model(const char *path, const struct vkclip_model_params *mod
         error = GROWTH_READ(vkclip_convert_params, &convert_params, params);
     if (!error)
         error = GROWTH_CHECK(vkclip_conversion, conversion);
+    if (!error)
+        error = arguments_check_model(&model_params);
+    if (!error)
+        error = ARGUMENTS_CHECK_ENUM(type, convert_params.type, VKCLIP_TYPE_Q4);
     if (error)
         return error;
     error = convert_model(path, &model_params, output, &convert_params, &done);

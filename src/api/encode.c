@@ -2,6 +2,7 @@
  *
  * Implements the public functions that encode. Each only names the kind of its items.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
@@ -11,7 +12,9 @@ int vkclip_encode_files(struct vkclip_model *model, const char *const *paths, si
 {
     struct vkclip_encode_params full;
     const struct pictures pictures = {.paths = paths};
-    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = arguments_check_strings("paths", paths, NULL, count);
     return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
 }
 
@@ -47,7 +50,9 @@ int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, si
 {
     struct vkclip_encode_params full;
     const struct text_items items = {.strings = texts};
-    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = arguments_check_strings("texts", texts, full.lengths, count);
     return error ? error : texts_encode(model, &items, count, &full, embeds);
 }
 

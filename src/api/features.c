@@ -2,6 +2,7 @@
  *
  * Implements the public functions that describe features. Refuses words that it does not know.
  */
+#include "api/arguments.h"
 #include "base/array.h"
 #include "base/error.h"
 #include "encode/model.h"
@@ -87,13 +88,16 @@ int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_towe
     if (!model || !features || !shape)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_get_features_shape: model, features and shape expected");
+    int error = ARGUMENTS_CHECK_ENUM(tower, tower, VKCLIP_TOWER_TEXT);
+    if (error)
+        return error;
     if (!replica_has_tower(&model->spec, wanted))
         return error_fail(VKCLIP_EABSENT, "%s has no %s tower", model_name(model),
                           wanted == TOWER_TEXT ? "text" : "image");
     struct config config = model->spec.config; /* a copy with the texts' own length */
     if (length && length < config.context && tower_find(&config, wanted)->any_length)
         config.context = (uint32_t)length;
-    int error = tower_find_features(model_name(model), &config, wanted, features, &found);
+    error = tower_find_features(model_name(model), &config, wanted, features, &found);
     if (!error)
         tower_features_shape(&config, wanted, &found, shape);
     return error;

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of an index.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "api/import.h"
 #include "api/update.h"
@@ -108,11 +109,13 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
 {
     struct vkclip_update_params full;
     struct vkclip_update_result done = {0};
-    if (!index || !model || (!paths && count))
-        return error_fail(VKCLIP_EINVALID, "vkclip_index_paths: index, model and paths expected");
+    if (!index || !model)
+        return error_fail(VKCLIP_EINVALID, "vkclip_index_paths: index and model expected");
     int error = GROWTH_CHECK(vkclip_update_result, result);
     if (!error)
         error = GROWTH_READ(vkclip_update_params, &full, params);
+    if (!error)
+        error = arguments_check_strings("paths", paths, NULL, count);
     if (error)
         return error;
     error = update_index(index, model, paths, count, &full, &done);
@@ -131,9 +134,10 @@ int vkclip_remove_indexed(struct vkclip_index *index, const char *const *paths, 
                           uint64_t *removed)
 {
     uint64_t ignored;
-    if (!index || (!paths && count))
-        return error_fail(VKCLIP_EINVALID, "vkclip_remove_indexed: index and paths expected");
-    return index_remove(index, paths, count, removed ? removed : &ignored);
+    if (!index)
+        return error_fail(VKCLIP_EINVALID, "vkclip_remove_indexed: index expected");
+    const int error = arguments_check_strings("paths", paths, NULL, count);
+    return error ? error : index_remove(index, paths, count, removed ? removed : &ignored);
 }
 
 int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)

@@ -3,6 +3,7 @@
  * Implements the public functions that measure.
  */
 #include "encode/measure.h"
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 #include "runtime/peak.h"
@@ -27,6 +28,8 @@ int vkclip_profile(struct vkclip_model *model, enum vkclip_tower tower, uint32_t
     if (!model || !batch || !cost)
         return error_fail(VKCLIP_EINVALID, "vkclip_profile: model, batch and cost expected");
     int error = GROWTH_CHECK(vkclip_cost, cost);
+    if (!error)
+        error = ARGUMENTS_CHECK_ENUM(tower, tower, VKCLIP_TOWER_TEXT);
     if (error)
         return error;
     error = measure_tower(model, tower == VKCLIP_TOWER_TEXT ? TOWER_TEXT : TOWER_IMAGE, batch, node,

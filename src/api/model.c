@@ -2,6 +2,7 @@
  *
  * Implements the public functions of models.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 #include "encode/model.h"
@@ -10,7 +11,9 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
                       const struct vkclip_model_params *params, struct vkclip_model **model)
 {
     struct vkclip_model_params full;
-    const int error = GROWTH_READ(vkclip_model_params, &full, params);
+    int error = GROWTH_READ(vkclip_model_params, &full, params);
+    if (!error)
+        error = arguments_check_model(&full);
     if (error)
         return error;
     if (!model || (!path && !full.vocab))

@@ -3,6 +3,7 @@
  * Implements the public functions that search an index: they encode the query and hand it to
  * search/.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/half.h"
 #include "encode/identity.h"
@@ -169,18 +170,6 @@ static int find_embeddings(struct request *request)
 
 /* ---- The search -------------------------------------------------------------------------------- */
 
-static int check_parts(const struct vkclip_search_params *params)
-{
-    if (!params->part_count)
-        return error_fail(VKCLIP_EINVALID, "the query has no part");
-    for (size_t i = 0; i < params->part_count; i++) {
-        const struct vkclip_query_part *part = &params->parts[i];
-        if (part->kind != VKCLIP_QUERY_ID && !part->value)
-            return error_fail(VKCLIP_EINVALID, "part %zu of the query has no value", i);
-    }
-    return VKCLIP_OK;
-}
-
 static int search_parts(struct request *request, vkclip_hit_fn *hit, void *user)
 {
     const struct vkclip_search_params *params = request->params;
@@ -219,10 +208,12 @@ int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
     int error = GROWTH_READ(vkclip_search_params, &full, params);
     if (error)
         return error;
-    if (!index || !model || !params || !hit || (full.part_count && !full.parts))
+    if (!index || !model || !params || !hit)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_search: index, model, params and hit function expected");
-    error = check_parts(&full);
+    if (!full.part_count)
+        return error_fail(VKCLIP_EINVALID, "the query has no part");
+    error = arguments_check_search(&full);
     if (!error)
         error = filter_check(&full);
     if (!error)
@@ -256,6 +247,8 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_indexed: index, model and function expected");
     int error = GROWTH_READ(vkclip_search_params, &full, params);
+    if (!error && params)
+        error = ARGUMENTS_CHECK_ENUM(sort, full.sort, VKCLIP_SORT_DATE);
     if (!error && params)
         error = filter_check(&full);
     if (!error)

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of texts.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 #include "encode/texts.h"
@@ -15,7 +16,9 @@ int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t l
 {
     if (!model || (!text && length) || (!ids && capacity) || !count)
         return error_fail(VKCLIP_EINVALID, "vkclip_tokenize: model, text, ids and count expected");
-    return texts_tokenize(model, text, length, flags, ids, capacity, count);
+    const int error = arguments_check_flags(
+        "flags", flags, VKCLIP_TOKENIZE_STRICT | VKCLIP_TOKENIZE_PAD | VKCLIP_TOKENIZE_FULL);
+    return error ? error : texts_tokenize(model, text, length, flags, ids, capacity, count);
 }
 
 int vkclip_detokenize(const struct vkclip_model *model, const int32_t *ids, size_t count,
@@ -51,6 +54,8 @@ int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text, s
     int error = GROWTH_CHECK(vkclip_prompt, prompt);
     if (!error)
         error = GROWTH_READ(vkclip_prompt_params, &full, params);
+    if (!error)
+        error = arguments_check_prompt(&full);
     if (!error)
         error = texts_check_tokenizer(model);
     if (error)

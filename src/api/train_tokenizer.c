@@ -2,6 +2,7 @@
  *
  * Implements the public function that learns a tokenizer.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 #include "text/learn.h"
@@ -15,9 +16,11 @@ int vkclip_train_tokenizer(const char *const *paths, size_t count,
     int error = GROWTH_READ(vkclip_tokenizer_params, &full, params);
     if (!error)
         error = GROWTH_CHECK(vkclip_tokenizer_result, result);
+    if (!error)
+        error = arguments_check_strings("paths", paths, NULL, count);
     if (error)
         return error;
-    if (!paths || !count || !folder || full.context > INT32_MAX)
+    if (!count || !folder || full.context > INT32_MAX)
         return error_fail(VKCLIP_EINVALID, "vkclip_train_tokenizer: paths and a folder expected");
     error = learn_tokenizer(paths, count, &full, folder, &learned);
     GROWTH_WRITE(vkclip_tokenizer_result, result, &learned);

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of trainers.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 #include "encode/device.h"
@@ -22,6 +23,9 @@ int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_traine
         return error;
     if (!params || !trainer || !full.output)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_trainer: params with a folder expected");
+    error = arguments_check_trainer(&full);
+    if (error)
+        return error;
     struct train_device devices[DEVICE_GPUS];
     const size_t count = device ? device->count : 0;
     for (size_t i = 0; i < count; i++)

@@ -3,6 +3,7 @@
  * Implements the public functions of zero-shot use.
  */
 #include "encode/zero_shot.h"
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
 
@@ -25,6 +26,11 @@ int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, 
     if (!model || (label_count && (!labels || !embeds)) || full.item)
         return error_fail(VKCLIP_EINVALID, "vkclip_encode_labels: model, labels and embeds, and no "
                                            "item function expected");
+    error = arguments_check_strings("labels", labels, NULL, label_count);
+    if (!error)
+        error = arguments_check_strings("templates", templates, NULL, template_count);
+    if (error)
+        return error;
     return zero_shot_labels(model, labels, label_count, templates, template_count, &full, embeds);
 }
 

@@ -35,10 +35,10 @@ def entries(text):
         for name in re.findall(r"VKCLIP_\w+", re.sub(r"=[^,]*", "", body)):
             yield "ENUMERATOR", name, "", f"(size_t){name}", "0"
     for result, name, arguments in re.findall(r"typedef (\w+) (vkclip_\w+)\((.*?)\);", text):
-        yield "FUNCTION", name, f"{result} ({arguments})", "0", "0"
+        yield "FUNCTION", name, f"{result.strip()} ({arguments})", "0", "0"
     for result, name, arguments in re.findall(
             r'visibility\("default"\)\)\) ([\w *]+?)(vkclip_\w+)\((.*?)\);', text):
-        yield "FUNCTION", name, f"{result} ({arguments})", "0", "0"
+        yield "FUNCTION", name, f"{result.strip()} ({arguments})", "0", "0"
 
 
 def table(compiler, header, name, output):
