@@ -26,28 +26,34 @@ int augment_check(const struct vkclip_augmentation *params)
     bool scale = params->scale[0] || params->scale[1], ratio = params->ratio[0] || params->ratio[1];
     if (scale && !is_range(params->scale, 1e-4, 4))
         return error_fail(VKCLIP_EINVALID,
-                          "scale %g to %g, expected areas of the crop from 0.0001 to 4, the lower "
+                          "`augmentation.scale`: scale %g to %g, expected areas of the crop from "
+                          "0.0001 to 4, the lower "
                           "first",
                           params->scale[0], params->scale[1]);
     if (ratio && !is_range(params->ratio, 0.01, 100))
         return error_fail(VKCLIP_EINVALID,
-                          "ratio %g to %g, expected widths by heights from 0.01 to 100, the lower "
+                          "`augmentation.ratio`: ratio %g to %g, expected widths by heights from "
+                          "0.01 to 100, the lower "
                           "first",
                           params->ratio[0], params->ratio[1]);
     if (!(params->rotate >= 0 && params->rotate <= 180))
-        return error_fail(VKCLIP_EINVALID, "rotation by %g, expected 0 to 180 degrees",
+        return error_fail(VKCLIP_EINVALID,
+                          "`augmentation.rotate`: rotation by %g, expected 0 to 180 degrees",
                           params->rotate);
     for (unsigned i = 0; i < 4; i++)
         if (!(params->color_jitter[i] >= 0 && params->color_jitter[i] <= (i == HUE ? 0.5 : 1)))
-            return error_fail(VKCLIP_EINVALID, "color jitter: %s %g, expected 0 to %g", names[i],
+            return error_fail(VKCLIP_EINVALID,
+                              "`augmentation.color_jitter`: %s %g, expected 0 to %g", names[i],
                               params->color_jitter[i], i == HUE ? 0.5 : 1.0);
     if (!(params->color_jitter_prob >= 0 && params->color_jitter_prob <= 1) ||
         !(params->gray_scale_prob >= 0 && params->gray_scale_prob <= 1))
         return error_fail(VKCLIP_EINVALID,
+                          "`augmentation.color_jitter_prob` and `augmentation.gray_scale_prob`: "
                           "probabilities %g of color jitter and %g of gray scale, expected 0 to 1",
                           params->color_jitter_prob, params->gray_scale_prob);
     if (!(params->channel_gain >= 0 && params->channel_gain <= 1))
-        return error_fail(VKCLIP_EINVALID, "channel gain %g, expected 0 to 1",
+        return error_fail(VKCLIP_EINVALID,
+                          "`augmentation.channel_gain`: channel gain %g, expected 0 to 1",
                           params->channel_gain);
     return VKCLIP_OK;
 }

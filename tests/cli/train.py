@@ -461,6 +461,8 @@ class Train(CommandTest):
                            (['--data-raw', self.raw(), '--batch-size', '3'], 'samples per batch'),
                            (['--data-raw', self.raw(), '--accum-freq', '3'], '--accum-freq'),
                            (['--data-raw', self.raw(), '--lr-cooldown-power', '2'], '--lr-scheduler'),
+                           (['--data', path, '--aug-rotate', '181'], '--aug-rotate: rotation by 181'),
+                           (['--data', path, '--aug-color-jitter', '0,0,0,1'], '--aug-color-jitter: hue'),
                            (['--data-raw', self.raw(), '--beta1', '1'], '--beta1')):
             out, err = self.train(*base, *args, status=1)
             self.assertIn(part, err)
