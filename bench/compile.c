@@ -297,6 +297,25 @@ static int compile_search(struct compiling *c)
     return error;
 }
 
+/* Compiles what prepares a picture of 640 x 480 pixels on the device, as encode/staging.c builds
+ * it. */
+static int compile_preparation(struct compiling *c)
+{
+    const uint32_t words[] = {480, 640 * 3 / 4}, taps[] = {224, 12}, values[] = {3, 256};
+    struct graph graph;
+    graph_init(&graph, TYPE_F32);
+    const int pixels = graph_input(&graph, "pixels", TYPE_I32, 2, words);
+    const int across = graph_input(&graph, "across", TYPE_I32, 2, taps);
+    const int down = graph_input(&graph, "down", TYPE_I32, 2, taps);
+    int x = graph_resample_bytes(&graph, "first", pixels, across, 640, 3, false, false);
+    x = graph_resample(&graph, "second", x, down, true);
+    graph_frame(&graph, "result", x, graph_input(&graph, "values", TYPE_F32, 2, values), 224, 0, 0,
+                0);
+    const int error = graph.error ? graph.error : compile_graph(c, &graph);
+    graph_free(&graph);
+    return error;
+}
+
 /* Compiles what explains a picture. */
 static int compile_explanation(struct compiling *c, const struct config *config)
 {
@@ -356,6 +375,8 @@ int bench_compile(const struct options *options)
     }
     if (!error && options->search)
         error = compile_search(c);
+    if (!error && options->search)
+        error = compile_preparation(c);
     if (!error && options->training)
         error = graphs_each_step(options, gpu_caps(c->gpu), "16", compile_step, c);
     if (!error && options->training)
@@ -366,6 +387,7 @@ int bench_compile(const struct options *options)
     if (!error && c->failed)
         error =
             error_fail(VKCLIP_EDEVICE, "%zu of %zu pipelines were not built", c->failed, c->built);
+    fflush(stdout); /* Debian 12's RADV crashes when it closes a device that it only plays. */
     gpu_close(&c->gpu);
     free(c);
     return error;

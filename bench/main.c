@@ -104,7 +104,7 @@ static int usage(void)
         "  --training      kernels, compile: also the graphs of training, in both precisions\n"
         "  --assembly FOLDER\n"
         "                  compile: write the driver's assembly of each pipeline into FOLDER\n"
-        "  --search        compile: also the graph of a search\n"
+        "  --search        compile: also the graphs of a search and of preparing a picture\n"
         "  --pairs         search: all pairs with a cosine of 0.99\n"
         "  --device NAME   the device, as vkclip takes it\n"
         "  --csv           print CSV\n",

@@ -182,7 +182,7 @@ if [ -z "$quick" ]; then
     # The objective of training is fp32, so that no graph has it, and what reads memory by its address is for lavapipe.
     {
         echo 'normalize_grad f16 f16'
-        grep CAP_ADDRESS shaders/kernels.def |
+        cat shaders/kernels*.def | grep CAP_ADDRESS |
             sed -nE 's/^KERNEL\([A-Z_]+, *([a-z_]+), *([a-z0-9]+), *([a-z0-9]+),.*/\1 \2 \3/p'
         cat "$work/reached"
     } | sort -u | comm -23 "$work/variants" - >"$work/found"
