@@ -7,8 +7,7 @@
 
 #include "encode/model.h"
 
-/* Encodes the images, or the buffers if `images` is NULL, which may be arrays of structs that are
- * longer than this library knows. */
+/* Encodes the images, or the buffers if `images` is NULL. */
 int renders_encode(struct vkclip_model *model, const struct vkclip_vulkan_image *images,
                    const struct vkclip_vulkan_buffer *buffers, size_t count,
                    const struct vkclip_encode_params *params, float *embeds);

@@ -9,7 +9,6 @@
 #include "base/error.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- Formats --------------------------------------------------------------------------------- */
 
@@ -73,14 +72,7 @@ int gpu_picture_read(const struct vkclip_vulkan_image *images,
                      const struct vkclip_vulkan_buffer *buffers, size_t index,
                      struct gpu_picture *picture)
 {
-    const char *first = images ? (const char *)images : (const char *)buffers;
-    const size_t known = images ? sizeof(*images) : sizeof(*buffers);
-    const size_t given = images ? images->size : buffers->size;
-    const void *item = first + index * (given ? given : known);
-    if (given && given < known)
-        return error_fail(VKCLIP_EINVALID, "picture of `size` %zu, expected at least %zu", given,
-                          known);
-    return images ? read_image(item, picture) : read_buffer(item, picture);
+    return images ? read_image(&images[index], picture) : read_buffer(&buffers[index], picture);
 }
 
 uint64_t gpu_picture_pitch(const struct gpu_picture *picture, uint32_t width)
