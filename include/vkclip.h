@@ -45,6 +45,8 @@
  * returning nonzero. The call then fails with ECANCELLED, as soon as what the device computes at
  *              that moment is done. All handles stay usable, no file is left half written, and the
  *              same call may be made again.
+ *   Arguments  NULL where something is expected, also among strings, a number that an enum does not
+ *              have, and unknown bits of flags are EINVALID, and the message names them.
  *   Layout     Arrays are dense and row-major. N is a number of pictures, M of texts, T of token
  *              positions (the model's context), L of labels; D is the width of the embeddings.
  */
@@ -129,7 +131,7 @@ typedef void vkclip_log_fn(void *user, enum vkclip_log_level level, const char *
 VKCLIP_API void vkclip_set_log(vkclip_log_fn *log, void *user);
 
 /* Called now and then with how much of a call's work is done: `done` never falls, and ends at
- * `total`. Return nonzero to cancel the call. */
+ * `total`. Return nonzero to cancel the call, unless all is done. */
 typedef int vkclip_progress_fn(void *user, uint64_t done, uint64_t total);
 
 /* ---- Devices --------------------------------------------------------------------------------- */
@@ -229,8 +231,10 @@ struct vkclip_peaks {
     double matrix_flops; /* of products of cooperative matrices, summed in fp32; 0: it has none */
     char matrix_how[64]; /* shape of the matrices, and how many products were independent */
 };
-/* Measures the device, or the first of several, which takes a few seconds. */
-VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_peaks *peaks);
+/* Measures the device, or the first of several, which takes a few seconds. `progress` may be NULL.
+ */
+VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, vkclip_progress_fn *progress,
+                                    void *user, struct vkclip_peaks *peaks);
 
 /* Closes a device, whose models must have been closed before. */
 VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
@@ -365,6 +369,8 @@ struct vkclip_model_params {
      * or the key of their dict: "state_dict_ema", "ema.model"; ".": those without a prefix. NULL:
      * the only set; a file with several is refused with their names. */
     const char *state_dict;
+    vkclip_progress_fn *progress; /* of opening; encoding asks its own, also for reading weights */
+    void *user;                   /* first argument of `progress` */
 };
 
 enum vkclip_family {
@@ -448,8 +454,10 @@ VKCLIP_API const char *vkclip_arch_name(size_t index);
  * the new or empty folder `path`. The layout is Hugging Face's, or OpenCLIP's where the image tower
  * is no ViT; the vocabulary is not written. `arch` is a name from vkclip_arch_name or a
  * configuration file (config.json or open_clip_config.json). The same seed gives the same bytes on
- * every machine. Errors: EINVALID, EIO, EFORMAT, EMEMORY. */
-VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path);
+ * every machine. `progress` may be NULL; a call that is cancelled leaves nothing in the folder.
+ * Errors: EINVALID, ECANCELLED, EIO, EFORMAT, EMEMORY. */
+VKCLIP_API int vkclip_init_model(const char *arch, uint64_t seed, const char *path,
+                                 vkclip_progress_fn *progress, void *user);
 
 /* ---- Conversion ------------------------------------------------------------------------------ */
 
@@ -503,11 +511,13 @@ struct vkclip_comparison {
 };
 
 /* Encodes fixed inputs, generated pictures and texts, by two checkpoints, one after the other, and
- * compares the embeddings. Errors: EINVALID (the embeddings have different widths), and those of
- * opening and encoding. */
+ * compares the embeddings. `progress` may be NULL and counts inputs; that of the params is not
+ * asked. Errors: EINVALID (the embeddings have different widths), and those of opening and
+ * encoding. */
 VKCLIP_API int vkclip_compare_models(struct vkclip_device *device, const char *path,
                                      const struct vkclip_model_params *params, const char *other,
                                      const struct vkclip_model_params *other_params,
+                                     vkclip_progress_fn *progress, void *user,
                                      struct vkclip_comparison *comparison);
 
 /* ---- Texts ----------------------------------------------------------------------------------- */
@@ -542,6 +552,8 @@ struct vkclip_tokenizer_params {
     uint32_t min_frequency; /* how often a pair must occur to be merged; 0: 2 */
     uint32_t context;       /* is written for programs that truncate texts; 0: 77 */
     const char *column;     /* the texts' column in .csv and .tsv files; NULL: "title" */
+    vkclip_progress_fn *progress; /* counts tokens, after the texts were read */
+    void *user;                   /* first argument of `progress` */
 };
 
 struct vkclip_tokenizer_result {
@@ -894,7 +906,9 @@ struct vkclip_conditioner_params {
     const struct vkclip_lora *loras; /* are added in this order */
     size_t lora_count;
     bool identify; /* Hash the weights, for struct vkclip_encoder_info. It reads them once. */
-    enum vkclip_compute compute; /* of the encoders other than T5 */
+    enum vkclip_compute compute;  /* of the encoders other than T5 */
+    vkclip_progress_fn *progress; /* of opening */
+    void *user;                   /* first argument of `progress` */
 };
 
 /* Returns the name of a family of diffusion models: "sd1", "sd2", "sdxl" and so on. `index` counts
@@ -975,6 +989,8 @@ struct vkclip_condition_params {
     uint32_t max_sequence_length; /* token positions of T5, 1 to 512; 0: the family's own */
     bool strict; /* Text that is cut, or an unknown embedding's name, is an error. */
     bool f16;    /* Results are fp16 instead of fp32. */
+    vkclip_progress_fn *progress;
+    void *user; /* first argument of `progress` */
 };
 
 enum vkclip_tensor_type { VKCLIP_TENSOR_F32, VKCLIP_TENSOR_F16, VKCLIP_TENSOR_I32 };
@@ -1029,7 +1045,8 @@ struct vkclip_node {
     double bytes;      /* the least memory that is read and written */
     double seconds;    /* time on the device in the last run; negative: it has no timestamps */
 };
-typedef void vkclip_node_fn(void *user, const struct vkclip_node *node);
+/* Receives a node. Return nonzero to cancel the call. */
+typedef int vkclip_node_fn(void *user, const struct vkclip_node *node);
 
 struct vkclip_cost {
     size_t size;              /* sizeof(struct vkclip_cost) */
@@ -1091,6 +1108,8 @@ struct vkclip_explain_params {
      * notebook of its authors follows only the last one, which misleads where the tokens of the
      * last block have more of others' places in them than of their own. */
     uint32_t layers;
+    vkclip_progress_fn *progress; /* counts texts */
+    void *user;                   /* first argument of `progress` */
 };
 /* Tells which patches of a picture speak for each of `count` texts (or other pictures), whose
  * normalised embeddings are text_embeds [M,D]: relevance [M,side,side], rows from the top, where
@@ -1316,9 +1335,12 @@ struct vkclip_import_result {
 };
 /* Takes over the embeddings of a database of rclip, which must come from the same model: a sample
  * of 16 pictures is encoded, and if a cosine is below 0.99, nothing is imported and the error is
- * EINVALID. rclip does not apply EXIF orientation; its vectors of such pictures are left out. */
+ * EINVALID. rclip does not apply EXIF orientation; its vectors of such pictures are left out.
+ * `progress` may be NULL and counts rows; what a call that is cancelled has imported stays.
+ * `result` may be NULL. */
 VKCLIP_API int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
-                                   const char *database, struct vkclip_import_result *result);
+                                   const char *database, vkclip_progress_fn *progress, void *user,
+                                   struct vkclip_import_result *result);
 
 enum vkclip_query_kind {
     VKCLIP_QUERY_TEXT,  /* a UTF-8 text in `value` */
@@ -1366,6 +1388,7 @@ struct vkclip_search_params {
     const char *type;                       /* format, such as "jpeg", in any case */
     uint32_t min_width, min_height;         /* pixels, as the picture is shown */
     uint64_t max_pixels;                    /* of a picture in the query: as in vkclip_load_image */
+    vkclip_progress_fn *progress;           /* gets the call's `user` */
 };
 
 /* A picture of the index. It and what it points to are valid during the call of the function. Equal
@@ -1570,6 +1593,11 @@ struct vkclip_trainer_params {
     const char *output;          /* the run's folder, made if it does not exist */
     bool resume;                 /* Resume from the last saved step; begin where there is none. */
     uint32_t keep;               /* saved steps to keep; 0: 3 */
+    /* Is asked while the trainer is opened, and in all later calls that take long: steps,
+     * validations and saving. A step that is cancelled has changed nothing and may be made again.
+     */
+    vkclip_progress_fn *progress;
+    void *user; /* first argument of `progress`; both must stay valid as long as the trainer */
 };
 
 struct vkclip_trainer_info {

@@ -6,12 +6,14 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
+#include "base/progress.h"
 
 int vkclip_compare_models(struct vkclip_device *device, const char *path,
                           const struct vkclip_model_params *params, const char *other,
-                          const struct vkclip_model_params *other_params,
-                          struct vkclip_comparison *comparison)
+                          const struct vkclip_model_params *other_params, vkclip_progress_fn *ask,
+                          void *user, struct vkclip_comparison *comparison)
 {
+    struct progress progress;
     struct vkclip_model_params first, second;
     struct vkclip_comparison found = {0};
     if (!path || !other || !comparison)
@@ -28,7 +30,8 @@ int vkclip_compare_models(struct vkclip_device *device, const char *path,
         error = arguments_check_model(&second);
     if (error)
         return error;
-    error = compare_models(device, path, &first, other, &second, &found);
+    progress_begin(&progress, ask, user, 0);
+    error = progress_end(&progress, compare_models(device, path, &first, other, &second, &found));
     GROWTH_WRITE(vkclip_comparison, comparison, &found);
     return error;
 }

@@ -6,6 +6,7 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
+#include "base/progress.h"
 
 const char *vkclip_diffusion_family(size_t index)
 {
@@ -18,6 +19,7 @@ int vkclip_open_conditioner(struct vkclip_device *device, const char *const *pat
                             struct vkclip_conditioner **conditioner)
 {
     struct vkclip_conditioner_params full;
+    struct progress progress;
     if (!conditioner)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: conditioner expected");
     *conditioner = NULL;
@@ -28,7 +30,10 @@ int vkclip_open_conditioner(struct vkclip_device *device, const char *const *pat
         error = arguments_check_strings("paths", paths, NULL, count);
     if (!error)
         error = arguments_check_conditioner(&full);
-    return error ? error : conditioner_open(device, paths, count, &full, conditioner);
+    if (error)
+        return error;
+    progress_begin(&progress, full.progress, full.user, 1);
+    return progress_end(&progress, conditioner_open(device, paths, count, &full, conditioner));
 }
 
 void vkclip_close_conditioner(struct vkclip_conditioner **conditioner)
@@ -81,13 +86,17 @@ int vkclip_condition(struct vkclip_conditioner *conditioner,
                      struct vkclip_conditioning **conditioning)
 {
     struct vkclip_condition_params full;
+    struct progress progress;
     if (!conditioner || !params || !conditioning)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_condition: conditioner, params and conditioning expected");
     int error = GROWTH_READ(vkclip_condition_params, &full, params);
     if (!error)
         error = arguments_check_condition(&full);
-    return error ? error : condition_run(conditioner, &full, conditioning);
+    if (error)
+        return error;
+    progress_begin(&progress, full.progress, full.user, 1);
+    return progress_end(&progress, condition_run(conditioner, &full, conditioning));
 }
 
 void vkclip_free_conditioning(struct vkclip_conditioning **conditioning)

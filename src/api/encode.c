@@ -13,7 +13,7 @@ int vkclip_encode_files(struct vkclip_model *model, const char *const *paths, si
     struct vkclip_encode_params full;
     const struct pictures pictures = {.paths = paths};
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    if (!error)
+    if (!error && !full.item) /* Otherwise it is the error of its item. */
         error = arguments_check_strings("paths", paths, NULL, count);
     return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
 }
@@ -51,7 +51,7 @@ int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, si
     struct vkclip_encode_params full;
     const struct text_items items = {.strings = texts};
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    if (!error)
+    if (!error && !full.item) /* Otherwise it is the error of its item. */
         error = arguments_check_strings("texts", texts, full.lengths, count);
     return error ? error : texts_encode(model, &items, count, &full, embeds);
 }

@@ -5,17 +5,21 @@
 #include "encode/explain.h"
 #include "api/growth.h"
 #include "base/error.h"
+#include "base/progress.h"
 
 int vkclip_explain(struct vkclip_model *model, const struct vkclip_image *image,
                    const float *text_embeds, size_t count,
                    const struct vkclip_explain_params *params, float *relevance, float *cosines)
 {
     struct vkclip_explain_params full;
+    struct progress progress;
     if (!model || !image || (count && (!text_embeds || !relevance)))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_explain: model, image, text_embeds and relevance expected");
-    const int error = GROWTH_READ(vkclip_explain_params, &full, params);
-    return error
-               ? error
-               : explain_picture(model, image, text_embeds, count, full.layers, relevance, cosines);
+    int error = GROWTH_READ(vkclip_explain_params, &full, params);
+    if (error)
+        return error;
+    progress_begin(&progress, full.progress, full.user, count);
+    return progress_end(&progress, explain_picture(model, image, text_embeds, count, full.layers,
+                                                   relevance, cosines));
 }

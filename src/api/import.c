@@ -9,6 +9,7 @@
 
 #include "api/update.h"
 #include "base/half.h"
+#include "base/progress.h"
 #include "encode/pictures.h"
 #include "image/decode.h"
 #include "search/file_hash.h"
@@ -101,6 +102,9 @@ static int compare_sample(struct import *import)
     for (uint64_t i = 0; i < sample && !error; i++) {
         struct row row;
         size_t size;
+        error = progress_tell(0, result->rows);
+        if (error)
+            break;
         error = database_find(&import->rclip.database,
                               "SELECT filepath, size, modified_at, vector" ROWS
                               " ORDER BY id LIMIT 1 OFFSET $1",
@@ -183,6 +187,10 @@ static int import_row(void *user, const struct row *row)
     struct image_facts facts;
     void *data = NULL;
     size_t size;
+    const uint64_t done = import->result->imported + import->result->left_out;
+    const int cancelled = progress_tell(done, import->result->rows);
+    if (cancelled)
+        return cancelled;
     import->result->left_out++;
     if (!has_vector(import, row, &size) || !read_vector(import, row) || !is_unchanged(row, path) ||
         file_hash_read(path, &stamp, &hash, &data, &size))

@@ -6,6 +6,7 @@
 #include "api/growth.h"
 #include "api/import.h"
 #include "api/update.h"
+#include "base/progress.h"
 #include "search/export.h"
 #include "search/index.h"
 
@@ -169,16 +170,19 @@ int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *m
 }
 
 int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
-                        const char *database, struct vkclip_import_result *result)
+                        const char *database, vkclip_progress_fn *ask, void *user,
+                        struct vkclip_import_result *result)
 {
     struct vkclip_import_result done = {0};
+    struct progress progress;
     if (!index || !model || !database)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_import_rclip: index, model and database expected");
     int error = GROWTH_CHECK(vkclip_import_result, result);
     if (error)
         return error;
-    error = import_rclip(index, model, database, &done);
+    progress_begin(&progress, ask, user, 0);
+    error = progress_end(&progress, import_rclip(index, model, database, &done));
     GROWTH_WRITE(vkclip_import_result, result, &done);
     return error;
 }

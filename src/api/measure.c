@@ -6,17 +6,21 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "runtime/peak.h"
 
-int vkclip_measure_peaks(struct vkclip_device *device, struct vkclip_peaks *peaks)
+int vkclip_measure_peaks(struct vkclip_device *device, vkclip_progress_fn *ask, void *user,
+                         struct vkclip_peaks *peaks)
 {
+    struct progress progress;
     struct vkclip_peaks full = {0};
     if (!device || !peaks)
         return error_fail(VKCLIP_EINVALID, "vkclip_measure_peaks: device and peaks expected");
     int error = GROWTH_CHECK(vkclip_peaks, peaks);
     if (error)
         return error;
-    error = peak_measure(device->gpus[0], &full);
+    progress_begin(&progress, ask, user, 0);
+    error = progress_end(&progress, peak_measure(device->gpus[0], &full));
     GROWTH_WRITE(vkclip_peaks, peaks, &full);
     return error;
 }

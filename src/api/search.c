@@ -6,6 +6,7 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "base/half.h"
+#include "base/progress.h"
 #include "encode/identity.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
@@ -205,6 +206,7 @@ int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
 {
     struct vkclip_search_params full;
     struct request request = {.index = index, .model = model, .params = &full};
+    struct progress progress;
     int error = GROWTH_READ(vkclip_search_params, &full, params);
     if (error)
         return error;
@@ -216,10 +218,16 @@ int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
     error = arguments_check_search(&full);
     if (!error)
         error = filter_check(&full);
+    if (error)
+        return error;
+    progress_begin(&progress, full.progress, user, 1);
+    error = progress_check();
     if (!error)
         error = find_vectors(index, model, request.identity, &request.number);
     request.dim = model->info.embed_dim;
-    return error ? error : search_parts(&request, hit, user);
+    if (!error)
+        error = search_parts(&request, hit, user);
+    return progress_end(&progress, error);
 }
 
 int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model)

@@ -92,7 +92,8 @@ int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *m
 }
 
 int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
-                        const char *database, struct vkclip_import_result *result)
+                        const char *database, vkclip_progress_fn *progress, void *user,
+                        struct vkclip_import_result *result)
 {
     return search_absent(__func__);
 }

@@ -5,6 +5,7 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "encode/device.h"
 #include "train/step.h"
 #include "train/trainer.h"
@@ -30,7 +31,9 @@ int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_traine
     const size_t count = device ? device->count : 0;
     for (size_t i = 0; i < count; i++)
         devices[i] = (struct train_device){device->gpus[i], device->tuners[i]};
-    return trainer_open(devices, count, &full, trainer);
+    struct progress progress;
+    progress_begin(&progress, full.progress, full.user, 1);
+    return progress_end(&progress, trainer_open(devices, count, &full, trainer));
 }
 
 void vkclip_close_trainer(struct vkclip_trainer **trainer)
@@ -83,7 +86,9 @@ int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result
     int error = GROWTH_CHECK(vkclip_train_result, result);
     if (error)
         return error;
-    error = trainer_step(trainer, &full);
+    struct progress progress;
+    trainer_begin(trainer, &progress);
+    error = progress_end(&progress, trainer_step(trainer, &full));
     GROWTH_WRITE(vkclip_train_result, result, &full);
     return error;
 }
@@ -97,7 +102,9 @@ int vkclip_validate_trainer(struct vkclip_trainer *trainer, struct vkclip_valida
     int error = GROWTH_CHECK(vkclip_validation, result);
     if (error)
         return error;
-    error = trainer_validate(trainer, &full);
+    struct progress progress;
+    trainer_begin(trainer, &progress);
+    error = progress_end(&progress, trainer_validate(trainer, &full));
     GROWTH_WRITE(vkclip_validation, result, &full);
     return error;
 }
@@ -107,7 +114,9 @@ int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capac
     char *written = NULL;
     if (!trainer || !trainer_is_on_device(trainer))
         return error_fail(VKCLIP_EINVALID, "vkclip_save_trainer: a trainer on a device expected");
-    int error = trainer_save(trainer, &written);
+    struct progress progress;
+    trainer_begin(trainer, &progress);
+    int error = progress_end(&progress, trainer_save(trainer, &written));
     if (!error && path)
         snprintf(path, capacity, "%s", written);
     free(written);
@@ -119,5 +128,7 @@ int vkclip_save_trained_model(struct vkclip_trainer *trainer)
     if (!trainer || !trainer_is_on_device(trainer))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_save_trained_model: a trainer on a device expected");
-    return trainer_save_model(trainer);
+    struct progress progress;
+    trainer_begin(trainer, &progress);
+    return progress_end(&progress, trainer_save_model(trainer));
 }

@@ -140,8 +140,7 @@ static int end_batch(void *user, uint64_t done, uint64_t total)
 {
     (void)done;
     (void)total;
-    pass_flush(((struct update *)user)->pass);
-    return 0;
+    return pass_flush(((struct update *)user)->pass);
 }
 
 static int encode_pass(void *user, struct pass *pass, uint64_t count)

@@ -7,6 +7,7 @@
 #include "base/workers.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -191,7 +192,10 @@ static void do_job(struct workers *workers, struct workers_group *group, unsigne
         leave_queue(workers, group);
     unlock_pool(workers);
     struct log_target before = log_redirect((struct log_target){keep_message, &keeper});
+    struct progress *caller = thread ? progress_lend(group->progress) : NULL;
     int error = group->job(group->user, keeper.index, thread);
+    if (thread)
+        progress_return(caller);
     log_redirect(before);
     lock_pool(workers);
     if (error)
@@ -245,7 +249,8 @@ static void start_threads(struct workers *workers)
 
 unsigned workers_start(struct workers *workers, struct workers_group *group)
 {
-    *group = (struct workers_group){.job = group->job, .user = group->user, .count = group->count};
+    *group = (struct workers_group){
+        .job = group->job, .user = group->user, .count = group->count, .progress = group->progress};
     if (!workers || !group->count)
         return 0;
     pthread_mutex_lock(&workers->lock);
@@ -298,7 +303,8 @@ int workers_wait(struct workers *workers, struct workers_group *group)
 
 int workers_run(struct workers *workers, workers_job_fn *job, void *user, size_t count)
 {
-    struct workers_group group = {.job = job, .user = user, .count = count};
+    struct workers_group group = {
+        .job = job, .user = user, .count = count, .progress = progress_current()};
     workers_start(workers, &group);
     return workers_wait(workers, &group);
 }

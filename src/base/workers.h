@@ -18,12 +18,17 @@ typedef int workers_job_fn(void *user, size_t index, unsigned thread);
 
 struct workers_message;
 
-/* A group is the jobs 0 to count - 1, which begin in this order. The caller sets the first three
+struct progress;
+
+/* A group is the jobs 0 to count - 1, which begin in this order. The caller sets the first four
  * members, and the group belongs to the pool from workers_start to the end of workers_wait. */
 struct workers_group {
     workers_job_fn *job;
     void *user;
     size_t count;
+    /* The call to which the jobs belong, which must not end before them; NULL: they belong to none.
+     */
+    struct progress *progress;
 
     size_t next;    /* job to begin next */
     size_t running; /* jobs begun and not ended */
@@ -54,7 +59,8 @@ unsigned workers_start(struct workers *workers, struct workers_group *group);
  * error of the failed job with the lowest number, whose message becomes this thread's last
  * error. */
 int workers_wait(struct workers *workers, struct workers_group *group);
-/* Starts a group and waits for it. A job may run jobs of its own on the same pool. */
+/* Starts a group, whose jobs belong to the call that runs on this thread, and waits for it. A job
+ * may run jobs of its own on the same pool. */
 int workers_run(struct workers *workers, workers_job_fn *job, void *user, size_t count);
 
 #endif

@@ -6,6 +6,7 @@
 #include "checkpoint/initial.h"
 #include "base/error.h"
 #include "base/folder.h"
+#include "base/progress.h"
 #include "base/hash.h"
 #include "base/rng.h"
 #include "base/string.h"
@@ -62,6 +63,8 @@ int initial_write(const char *arch, uint64_t seed, const char *path)
     struct initial_model model = {.seed = seed};
     int error = initial_read_config(arch, &model.config);
     if (!error)
+        error = progress_check();
+    if (!error)
         error = folder_make_new(path);
     if (!error)
         error = tensors_list(&model.config, &model.tensors, &model.count);
@@ -72,6 +75,8 @@ int initial_write(const char *arch, uint64_t seed, const char *path)
                                                  .read = fill_tensor,
                                                  .user = &model};
         error = checkpoint_write(&source, path);
+        if (error == VKCLIP_ECANCELLED)
+            folder_remove(path); /* It was new or empty. */
     }
     free(model.tensors);
     return error;

@@ -6,6 +6,7 @@
  */
 #include "checkpoint/write.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "checkpoint/beside.h"
 #include "checkpoint/write_config.h"
@@ -127,7 +128,9 @@ static int load_tensor(struct weights_writer *writer, size_t tensor)
 {
     if (writer->in_memory == tensor)
         return VKCLIP_OK;
-    int error = writer->source->read(writer->source->user, tensor, writer->values);
+    int error = progress_check();
+    if (!error)
+        error = writer->source->read(writer->source->user, tensor, writer->values);
     writer->in_memory = error ? NO_TENSOR : tensor;
     return error;
 }

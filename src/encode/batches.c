@@ -8,12 +8,14 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 /* Seconds of work that a replica takes while another one's speed is unknown. With less, batches
  * would be small and slow; with more, too little would be left for a device that turns out to be
@@ -277,7 +279,8 @@ static int report_progress(struct state *state)
     pthread_mutex_lock(&state->lock);
     size_t done = state->done;
     pthread_mutex_unlock(&state->lock);
-    return state->work->progress ? state->work->progress(state->work->user, done) : VKCLIP_OK;
+    return state->work->progress ? state->work->progress(state->work->user, done)
+                                 : progress_check();
 }
 
 /* Stops all replicas from taking more items. */
@@ -447,6 +450,18 @@ static int drive_next(void *user, size_t index, unsigned thread)
     return found ? drive_replica(state, number, false) : VKCLIP_OK;
 }
 
+/* Waits until something has changed, but not so long that a person who cancels the call would
+ * notice. Must be called with the lock held. */
+static void wait_briefly(struct state *state)
+{
+    struct timespec end;
+    timespec_get(&end, TIME_UTC);
+    end.tv_nsec += 50000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&state->changed, &state->lock, &end);
+}
+
 /* Delivers on the caller's thread, whose replica has no more work, until the other drivers end. */
 static int deliver_for_others(struct state *state)
 {
@@ -454,8 +469,8 @@ static int deliver_for_others(struct state *state)
     bool all_ended = false;
     while (!error && !all_ended) {
         pthread_mutex_lock(&state->lock);
-        while (state->ended < state->replica_count && !has_delivery(state))
-            pthread_cond_wait(&state->changed, &state->lock);
+        if (state->ended < state->replica_count && !has_delivery(state))
+            wait_briefly(state);
         all_ended = state->ended == state->replica_count;
         pthread_mutex_unlock(&state->lock);
         error = deliver_ready(state);
@@ -471,7 +486,10 @@ static int deliver_for_others(struct state *state)
  * would keep its share of the items from the others. */
 static int drive_several(struct state *state, struct workers *drivers)
 {
-    struct workers_group group = {.job = drive_next, .user = state, .count = state->replica_count};
+    struct workers_group group = {.job = drive_next,
+                                  .user = state,
+                                  .count = state->replica_count,
+                                  .progress = progress_current()};
     pthread_mutex_lock(&state->lock);
     const size_t threads = workers_start(drivers, &group);
     if (state->replica_count > threads + 1)
@@ -500,7 +518,9 @@ int batches_run(const struct batches *work, struct replica *const *replicas, siz
     for (size_t i = 0; i < replica_count; i++)
         state.loads[i] =
             (struct batches_load){.speed = replica_speed(replicas[i], work->tower), .active = true};
-    int error = replica_count > 1 ? drive_several(&state, drivers) : drive_replica(&state, 0, true);
+    int error = work->count ? progress_check() : VKCLIP_OK;
+    if (!error)
+        error = replica_count > 1 ? drive_several(&state, drivers) : drive_replica(&state, 0, true);
     pthread_cond_destroy(&state.changed);
     pthread_mutex_destroy(&state.lock);
     free(state.complete);

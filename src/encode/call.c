@@ -74,6 +74,8 @@ int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size
               struct call *call)
 {
     *call = (struct call){.model = model, .embeds = embeds, .count = count};
+    progress_begin(&call->progress, params ? params->progress : NULL, params ? params->user : NULL,
+                   count);
     int error = check_arguments(model, tower, has_items, count, params, embeds);
     if (error)
         return error;
@@ -89,6 +91,7 @@ void call_close(struct call *call)
         free(call->failures[i].message);
     free(call->failures);
     free(call->window);
+    progress_end(&call->progress, VKCLIP_ECANCELLED); /* What is done was told by call_report. */
     *call = (struct call){0};
 }
 
@@ -141,13 +144,7 @@ int call_deliver(struct call *call, size_t first, size_t number)
 
 int call_report(struct call *call, size_t done)
 {
-    if (!call->params.progress || done <= call->reported)
-        return VKCLIP_OK;
-    call->reported = done;
-    if (call->params.progress(call->params.user, done, call->count))
-        return error_fail(VKCLIP_ECANCELLED, "stopped by the caller after %zu of %zu items", done,
-                          call->count);
-    return VKCLIP_OK;
+    return done > call->progress.done ? progress_report(&call->progress, done) : progress_check();
 }
 
 int call_run(struct call *call, struct batches *work)

@@ -7,6 +7,7 @@
 #define VKCLIP_ENCODE_CALL_H
 
 #include "encode/batches.h"
+#include "base/progress.h"
 #include "encode/model.h"
 
 /* Limits how many results wait for those of earlier items, so that their memory does not grow with
@@ -28,7 +29,7 @@ struct call {
     struct tower_features features; /* wanted in place of embeddings */
     float *embeds;                  /* [count,dim], the caller's memory or NULL */
     size_t count, dim;              /* `dim` is the number of values of one item's result */
-    size_t reported; /* number that was last passed to the caller's progress function */
+    struct progress progress;       /* of items; begins with call_open and ends with call_close */
 
     size_t places; /* size of the window */
     /* These members are used only with an item function. Item i has place i % places. */
@@ -62,8 +63,8 @@ int call_read(const struct call *call, const struct replica_plan *plan, size_t f
 
 /* Passes consecutive items to the caller's item function, if there is one. */
 int call_deliver(struct call *call, size_t first, size_t number);
-/* Tells the caller's progress function the number of complete items, if it has changed. Fails with
- * ECANCELLED if the function says so. */
+/* Tells the caller's progress function the number of complete items. Fails with ECANCELLED if the
+ * function says so. */
 int call_report(struct call *call, size_t done);
 
 #endif

@@ -7,6 +7,7 @@
 #include "encode/compare.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
 
@@ -127,12 +128,19 @@ static int encode_inputs(struct vkclip_model *model, const struct embeds *before
     int error = VKCLIP_OK;
     if (!pixels || !embeds->images || !embeds->texts || !embeds->ids)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for comparing models");
+    const uint64_t done = before ? PICTURES + TEXTS : 0, total = 2 * (PICTURES + TEXTS);
+    if (!error)
+        error = progress_tell(done, total);
     if (!error && info->image.width)
         error = pictures_encode(model, &pictures, PICTURES, NULL, embeds->images);
+    if (!error)
+        error = progress_tell(done + PICTURES, total);
     if (!error && info->text.width)
         error = make_ids(model, before, embeds);
     if (!error && info->text.width)
         error = texts_encode(model, &items, TEXTS, NULL, embeds->texts);
+    if (!error)
+        error = progress_tell(done + PICTURES + TEXTS, total);
     free(pixels);
     return error;
 }

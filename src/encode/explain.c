@@ -5,6 +5,7 @@
  */
 #include "encode/explain.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "checkpoint/inputs.h"
 #include "encode/batches.h"
 #include "image/prepare.h"
@@ -105,7 +106,9 @@ int explain_picture(struct vkclip_model *model, const struct vkclip_image *image
         explanation.embed = embeds + i * dim;
         explanation.relevance = relevance + i * side * side;
         explanation.cosine = cosines ? cosines + i : NULL;
-        error = run_item(model, &explanation, layers);
+        error = progress_tell(i, count);
+        if (!error)
+            error = run_item(model, &explanation, layers);
     }
     free(explanation.bytes);
     free(explanation.vector);

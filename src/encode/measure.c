@@ -41,8 +41,10 @@ static int profile_plan(const struct vkclip_model *model, struct plan *plan, vkc
         info.seconds = timed ? seconds[i] : -1;
         cost->operations += info.operations;
         cost->bytes += info.bytes;
-        if (each)
-            each(user, &info);
+        if (each && each(user, &info)) {
+            error = error_fail(VKCLIP_ECANCELLED, "stopped by the caller");
+            break;
+        }
     }
     free(seconds);
     return error;

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "checkpoint/inputs.h"
 #include "checkpoint/open.h"
 #include "checkpoint/weights.h"
@@ -198,11 +199,15 @@ int model_open_changed(struct vkclip_device *device, const char *path,
     if (!model)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     model->device = device;
-    int error = VKCLIP_OK;
-    if (path)
+    int error = progress_check();
+    if (!error && path)
         error = checkpoint_open(path, params, &model->spec.config, &model->weights);
     if (!error)
+        error = progress_check();
+    if (!error)
         error = open_tokenizer(model, params);
+    if (!error)
+        error = progress_check();
     if (!error && change)
         error = change(user, model);
     if (!error)

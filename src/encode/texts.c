@@ -117,6 +117,8 @@ static int make_ids(const struct text_call *call, size_t item, int32_t *ids, siz
     const struct vkclip_model *model = call->call.model;
     const struct vkclip_encode_params *params = &call->call.params;
     const char *text = call->items->strings[item];
+    if (!text && (!params->lengths || params->lengths[item]))
+        return error_fail(VKCLIP_EINVALID, "text %zu is NULL", item);
     const size_t length = params->lengths ? params->lengths[item] : strlen(text);
     const struct quote quote = quote_text(text, length);
     size_t count;

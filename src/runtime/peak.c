@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/progress.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +52,9 @@ static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, i
     if (!error)
         error = gpu_commands_end(commands);
     for (int i = 0; i < runs && !error; i++) {
+        error = progress_check();
+        if (error)
+            break;
         const double start = clock_seconds();
         error = gpu_commands_run(commands);
         const double passed = clock_seconds() - start;
@@ -240,16 +244,22 @@ int peak_measure(struct gpu *gpu, struct vkclip_peaks *peaks)
 {
     struct gpu_range source = {.size = COPY_BYTES}, target;
     *peaks = (struct vkclip_peaks){0};
+    const uint64_t total = ARRAY_COUNT(rows) + 1;
     while (source.size > gpu_limits(gpu)->buffer_range)
         source.size /= 2;
     target = source;
-    int error = gpu_buffer_create(gpu, GPU_DEVICE, source.size, &source.buffer);
+    int error = progress_tell(0, total);
+    if (!error)
+        error = gpu_buffer_create(gpu, GPU_DEVICE, source.size, &source.buffer);
     if (!error)
         error = gpu_buffer_create(gpu, GPU_DEVICE, target.size, &target.buffer);
     if (!error)
         error = measure_command_copy(gpu, source, target, peaks);
-    for (size_t i = 0; i < ARRAY_COUNT(rows) && !error; i++)
-        error = measure_row(gpu, &rows[i], source, target, peaks);
+    for (size_t i = 0; i < ARRAY_COUNT(rows) && !error; i++) {
+        error = progress_tell(i + 1, total);
+        if (!error)
+            error = measure_row(gpu, &rows[i], source, target, peaks);
+    }
     gpu_buffer_destroy(gpu, &source.buffer);
     gpu_buffer_destroy(gpu, &target.buffer);
     return error;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/settings.h"
 
 #include <math.h>
@@ -191,7 +192,9 @@ int selftest_choice(struct selftest *selftest, const struct graph *graph, const 
     *right = known <= 1;
     if (known >= 0)
         return VKCLIP_OK;
-    int error = run_case(selftest, &op_case, choice, &result);
+    int error = progress_check();
+    if (!error)
+        error = run_case(selftest, &op_case, choice, &result);
     *right = !error && selftest_is_right(&result);
     return error;
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/settings.h"
 
 #include <jansson.h>
@@ -395,8 +396,8 @@ static void measure_class(struct tuner *tuner, const struct shape_class *class,
     trial->most = most;
     trial->count = list_choices(tuner, trial->graph, class->node, choices);
     int error = run_trial(tuner, class, trial, slow, &best);
-    if (gpu_is_lost(tuner->gpu))
-        return; /* This says nothing of the choices but the one that ran. */
+    if (gpu_is_lost(tuner->gpu) || error == VKCLIP_ECANCELLED)
+        return; /* This says nothing of the choices, or of the one that ran alone. */
     if (error && (!is_first || clock_seconds() < trial->deadline))
         return;
     const bool undecided = error || trial->undecided;
@@ -418,7 +419,7 @@ static void measure_classes(struct tuner *tuner, const struct graph *graph, doub
         const struct shape_class *class = &classes[i];
         const double deadline = start + (class->leads_kind ? 2 * seconds : seconds);
         const double seconds_left = deadline - clock_seconds();
-        if (seconds_left <= 0 || gpu_is_lost(tuner->gpu))
+        if (seconds_left <= 0 || gpu_is_lost(tuner->gpu) || progress_check())
             break; /* The next plan measures the rest. */
         struct tune_trial trial = {.gpu = tuner->gpu,
                                    .graph = graph,
@@ -502,6 +503,8 @@ static void compare_kept(struct tuner *tuner, const struct graph *graph,
                                .share = RECHECK_SECONDS,
                                .deadline = INFINITY};
     int error = run_trial(tuner, &class, &trial, &none, &best);
+    if (error == VKCLIP_ECANCELLED)
+        return;
     if (!error && !trial.undecided && best == 0 && ms[1] > 0)
         record_result(tuner, kept->key, &kept->pair[0], list_ms(&trial), false);
     json_object_set_new(json_object_get(tuner->classes, kept->key), "checked",
@@ -618,6 +621,7 @@ int tune_choose(struct gpu *gpu, struct tuner *tuner, const struct graph *graph,
     int error = VKCLIP_OK;
     if (chooses && tuner->measures)
         measure_graph(tuner, graph, seconds);
+    error = progress_check();
     while (!error && !all_right) { /* Each turn leaves out a variant that was found wrong. */
         error = choose_all(gpu, tuner, graph, choices);
         all_right = true;

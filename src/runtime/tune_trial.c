@@ -11,6 +11,7 @@
  */
 #include "runtime/tune_trial.h"
 #include "base/clock.h"
+#include "base/progress.h"
 #include "base/error.h"
 #include "base/half.h"
 
@@ -353,6 +354,9 @@ static int check_tiles(struct tune_trial *trial, const struct sample *sample,
             continue;
         if (clock_seconds() > trial->deadline)
             return VKCLIP_EUNSUPPORTED; /* The time is over; report nothing. */
+        const int error = progress_check();
+        if (error)
+            return error;
         check_choice(trial, sample, scratch, i);
     }
     return VKCLIP_OK;
@@ -437,6 +441,8 @@ static int time_rounds(struct tune_trial *trial, const struct sample *sample,
                 continue;
             if (!round && clock_seconds() > trial->deadline)
                 error = VKCLIP_EUNSUPPORTED; /* The time is over; report nothing. */
+            if (!error)
+                error = progress_check();
             if (!error && !timed[i].commands)
                 error = record_choice(trial, sample, scratch, i, repeats, &timed[i]);
             if (!error && !round && i == trial->default_choice)

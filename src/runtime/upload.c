@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/pages.h"
+#include "base/progress.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -189,6 +190,9 @@ static int convert_pieces(void *user, size_t index, unsigned thread)
         if (i >= window->count)
             break;
         struct piece *piece = &window->pieces[i];
+        error = progress_check();
+        if (error)
+            break;
         if (piece->bytes)
             pages_provide(piece->target, piece->bytes);
         const enum layout layout = window->weights[piece->weight].tensor.layout;

@@ -184,12 +184,15 @@ static void end_entry(struct pass *pass, struct entry *entry)
     report_progress(pass);
 }
 
-void pass_flush(struct pass *pass)
+int pass_flush(struct pass *pass)
 {
     pthread_mutex_lock(&pass->lock);
     if (clock_seconds() - pass->flushed >= FLUSH_INTERVAL)
         write_ended(pass);
+    report_progress(pass);
+    const int error = pass->error;
     pthread_mutex_unlock(&pass->lock);
+    return error;
 }
 
 /* ---- Work ------------------------------------------------------------------------------------ */

@@ -35,6 +35,6 @@ void pass_finish(struct pass *pass, struct pass_entry *entry, const float *embed
  */
 void pass_fail(struct pass *pass, struct pass_entry *entry, int error, const char *message);
 /* Writes what has ended, if the last time was some time ago. To be called after a batch. */
-void pass_flush(struct pass *pass);
+int pass_flush(struct pass *pass);
 
 #endif

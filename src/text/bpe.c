@@ -5,6 +5,7 @@
  */
 #include "text/bpe.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/hash.h"
 #include "base/string.h"
 #include "text/clip_bpe.h"
@@ -399,10 +400,18 @@ static bool start_learning(struct bpe *bpe, uint32_t size)
     return true;
 }
 
-static bool learn(struct bpe *bpe, uint32_t size, uint64_t least)
+/* The caller is asked after so many merges, each of which takes far less than a millisecond. */
+enum { MERGES_PER_QUESTION = 64 };
+
+/* Sets *error to ECANCELLED if the caller stops it. Returns false when out of memory. */
+static bool learn(struct bpe *bpe, uint32_t size, uint64_t least, int *error)
 {
     bool good = start_learning(bpe, size);
     while (good && bpe->heap_count && bpe->token_count + 2 < size) {
+        *error = bpe->token_count % MERGES_PER_QUESTION ? VKCLIP_OK
+                                                        : progress_tell(bpe->token_count, size);
+        if (*error)
+            break;
         const struct candidate top = pop_candidate(bpe);
         const uint64_t count = bpe->pairs[top.pair].count;
         if (count < least)
@@ -422,10 +431,11 @@ int bpe_learn(struct bpe *bpe, uint32_t size, uint64_t least, struct vocabulary 
         return error_fail(VKCLIP_EINVALID,
                           "a vocabulary of %u tokens: expected %d (the bytes, start and end) to %d",
                           size, PLAIN_TOKENS, SIZE_LIMIT);
-    if (!learn(bpe, size, least ? least : 1))
+    int error = VKCLIP_OK;
+    if (!learn(bpe, size, least ? least : 1, &error))
         return error_fail(VKCLIP_EMEMORY, "out of memory for the pairs of %zu words",
                           bpe->word_count);
-    return vocabulary_from_merges(bpe->merges, bpe->merges_size, vocabulary);
+    return error ? error : vocabulary_from_merges(bpe->merges, bpe->merges_size, vocabulary);
 }
 
 /* ---- The object ------------------------------------------------------------------------------ */

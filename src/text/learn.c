@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "format/csv.h"
 #include "text/bpe.h"
@@ -60,6 +61,8 @@ static int add_texts(struct bpe *bpe, const char *text, size_t size, bool is_end
         error = bpe_add_text(bpe, line, length); /* A '\r' at the end counts as white space. */
         *texts += length > 0;
         *taken += length + (stop != NULL);
+        if (!error)
+            error = progress_check();
     }
     return error;
 }
@@ -194,7 +197,9 @@ int learn_tokenizer(const char *const *paths, size_t count,
     struct vocabulary vocabulary = {0};
     struct bpe *bpe = NULL;
     uint64_t texts = 0;
-    int error = bpe_open(&bpe);
+    int error = progress_tell(0, size);
+    if (!error)
+        error = bpe_open(&bpe);
     if (!error)
         error = add_files(bpe, paths, count, column, &texts);
     if (!error)

@@ -505,6 +505,11 @@ static int add_gradient(struct parameters *p, struct parameters *const *others, 
     return error ? error : pass_in(p, sum, range);
 }
 
+int parameters_clear_gradients(struct parameters *p)
+{
+    return clear_buffers(p, 1, p->gradients);
+}
+
 int parameters_add_gradients(struct parameters *p, struct parameters *const *others, size_t count)
 {
     int error = create_passages(p, others, count);

@@ -65,6 +65,8 @@ const struct parameter *parameters_get(const struct parameters *parameters, size
 /* Returns the index of a parameter, or SIZE_MAX if none has that name. */
 size_t parameters_find(const struct parameters *parameters, const char *name);
 
+/* Sets all gradients to zero. */
+int parameters_clear_gradients(struct parameters *parameters);
 /* Adds the gradients of the same parameters on other devices to those of `p`, one device after the
  * other, and sets them to zero there. No plan may be running. */
 int parameters_add_gradients(struct parameters *p, struct parameters *const *others, size_t count);

@@ -4,6 +4,7 @@
  */
 #include "train/step.h"
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/workers.h"
 #include "checkpoint/lookup.h"
 
@@ -561,7 +562,9 @@ static int run_features(struct train *train, enum tower tower, const float *pixe
     const uint32_t end = train->first + train->items;
     int error = VKCLIP_OK;
     for (uint32_t first = train->first; first < end && !error; first += micro) {
-        error = write_micro_batch(train, plan, tower, first, pixels, ids);
+        error = progress_check();
+        if (!error)
+            error = write_micro_batch(train, plan, tower, first, pixels, ids);
         if (!error)
             error = plan_run(plan->plan);
         if (!error)
@@ -579,8 +582,13 @@ static int run_gradients(struct train *train, enum tower tower, const float *pix
     struct step_plan *plan = &train->gradients[tower];
     const uint32_t micro = pass_micro_batch(&train->params), d = train->config.image_embed_dim;
     const uint32_t end = train->first + train->items;
+    const bool moves = pass_moves_statistics(&train->config, &train->params);
     int error = VKCLIP_OK;
     for (uint32_t first = train->first; first < end && plan->plan && !error; first += micro) {
+        if (!moves) /* Statistics that have moved could not be moved back. */
+            error = progress_check();
+        if (error)
+            break;
         error = write_micro_batch(train, plan, tower, first, pixels, ids);
         plan_write(plan->plan, plan->tensors.gradients[tower], 0,
                    train->host_gradients[tower] + (size_t)first * d, (size_t)micro * d);
@@ -664,6 +672,20 @@ static int run_on_devices(struct device_work work)
     return workers_run(work.train->drivers, run_on_device, &work, work.train->other_count + 1);
 }
 
+/* Takes back what a step that is cancelled has added to the gradients. */
+static int take_back(struct train *train)
+{
+    char message[ERROR_MESSAGE];
+    snprintf(message, sizeof(message), "%s", error_last());
+    int error = parameters_clear_gradients(train->parameters);
+    for (size_t i = 0; i < train->other_count && !error; i++)
+        error = parameters_clear_gradients(train->other_parameters[i]);
+    if (error)
+        return error;
+    error_keep(message);
+    return VKCLIP_ECANCELLED;
+}
+
 static int run_micro_batches(struct train *train, const float *pixels, const int32_t *ids,
                              struct train_result *result)
 {
@@ -672,6 +694,8 @@ static int run_micro_batches(struct train *train, const float *pixels, const int
         error = run_loss(train, result);
     if (!error)
         error = run_on_devices((struct device_work){train, run_gradients, pixels, ids});
+    if (error == VKCLIP_ECANCELLED)
+        return take_back(train);
     if (!error && train->other_count)
         error = parameters_add_gradients(train->parameters, train->other_parameters,
                                          train->other_count);

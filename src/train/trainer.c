@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "checkpoint/inputs.h"
 #include "data/loader.h"
@@ -30,6 +31,8 @@ struct vkclip_trainer {
     unsigned workers;
     struct session *session;
     struct vkclip_trainer_info info;
+    vkclip_progress_fn *progress; /* the program's, and its first argument */
+    void *user;
     struct file_lock lock; /* of the run's folder */
     bool made_folder;
 };
@@ -303,7 +306,9 @@ static int check_pictures(const struct vkclip_trainer *trainer, bool trains)
 static int open_all(struct vkclip_trainer *trainer, const struct train_device *devices,
                     size_t count, const struct vkclip_trainer_params *params)
 {
-    int error = check_cooldown(params);
+    int error = progress_check();
+    if (!error)
+        error = check_cooldown(params);
     if (!error)
         error = check_locks(params);
     if (!error && count)
@@ -314,6 +319,8 @@ static int open_all(struct vkclip_trainer *trainer, const struct train_device *d
         error = start_check_folder(&trainer->start, params->output);
     if (!error)
         error = open_data(trainer, params);
+    if (!error)
+        error = progress_check();
     if (!error)
         error = check_pictures(trainer, count > 0);
     if (!error)
@@ -331,6 +338,8 @@ int trainer_open(const struct train_device *devices, size_t count,
     *result = calloc(1, sizeof(**result));
     if (!*result)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
+    (*result)->progress = params->progress;
+    (*result)->user = params->user;
     struct vkclip_trainer_params complete = *params;
     options_complete(&complete);
     int error = check_numbers(params);
@@ -346,6 +355,11 @@ int trainer_open(const struct train_device *devices, size_t count,
     if (made_folder)
         folder_remove(params->output);
     return error;
+}
+
+void trainer_begin(const struct vkclip_trainer *trainer, struct progress *progress)
+{
+    progress_begin(progress, trainer->progress, trainer->user, 1);
 }
 
 void trainer_close(struct vkclip_trainer **handle)
@@ -402,7 +416,9 @@ int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *res
         return error_fail(VKCLIP_EINVALID, "all %llu steps are done",
                           (unsigned long long)trainer->info.steps);
     const double before = clock_seconds(), waited = loader_statistics(trainer->loader).waited;
-    int error = loader_next(trainer->loader, trainer->info.step, &batch);
+    int error = progress_check();
+    if (!error)
+        error = loader_next(trainer->loader, trainer->info.step, &batch);
     if (!error)
         error = session_step(trainer->session, batch.pixels, batch.ids, &done);
     if (error)

@@ -11,12 +11,17 @@
 struct gpu;
 struct train_device;
 
+struct progress;
+
 /* Opens a run with its data; params->output is not NULL. The devices' GPUs and tuners must outlive
  * the trainer. Without a device nothing is written, and the trainer only tells what the run would
  * need. */
 int trainer_open(const struct train_device *devices, size_t count,
                  const struct vkclip_trainer_params *params, struct vkclip_trainer **trainer);
 void trainer_close(struct vkclip_trainer **trainer);
+
+/* Begins a call of the trainer, in which its program is asked whether to go on. */
+void trainer_begin(const struct vkclip_trainer *trainer, struct progress *progress);
 
 /* The sizes of the run, and how many of its steps are done. */
 const struct vkclip_trainer_info *trainer_info(const struct vkclip_trainer *trainer);

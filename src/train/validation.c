@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/progress.h"
 #include "base/recall.h"
 #include "base/workers.h"
 #include "checkpoint/inputs.h"
@@ -88,7 +89,9 @@ static int encode(struct validation *v, enum tower tower, workers_job_fn *load,
     for (v->chunk = 0; v->chunk < embeds->count && !error; v->chunk += v->micro_batch) {
         const size_t left = embeds->count - v->chunk;
         const size_t items = left < v->micro_batch ? left : v->micro_batch;
-        error = workers_run(v->workers, load, v, items);
+        error = progress_check();
+        if (!error)
+            error = workers_run(v->workers, load, v, items);
         if (!error)
             error = session_encode(v->session, tower, v->pixels, v->ids, rows);
         if (!error)

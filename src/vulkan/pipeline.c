@@ -5,6 +5,7 @@
  */
 #include "vulkan/internal.h"
 
+#include "base/progress.h"
 #include "base/cache.h"
 #include "base/error.h"
 #include "base/hash.h"
@@ -221,15 +222,17 @@ static int unpack_job(void *user, size_t index, unsigned thread)
 }
 
 /* Builds one announced pipeline. The job succeeds even if the pipeline cannot be built, so that the
- * other pipelines are still built. */
+ * other pipelines are still built, unless the call is cancelled. */
 static int build_job(void *user, size_t index, unsigned thread)
 {
     const struct building *building = user;
     (void)thread;
     struct gpu_pipeline *pipeline = building->pipelines[index];
     const struct unpacked *unpacked = find_block(building, pipeline->code.block);
-    finish_pipeline(building->gpu, pipeline, unpacked ? unpacked->words : NULL);
-    return VKCLIP_OK;
+    const int error = progress_check();
+    if (!error)
+        finish_pipeline(building->gpu, pipeline, unpacked ? unpacked->words : NULL);
+    return error;
 }
 
 /* Lists the pipelines that are not built yet, and the blocks with their modules. */

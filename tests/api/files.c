@@ -127,7 +127,7 @@ static int see_item(void *user, const struct vkclip_item *item)
 static int see_progress(void *user, uint64_t done, uint64_t total)
 {
     struct seen *seen = user;
-    assert_true(done > seen->progress && done <= total);
+    assert_true(done >= seen->progress && done <= total);
     seen->progress = done;
     seen->total = total;
     return 0;
@@ -212,7 +212,11 @@ static void failures_among_good_files(void **state)
     assert_int_equal(seen->errors[7], VKCLIP_EINVALID);
     assert_int_equal(seen->errors[N - 1], VKCLIP_EUNSUPPORTED);
     free_seen(seen);
-    /* Without an item function the call fails with the error of the first failing item. */
+    /* Without an item function the call fails with the error of the first failing item, and a path
+     * that is NULL is a wrong argument. */
+    assert_int_equal(vkclip_encode_files(single, list, N, NULL, embeds), VKCLIP_EINVALID);
+    assert_non_null(strstr(vkclip_last_error(), "number 7 is NULL"));
+    list[7] = paths[7];
     assert_int_equal(vkclip_encode_files(single, list, N, NULL, embeds), VKCLIP_EIO);
     assert_non_null(strstr(vkclip_last_error(), MISSING));
     assert_int_equal(vkclip_encode_files(single, list, N, NULL, NULL), VKCLIP_EINVALID);

@@ -151,7 +151,7 @@ static void q4_stays_close_on_fixed_inputs(void **state)
     if (info.patch_size != 32)
         return;
     assert_int_equal(vkclip_open_device(&params, &device), 0);
-    if (vkclip_compare_models(device, model_path, NULL, model_path, &q4, &found))
+    if (vkclip_compare_models(device, model_path, NULL, model_path, &q4, NULL, NULL, &found))
         fail_msg("%s", vkclip_last_error());
     printf("q4: images %.4f %.4f, texts %.4f %.4f\n", found.image_min, found.image_mean,
            found.text_min, found.text_mean);

@@ -85,8 +85,9 @@ static void devices(void **state)
     REFUSED(vkclip_get_device_infos(device, NULL, 1, &count), "infos");
     REFUSED(vkclip_get_device_infos(device, WITHOUT_SIZE(vkclip_device_info), 1, &count),
             SIZE_OF(vkclip_device_info));
-    REFUSED(vkclip_measure_peaks(device, NULL), "peaks");
-    REFUSED(vkclip_measure_peaks(device, WITHOUT_SIZE(vkclip_peaks)), SIZE_OF(vkclip_peaks));
+    REFUSED(vkclip_measure_peaks(device, NULL, NULL, NULL), "peaks");
+    REFUSED(vkclip_measure_peaks(device, NULL, NULL, WITHOUT_SIZE(vkclip_peaks)),
+            SIZE_OF(vkclip_peaks));
     REFUSED(vkclip_check_device(device, "NOTHING", ignore_check, NULL, &count), "name of an op");
     REFUSED(vkclip_check_device(device, NULL, NULL, NULL, &count), "check");
     REFUSED(vkclip_list_tuning(device, NULL, NULL), "tuning");
@@ -115,7 +116,7 @@ static void models(void **state)
     REFUSED(vkclip_get_model_info(NULL, NULL), "model");
     REFUSED(vkclip_get_model_info(model, WITHOUT_SIZE(vkclip_model_info)),
             SIZE_OF(vkclip_model_info));
-    REFUSED(vkclip_init_model(NULL, 1, output), "arch");
+    REFUSED(vkclip_init_model(NULL, 1, output, NULL, NULL), "arch");
     REFUSED(vkclip_convert_model(NULL, NULL, output, NULL, NULL), "path");
     REFUSED(vkclip_convert_model(MODEL, WITHOUT_SIZE(vkclip_model_params), output, NULL, NULL),
             SIZE_OF(vkclip_model_params));
@@ -128,15 +129,16 @@ static void models(void **state)
     REFUSED(
         vkclip_convert_model(MODEL, WITH(vkclip_model_params, .activation = 6), output, NULL, NULL),
         "`activation` is 6");
-    REFUSED(vkclip_compare_models(device, MODEL, NULL, NULL, NULL, &found), "two paths");
+    REFUSED(vkclip_compare_models(device, MODEL, NULL, NULL, NULL, NULL, NULL, &found),
+            "two paths");
     REFUSED(vkclip_compare_models(device, MODEL, NULL, MODEL, WITHOUT_SIZE(vkclip_model_params),
-                                  &found),
+                                  NULL, NULL, &found),
             SIZE_OF(vkclip_model_params));
-    REFUSED(
-        vkclip_compare_models(device, MODEL, NULL, MODEL, NULL, WITHOUT_SIZE(vkclip_comparison)),
-        SIZE_OF(vkclip_comparison));
+    REFUSED(vkclip_compare_models(device, MODEL, NULL, MODEL, NULL, NULL, NULL,
+                                  WITHOUT_SIZE(vkclip_comparison)),
+            SIZE_OF(vkclip_comparison));
     REFUSED(vkclip_compare_models(device, MODEL, NULL, MODEL,
-                                  WITH(vkclip_model_params, .weights = 9), &found),
+                                  WITH(vkclip_model_params, .weights = 9), NULL, NULL, &found),
             "`weights` is 9");
     REFUSED(vkclip_profile(model, VKCLIP_TOWER_TEXT, 1, NULL, NULL, NULL), "cost");
     REFUSED(vkclip_profile(model, VKCLIP_TOWER_TEXT, 1, NULL, NULL, WITHOUT_SIZE(vkclip_cost)),
@@ -195,6 +197,29 @@ static void texts(void **state)
             "`templates` is NULL: expected 1 strings");
     assert_false(folder_exists(output));
     free(output);
+}
+
+static int count_item(void *user, const struct vkclip_item *item)
+{
+    size_t *counts = user; /* of good items, and of those that are NULL */
+    counts[0] += !item->error;
+    counts[1] += item->error == VKCLIP_EINVALID && strstr(item->message, "NULL");
+    return 0;
+}
+
+/* A call that goes on after an item that fails goes on after one that is NULL. */
+static void null_among_items_is_an_items_error(void **state)
+{
+    (void)state;
+    static const char *const words[] = {"a", NULL, "b"}, *const files[] = {NULL, PICTURE, NULL};
+    size_t counts[2] = {0, 0};
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .item = count_item, .user = counts};
+    assert_int_equal(vkclip_encode_texts(model, words, 3, &params, NULL), VKCLIP_OK);
+    assert_int_equal(counts[0], 2);
+    assert_int_equal(counts[1], 1);
+    assert_int_equal(vkclip_encode_files(model, files, 3, &params, NULL), VKCLIP_OK);
+    assert_int_equal(counts[0], 3);
 }
 
 /* A text of no bytes may be NULL where its length is given. */
@@ -393,8 +418,8 @@ static void indexes(void **state)
     REFUSED(vkclip_prune_index(NULL, NULL), "index");
     REFUSED(vkclip_add_hnsw_index(NULL), "index");
     REFUSED(vkclip_export_index(index, model, NULL, NULL), "folder");
-    REFUSED(vkclip_import_rclip(index, model, NULL, NULL), "database");
-    REFUSED(vkclip_import_rclip(index, model, path, WITHOUT_SIZE(vkclip_import_result)),
+    REFUSED(vkclip_import_rclip(index, model, NULL, NULL, NULL, NULL), "database");
+    REFUSED(vkclip_import_rclip(index, model, path, NULL, NULL, WITHOUT_SIZE(vkclip_import_result)),
             SIZE_OF(vkclip_import_result));
     REFUSED(vkclip_search(index, model, WITHOUT_SIZE(vkclip_search_params), ignore_hit, NULL),
             SIZE_OF(vkclip_search_params));
@@ -522,11 +547,17 @@ static void every_function_was_called(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(devices),      cmocka_unit_test(models),
-        cmocka_unit_test(texts),        cmocka_unit_test(empty_texts_are_texts),
-        cmocka_unit_test(pictures),     cmocka_unit_test(probes),
-        cmocka_unit_test(conditioners), cmocka_unit_test(indexes),
-        cmocka_unit_test(trainers),     cmocka_unit_test(every_function_was_called),
+        cmocka_unit_test(null_among_items_is_an_items_error),
+        cmocka_unit_test(devices),
+        cmocka_unit_test(models),
+        cmocka_unit_test(texts),
+        cmocka_unit_test(empty_texts_are_texts),
+        cmocka_unit_test(pictures),
+        cmocka_unit_test(probes),
+        cmocka_unit_test(conditioners),
+        cmocka_unit_test(indexes),
+        cmocka_unit_test(trainers),
+        cmocka_unit_test(every_function_was_called),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

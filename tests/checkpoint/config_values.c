@@ -308,7 +308,7 @@ static void checks_bert_values(void **state)
         char *folder = scratch_folder(), *arch = scratch_path(folder, "open_clip_config.json");
         char *model = scratch_path(folder, "model");
         scratch_text(folder, "open_clip_config.json", bert_config);
-        assert_int_equal(vkclip_init_model(arch, 1, model), VKCLIP_OK);
+        assert_int_equal(vkclip_init_model(arch, 1, model, NULL, NULL), VKCLIP_OK);
         edit_json(model, "open_clip_config.json", edit->path, edit->value);
         if (edit->error)
             assert_failed(open_close(model, NULL), edit->error, edit->message);

@@ -314,7 +314,7 @@ static void keeps_embeddings(void **state)
         char *output = scratch_path(folder, cases[i].output);
         struct vkclip_comparison found = {.size = sizeof(found)};
         convert(EMOJI, NULL, output, cases[i].type, NULL);
-        if (vkclip_compare_models(device, EMOJI, NULL, output, NULL, &found))
+        if (vkclip_compare_models(device, EMOJI, NULL, output, NULL, NULL, NULL, &found))
             fail_msg("%s", vkclip_last_error());
         printf("%-9s images %.7f %.7f, texts %.7f %.7f\n", cases[i].output, found.image_min,
                found.image_mean, found.text_min, found.text_mean);
@@ -366,7 +366,8 @@ static void packs_as_at_load(void **state)
         encode_ids(EMOJI, &packed, expected);
         encode_ids(gguf, &packed, again);
         assert_memory_equal(expected, again, sizeof(expected));
-        assert_int_equal(vkclip_compare_models(device, EMOJI, &packed, gguf, NULL, &found), 0);
+        assert_int_equal(
+            vkclip_compare_models(device, EMOJI, &packed, gguf, NULL, NULL, NULL, &found), 0);
         printf("1 - cosine: images %.2g, texts %.2g\n", 1 - found.image_min, 1 - found.text_min);
         assert_true(found.image_min > cases[i].least && found.text_min > 0.999999);
     }

@@ -92,7 +92,7 @@ static uint64_t init_and_hash(const char *folder, const char *name, uint64_t see
     struct file_map map;
     char *path = scratch_path(folder, name);
     char *weights = string_format("%s/model.safetensors", path);
-    assert_int_equal(vkclip_init_model("emoji-clip", seed, path), 0);
+    assert_int_equal(vkclip_init_model("emoji-clip", seed, path, NULL, NULL), 0);
     assert_int_equal(file_map_open(weights, &map), 0);
     uint64_t hash = hash_bytes(0, map.data, map.size);
     file_map_close(&map);
@@ -111,10 +111,11 @@ static void a_seed_gives_the_same_bytes(void **state)
     /* These bytes must never change, because a seed must give the same training run with every
      * version. */
     assert_true(hash == 0x99e04700eab7fc09);
-    assert_failed(vkclip_init_model("emoji-clip", 1, path), VKCLIP_EINVALID, "new or empty folder");
+    assert_failed(vkclip_init_model("emoji-clip", 1, path, NULL, NULL), VKCLIP_EINVALID,
+                  "new or empty folder");
     free(path);
     path = scratch_path(folder, "none/a");
-    assert_failed(vkclip_init_model("emoji-clip", 1, path), VKCLIP_EIO, "none/a");
+    assert_failed(vkclip_init_model("emoji-clip", 1, path, NULL, NULL), VKCLIP_EIO, "none/a");
     free(path);
     scratch_remove(folder);
 }
@@ -144,7 +145,7 @@ static void values_have_the_papers_scale(void **state)
     struct weights *weights;
     struct vkclip_model *model;
     struct vkclip_model_info info = {.size = sizeof(info)};
-    assert_int_equal(vkclip_init_model("emoji-clip", 1, folder), 0);
+    assert_int_equal(vkclip_init_model("emoji-clip", 1, folder, NULL, NULL), 0);
     assert_int_equal(weights_open(path, &weights), 0);
     for (size_t i = 0; i < ARRAY_COUNT(expected); i++) {
         double mean, std;
@@ -178,7 +179,7 @@ static void only_bottlenecks_begin_as_the_identity(void **state)
     struct weights *weights;
     double mean, std;
     assert_int_equal(file_write(config, &part, 1), 0);
-    if (vkclip_init_model(config, 1, model) || weights_open(path, &weights))
+    if (vkclip_init_model(config, 1, model, NULL, NULL) || weights_open(path, &weights))
         fail_msg("%s", vkclip_last_error());
     measure(weights, "visual.bn3.weight", &mean, &std);
     assert_near(mean, 1, 0);

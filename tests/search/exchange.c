@@ -148,7 +148,8 @@ static void rclip_embeddings_are_taken_over(void **state)
     const struct timespec times[2] = {{1, 0}, {1, 0}};
     assert_int_equal(utimensat(AT_FDCWD, scene->paths[3], times, 0), 0);
     remove(scene->paths[4]);
-    assert_int_equal(vkclip_import_rclip(scene->index, model, scene->database, &result), 0);
+    assert_int_equal(vkclip_import_rclip(scene->index, model, scene->database, NULL, NULL, &result),
+                     0);
     assert_int_equal(result.rows, N);
     assert_int_equal(result.imported, 2);
     assert_int_equal(result.left_out, 3);
@@ -171,21 +172,21 @@ static void other_databases_are_refused(void **state)
     for (int i = 0; i < N * D; i++)
         other[i] = scene->embeds[N * D - 1 - i];
     make_rclip(scene, other, D);
-    assert_failed(vkclip_import_rclip(scene->index, model, scene->database, &result),
+    assert_failed(vkclip_import_rclip(scene->index, model, scene->database, NULL, NULL, &result),
                   VKCLIP_EINVALID, "comes from another model: the cosine of a picture is");
     make_rclip(scene, scene->embeds, 64);
-    assert_failed(vkclip_import_rclip(scene->index, model, scene->database, &result),
+    assert_failed(vkclip_import_rclip(scene->index, model, scene->database, NULL, NULL, &result),
                   VKCLIP_EINVALID, "an embedding of 256 bytes, expected 128 values");
     make_rclip(scene, scene->embeds, D);
     for (int i = 0; i < N; i++)
         remove(scene->paths[i]);
-    assert_failed(vkclip_import_rclip(scene->index, model, scene->database, &result),
+    assert_failed(vkclip_import_rclip(scene->index, model, scene->database, NULL, NULL, &result),
                   VKCLIP_EINVALID, "none of 5 files of a sample is as it was");
-    assert_failed(vkclip_import_rclip(scene->index, model, "none", &result), VKCLIP_EIO,
+    assert_failed(vkclip_import_rclip(scene->index, model, "none", NULL, NULL, &result), VKCLIP_EIO,
                   "cannot be opened");
     char *own = scratch_path(scene->folder, "index.db");
-    assert_failed(vkclip_import_rclip(scene->index, model, own, &result), VKCLIP_EFORMAT,
-                  "expected a database of rclip");
+    assert_failed(vkclip_import_rclip(scene->index, model, own, NULL, NULL, &result),
+                  VKCLIP_EFORMAT, "expected a database of rclip");
     free(own);
     assert_int_equal(vkclip_get_index_info(scene->index, &info), 0);
     assert_int_equal(info.files, 0);

@@ -206,7 +206,7 @@ static struct bench_op *find_op(const struct bench_row *row, const struct vkclip
 }
 
 /* Is a vkclip_node_fn: adds a node to those of its op, shape and kernel. */
-static void add_node(void *user, const struct vkclip_node *node)
+static int add_node(void *user, const struct vkclip_node *node)
 {
     struct bench_row *row = user;
     struct bench_op *op = find_op(row, node);
@@ -215,15 +215,16 @@ static void add_node(void *user, const struct vkclip_node *node)
         op->node.operations += node->operations;
         op->node.bytes += node->bytes;
         op->node.seconds += node->seconds;
-        return;
+        return 0;
     }
     op = realloc(row->ops, (row->op_count + 1) * sizeof(*op));
     if (!op)
-        return;
+        return 0;
     row->ops = op;
     op += row->op_count++;
     *op = (struct bench_op){.node = *node, .calls = 1};
     snprintf(op->op, sizeof(op->op), "%s", node->op);
+    return 0;
 }
 
 /* The times of the batches of a row; `times` has room for MOST_RUNS. */
@@ -374,7 +375,7 @@ static int measure_device(struct cli_session *session, const struct bench_option
         return status;
     int error = vkclip_get_device_info(session->device, &bench->device);
     if (!error && !options->only_speed)
-        error = vkclip_measure_peaks(session->device, &bench->peaks);
+        error = vkclip_measure_peaks(session->device, NULL, NULL, &bench->peaks);
     return error ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
 }
 

@@ -140,7 +140,7 @@ static int check_conversion(const struct cli_session *session, const struct opti
     if (session->device) {
         found = &comparison;
         if (vkclip_compare_models(session->device, options->model.path, &model, conversion->path,
-                                  NULL, found))
+                                  NULL, NULL, NULL, found))
             return cli_fail(CLI_FAILED, "%s is written, but not checked: %s", conversion->path,
                             vkclip_last_error());
     }

@@ -283,7 +283,7 @@ static int import_index(struct cli_session *session, struct vkclip_index *index,
 {
     struct vkclip_import_result result = {.size = sizeof(result)};
     int status = cli_open_model_on_device(session, &options->model, &options->device);
-    if (!status && vkclip_import_rclip(index, session->model, database, &result))
+    if (!status && vkclip_import_rclip(index, session->model, database, NULL, NULL, &result))
         status = cli_fail_library(session, CLI_FAILED);
     if (status)
         return status;

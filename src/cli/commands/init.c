@@ -20,7 +20,7 @@ static int run_init(struct cli_session *session, void *user)
                               arguments->count);
     const char *arch = arguments->items[0].text, *path = arguments->items[1].text;
     const uint32_t seed = options->seed ? options->seed : 1;
-    if (vkclip_init_model(arch, seed, path))
+    if (vkclip_init_model(arch, seed, path, NULL, NULL))
         return cli_fail_library(session, CLI_FAILED);
     if (session->common.json) {
         json_t *json = json_pack("{ss sI so}", "arch", arch, "seed", (json_int_t)seed, "path",
