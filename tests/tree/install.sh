@@ -1,7 +1,7 @@
 #!/bin/sh
 # install.sh BUILD CC [--static] installs a build into an empty prefix, runs the installed command, and links a small
 # program through pkg-config and through find_package. --static means that the build has a static library. A program
-# that uses Vulkan itself is linked too, in two ways.
+# that uses Vulkan itself is linked too, in two ways, and the example of a renderer is built.
 set -eu
 build=$1
 cc=$2
@@ -71,3 +71,10 @@ cmake -S "$root/tests/tree/consumer" -B "$work/build" -DCMAKE_C_COMPILER="$cc" \
     -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" || { cat "$work/log" && exit 1; }
 cmake --build "$work/build" >"$work/log" || { cat "$work/log" && exit 1; }
 says "find_package $static" "$work/build/consumer"
+
+cmake -S "$root/examples/renderer" -B "$work/example" -DCMAKE_C_COMPILER="$cc" \
+    -DCMAKE_PREFIX_PATH="$prefix" >"$work/log" || { cat "$work/log" && exit 1; }
+cmake --build "$work/example" >"$work/log" || { cat "$work/log" && exit 1; }
+cd "$root"
+LD_LIBRARY_PATH=$library_dir sh tests/tree/renderer.sh "$work/example/renderer" || exit 1
+echo "works: examples/renderer $static"
