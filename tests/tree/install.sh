@@ -78,3 +78,8 @@ cmake --build "$work/example" >"$work/log" || { cat "$work/log" && exit 1; }
 cd "$root"
 LD_LIBRARY_PATH=$library_dir sh tests/tree/renderer.sh "$work/example/renderer" || exit 1
 echo "works: examples/renderer $static"
+
+# As a part of another project, vkclip has the target of the same name.
+cmake -S "$root/tests/tree/consumer" -B "$work/part" -DCMAKE_C_COMPILER="$cc" -DVKCLIP_SOURCE="$root" \
+    -DVKCLIP_SPIRV_FROM="$build/shaders" >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
+echo "works: add_subdirectory"
