@@ -93,7 +93,6 @@ static bool tokenize_prompt(struct cli_session *session, const char *text, size_
                             const struct run *run, size_t index)
 {
     const struct options *options = run->options;
-    const struct vkclip_encoder_info *info = run->info.encoders[index];
     const struct vkclip_prompt_params params = {.size = sizeof(params),
                                                 .syntax = cli_find_syntax(&options->syntax),
                                                 .length = options->context,
@@ -103,6 +102,7 @@ static bool tokenize_prompt(struct cli_session *session, const char *text, size_
     int error;
     begin_subject(session, text, length);
     if (run->conditioner) {
+        const struct vkclip_encoder_info *info = run->info.encoders[index];
         encoder = (struct cli_encoder){info->name, info->model, info->embeddings};
         error = vkclip_tokenize_condition(run->conditioner, index, text, &params, &prompt);
     } else {
