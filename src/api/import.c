@@ -220,11 +220,12 @@ static int import_rows(struct import *import, const struct vkclip_index_model *m
         error = database_each(&import->rclip.database,
                               "SELECT filepath, size, modified_at, vector" ROWS " ORDER BY id",
                               import_row, import, "");
-    if (!error)
-        error = store->write->commit(store);
-    if (error)
+    /* What a call that is cancelled has imported stays. */
+    const bool keeps = !error || error == VKCLIP_ECANCELLED;
+    const int failed = keeps ? store->write->commit(store) : error;
+    if (failed)
         store->write->rollback(store);
-    return error;
+    return failed ? failed : error;
 }
 
 int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const char *path,

@@ -162,6 +162,40 @@ static void rclip_embeddings_are_taken_over(void **state)
     close_scene(scene);
 }
 
+/* Cancels at the question with this number. */
+struct stop {
+    size_t calls, at;
+};
+
+static int stop_at(void *user, uint64_t done, uint64_t total)
+{
+    struct stop *stop = user;
+    assert_true(done <= total);
+    return ++stop->calls == stop->at;
+}
+
+static void an_import_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct scene *scene = open_scene();
+    struct vkclip_index_info info = {.size = sizeof(info)};
+    make_rclip(scene, scene->embeds, D);
+    uint64_t imported = 0;
+    for (struct stop stop = {.at = 1}; imported < N; stop.at++) {
+        struct vkclip_import_result result = {.size = sizeof(result)};
+        stop.calls = 0;
+        const int error =
+            vkclip_import_rclip(scene->index, model, scene->database, stop_at, &stop, &result);
+        if (error)
+            assert_int_equal(error, VKCLIP_ECANCELLED);
+        assert_int_equal(stop.calls >= stop.at && result.imported < N, error != 0);
+        imported = result.imported > imported ? result.imported : imported;
+        assert_int_equal(vkclip_get_index_info(scene->index, &info), 0);
+        assert_int_equal(info.files, imported);
+    }
+    close_scene(scene);
+}
+
 static void other_databases_are_refused(void **state)
 {
     (void)state;
@@ -198,6 +232,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(exported_rows_are_in_step),
         cmocka_unit_test(rclip_embeddings_are_taken_over),
+        cmocka_unit_test(an_import_can_be_cancelled),
         cmocka_unit_test(other_databases_are_refused),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
