@@ -7,44 +7,29 @@
                                                   members
 """
 
+import os
 import re
-import subprocess
 import sys
 
-
-def members(body):
-    """Yields the type and the name of each member of a struct."""
-    for declaration in filter(None, (part.strip() for part in body.split(";"))):
-        declarators = [part.strip() for part in declaration.split(",")]
-        base, stars, name, array = re.fullmatch(
-            r"(.*?)(\**)\s*(\w+)((?:\[[^\]]*\])*)", declarators[0]).groups()
-        yield base.strip() + stars + array, name
-        for declarator in declarators[1:]:
-            stars, name, array = re.fullmatch(
-                r"(\**)\s*(\w+)((?:\[[^\]]*\])*)", declarator).groups()
-            yield base.strip() + stars + array, name
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../bindings"))
+import header as reader  # noqa: E402
 
 
 def entries(text):
-    for name, body in re.findall(r"struct (vkclip_\w+) \{(.*?)\};", text):
+    for name, members in reader.structs(text):
         yield "STRUCT", name, "", f"sizeof(struct {name})", "0"
-        for kind, member in members(body):
+        for kind, member in members:
             yield ("MEMBER", f"{name}.{member}", kind, f"offsetof(struct {name}, {member})",
                    f"sizeof(((struct {name} *)0)->{member})")
-    for body in re.findall(r"enum vkclip_\w+ \{(.*?)\};", text):
-        for name in re.findall(r"VKCLIP_\w+", re.sub(r"=[^,]*", "", body)):
+    for names in reader.enumerators(text):
+        for name, _ in names:
             yield "ENUMERATOR", name, "", f"(size_t){name}", "0"
-    for result, name, arguments in re.findall(r"typedef (\w+) (vkclip_\w+)\((.*?)\);", text):
-        yield "FUNCTION", name, f"{result.strip()} ({arguments})", "0", "0"
-    for result, name, arguments in re.findall(
-            r'visibility\("default"\)\)\) ([\w *]+?)(vkclip_\w+)\((.*?)\);', text):
+    for result, name, arguments in [*reader.function_types(text), *reader.functions(text)]:
         yield "FUNCTION", name, f"{result.strip()} ({arguments})", "0", "0"
 
 
 def table(compiler, header, name, output):
-    command = [compiler, "-E", "-P", "-x", "c", header]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    text = re.sub(r"\s+", " ", text)
+    text = reader.preprocess(compiler, header)
     with open(output, "w") as file:
         print(f'#include "{header}"\n#include "api/declarations.h"\n', file=file)
         print(f"const struct declaration {name}[] = {{", file=file)

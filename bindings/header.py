@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: MIT
+"""Reads the declarations of vkclip.h, for the bindings and for the tests of the header.
+
+The header is regular: a struct has only members of simple types, arrays and pointers, and types of functions have
+names of their own. Therefore regular expressions are enough once the compiler has expanded the macros.
+"""
+
+import re
+import subprocess
+
+
+def preprocess(compiler, header):
+    """Returns what the compiler sees of a header, on one line."""
+    text = subprocess.run([compiler, '-E', '-P', '-x', 'c', header], check=True, capture_output=True, text=True).stdout
+    return re.sub(r'\s+', ' ', text)
+
+
+def members(body):
+    """Yields the type and the name of each member of a struct."""
+    for declaration in filter(None, (part.strip() for part in body.split(';'))):
+        declarators = [part.strip() for part in declaration.split(',')]
+        base, stars, name, array = re.fullmatch(r'(.*?)(\**)\s*(\w+)((?:\[[^\]]*\])*)', declarators[0]).groups()
+        yield base.strip() + stars + array, name
+        for declarator in declarators[1:]:
+            stars, name, array = re.fullmatch(r'(\**)\s*(\w+)((?:\[[^\]]*\])*)', declarator).groups()
+            yield base.strip() + stars + array, name
+
+
+def structs(text):
+    """Yields the name and the members of each struct."""
+    for name, body in re.findall(r'struct (vkclip_\w+) \{(.*?)\};', text):
+        yield name, list(members(body))
+
+
+def opaque_structs(text):
+    """Returns the names of the structs that only the library knows."""
+    defined = {name for name, _ in structs(text)}
+    return sorted(set(re.findall(r'struct (vkclip_\w+)', text)) - defined)
+
+
+def enumerators(text):
+    """Yields a list for each enum: the names, and the values that the header gives them or ''."""
+    for body in re.findall(r'enum vkclip_\w+ \{(.*?)\};', text):
+        yield [(name, value) for name, value in re.findall(r'(VKCLIP_\w+)(?: = (-?\w+))?', body)]
+
+
+def function_types(text):
+    """Yields the result, the name and the parameters of each type of a function."""
+    yield from re.findall(r'typedef (\w+) (vkclip_\w+)\((.*?)\);', text)
+
+
+def functions(text):
+    """Yields the result, the name and the parameters of each function."""
+    yield from re.findall(r'visibility\("default"\)\)\) ([\w *]+?)(vkclip_\w+)\((.*?)\);', text)
