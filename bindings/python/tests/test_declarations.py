@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: MIT
+"""_lib.py says what the header says, and lays structs out as C does."""
+
+import ctypes
+import os
+import subprocess
+
+import generate
+from vkclip import _lib, _library
+
+
+def test_generated():
+    with open(generate.OUTPUT) as file:
+        assert file.read() == generate.generate(os.environ.get('CC', 'cc')), 'run bindings/python/generate.py'
+
+
+def read_layout():
+    """Returns a list for each kind of declaration of names, values and sizes."""
+    kinds = {kind: [] for kind in '1234'}
+    lines = subprocess.run([os.environ['VKCLIP_DECLARATIONS']], stdout=subprocess.PIPE, check=True, text=True).stdout
+    for line in lines.splitlines():
+        kind, name, value, size = line.split()
+        kinds[kind].append((name, int(value), int(size)))
+    return [kinds[kind] for kind in '1234']
+
+
+def test_layout():
+    structs, members, enumerators, functions = read_layout()
+    for name, size, _ in structs:
+        assert ctypes.sizeof(getattr(_lib, name)) == size, name
+    assert members
+    for name, offset, size in members:
+        struct, member = name.split('.')
+        field = getattr(getattr(_lib, struct), member)
+        assert (field.offset, field.size) == (offset, size), name
+    count = sum(len(getattr(_lib, name)._fields_) for name, _, _ in structs)
+    assert count == len(members)
+    assert enumerators
+    for name, value, _ in enumerators:
+        assert getattr(_lib, name) == ctypes.c_long(value).value, name
+    declared = {name for name, *_ in _lib.FUNCTIONS}
+    for name, _, _ in functions:
+        assert name in declared or hasattr(_lib, name), name
+
+
+def test_functions_exist():
+    for name, *_ in _lib.FUNCTIONS:
+        assert hasattr(_library.lib, name)
