@@ -41,10 +41,10 @@
  *                vkclip_image, vkclip_features, vkclip_embedding, vkclip_lora, vkclip_query_part,
  *                vkclip_prompt_place, vkclip_prompt_usage, vkclip_tensor, vkclip_tuning_time,
  *                vkclip_tower_info, vkclip_grid, vkclip_augmentation).
- *   Cancelling A long call asks a function of the caller now and then, which cancels it by
- * returning nonzero. The call then fails with ECANCELLED, as soon as what the device computes at
- *              that moment is done. All handles stay usable, no file is left half written, and the
- *              same call may be made again.
+ *   Cancel     A long call asks a function of the caller now and then, which cancels it by
+ *              returning nonzero. The call then fails with ECANCELLED, as soon as what the device
+ *              computes at that moment is done. All handles stay usable, no file is left half
+ *              written, and the same call may be made again.
  *   Arguments  NULL where something is expected, also among strings, a number that an enum does not
  *              have, and unknown bits of flags are EINVALID, and the message names them.
  *   Layout     Arrays are dense and row-major. N is a number of pictures, M of texts, T of token
