@@ -11,9 +11,9 @@
  *              in their place. The library never exits, aborts or prints; warnings go to the log
  *              callback.
  *   Ownership  The caller owns what it passes in, and the library keeps no pointer to it after the
- *              call returns. What an open function returns is released by the close function of
- *              the same name, which accepts NULL and half-built handles and sets the handle to
- *              NULL.
+ *              call returns; vkclip_open_model_memory is the exception. What an open function
+ *              returns is released by the close function of the same name, which accepts NULL and
+ *              half-built handles and sets the handle to NULL.
  *   Threads    One thread at a time may use the handles of one device: the device and the models
  *              opened on it. vkclip_tokenize, vkclip_tokenize_prompt, vkclip_detokenize and
  *              vkclip_preprocess are exceptions and may run at any time on any thread. Different
@@ -371,6 +371,9 @@ struct vkclip_model_params {
     const char *state_dict;
     vkclip_progress_fn *progress; /* of opening; encoding asks its own, also for reading weights */
     void *user;                   /* first argument of `progress` */
+    /* What messages and infos call a model that vkclip_open_model_file or vkclip_open_model_memory
+     * opens. NULL: "descriptor 7 at 1234" or "memory of 5678 bytes". */
+    const char *name;
 };
 
 enum vkclip_family {
@@ -417,7 +420,7 @@ struct vkclip_model_info {
     /* The ids of a text that models with such a vocabulary take: 77 for CLIP's, and 0 for T5's,
      * whose models take texts of any length. */
     uint32_t tokenizer_context;
-    char weights_path[1024];   /* the file with the weights */
+    char weights_path[1024];   /* the file with the weights, or its name if it has no path */
     char weights_type[16];     /* the type of most of them: "F32", "F16", "BF16" */
     char tokenizer_path[1024]; /* the file with the vocabulary */
 };
@@ -441,6 +444,32 @@ struct vkclip_model_info {
 VKCLIP_API int vkclip_open_model(struct vkclip_device *device, const char *path,
                                  const struct vkclip_model_params *params,
                                  struct vkclip_model **model);
+
+/* Opens a checkpoint that is one file, or a part of one: an asset in an APK, what a portal or
+ * another process hands over, a file without a name. The file is GGUF, safetensors or PyTorch's,
+ * the part is `length` bytes from `offset` on, or all up to the file's end if `length` is 0. Only
+ * GGUF may have other bytes after its end within the part. The library duplicates `fd` and neither
+ * reads nor moves its position: the caller may close it after the call, and may open several models
+ * with one descriptor. All else is as in vkclip_open_model, with these differences:
+ * - No file is looked for beside it. GGUF has configuration and vocabulary inside; for other files
+ *   params->vocab names the vocabulary, without which texts cannot be tokenised. A file that needs
+ *   a configuration beside it, as safetensors with Hugging Face's names do, is refused.
+ * - Writing to the file, even outside of the part, makes later reads fail with EIO.
+ * - On Windows `fd` is a descriptor of the C runtime that the library uses (_open_osfhandle makes
+ *   one of a HANDLE).
+ * Errors: EINVALID (`fd` is negative, or the file ends before the part), EIO (`fd` is closed, or is
+ * a pipe, a socket or another thing that is no regular file), and those of vkclip_open_model. */
+VKCLIP_API int vkclip_open_model_file(struct vkclip_device *device, int fd, uint64_t offset,
+                                      uint64_t length, const struct vkclip_model_params *params,
+                                      struct vkclip_model **model);
+/* Opens a checkpoint of `size` bytes at `data`, of any alignment, in the formats of
+ * vkclip_open_model_file and with the first of its differences. The memory is not copied. It stays
+ * the caller's, who neither changes nor frees it before the model is closed: weights are read from
+ * it when a tower first encodes, when a lost device is opened again, and in every batch with
+ * `stream`. Errors: EINVALID, and those of vkclip_open_model. */
+VKCLIP_API int vkclip_open_model_memory(struct vkclip_device *device, const void *data, size_t size,
+                                        const struct vkclip_model_params *params,
+                                        struct vkclip_model **model);
 VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model,
                                      struct vkclip_model_info *info);
 VKCLIP_API void vkclip_close_model(struct vkclip_model **model);

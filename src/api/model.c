@@ -8,21 +8,66 @@
 #include "base/progress.h"
 #include "encode/model.h"
 
+#include <stdio.h>
+
+static int read_params(const struct vkclip_model_params *params, struct vkclip_model_params *full)
+{
+    int error = GROWTH_READ(vkclip_model_params, full, params);
+    return error ? error : arguments_check_model(full);
+}
+
+/* Opens a model, or only the vocabulary where the source is NULL. */
+static int open_source(struct vkclip_device *device, const struct file_source *source,
+                       const struct vkclip_model_params *params, struct vkclip_model **model)
+{
+    struct progress progress;
+    *model = NULL;
+    progress_begin(&progress, params->progress, params->user, 1);
+    return progress_end(&progress, model_open_source(device, source, params, model));
+}
+
 int vkclip_open_model(struct vkclip_device *device, const char *path,
                       const struct vkclip_model_params *params, struct vkclip_model **model)
 {
     struct vkclip_model_params full;
-    struct progress progress;
-    int error = GROWTH_READ(vkclip_model_params, &full, params);
-    if (!error)
-        error = arguments_check_model(&full);
+    int error = read_params(params, &full);
     if (error)
         return error;
     if (!model || (!path && !full.vocab))
         return error_fail(VKCLIP_EINVALID, "vkclip_open_model: a path or a vocabulary expected");
-    *model = NULL;
-    progress_begin(&progress, full.progress, full.user, 1);
-    return progress_end(&progress, model_open(device, path, &full, model));
+    const struct file_source source = file_source_path(path);
+    return open_source(device, path ? &source : NULL, &full, model);
+}
+
+int vkclip_open_model_file(struct vkclip_device *device, int fd, uint64_t offset, uint64_t length,
+                           const struct vkclip_model_params *params, struct vkclip_model **model)
+{
+    struct vkclip_model_params full;
+    struct file_source source;
+    char name[64]; /* unless the caller gives one */
+    int error = read_params(params, &full);
+    if (error)
+        return error;
+    if (!model)
+        return error_fail(VKCLIP_EINVALID, "vkclip_open_model_file: model expected");
+    snprintf(name, sizeof(name), "descriptor %d at %llu", fd, (unsigned long long)offset);
+    error = file_source_descriptor(fd, offset, length, full.name ? full.name : name, &source);
+    return error ? error : open_source(device, &source, &full, model);
+}
+
+int vkclip_open_model_memory(struct vkclip_device *device, const void *data, size_t size,
+                             const struct vkclip_model_params *params, struct vkclip_model **model)
+{
+    struct vkclip_model_params full;
+    char name[64]; /* unless the caller gives one */
+    int error = read_params(params, &full);
+    if (error)
+        return error;
+    if (!data || !model)
+        return error_fail(VKCLIP_EINVALID, "vkclip_open_model_memory: data and model expected");
+    snprintf(name, sizeof(name), "memory of %zu bytes", size);
+    const struct file_source source = file_source_memory(data, size, full.name ? full.name : name);
+    return open_source(device, &source, &full, model);
 }
 
 int vkclip_get_model_info(const struct vkclip_model *model, struct vkclip_model_info *info)

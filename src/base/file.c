@@ -88,14 +88,68 @@ struct file_stamp file_stamp(const char *path)
     return stat(path, &status) ? (struct file_stamp){0} : make_stamp(&status);
 }
 
+static bool is_stamp_changed(const struct file_stamp *now, const struct file_stamp *before)
+{
+    return now->size != before->size || now->modified != before->modified;
+}
+
 bool file_is_changed(const char *path, const struct file_stamp *before)
 {
     const struct file_stamp now = file_stamp(path);
     return now.inode && now.device == before->device && now.inode == before->inode &&
-           (now.size != before->size || now.modified != before->modified);
+           is_stamp_changed(&now, before);
+}
+
+struct file_stamp file_source_stamp(const struct file_source *source)
+{
+    struct stat status;
+    if (source->kind == FILE_SOURCE_PATH)
+        return file_stamp(source->name);
+    if (source->kind == FILE_SOURCE_DESCRIPTOR && !fstat(source->file, &status))
+        return make_stamp(&status);
+    return (struct file_stamp){0};
+}
+
+bool file_source_is_changed(const struct file_source *source, const struct file_stamp *before)
+{
+    if (source->kind == FILE_SOURCE_PATH)
+        return file_is_changed(source->name, before);
+    const struct file_stamp now = file_source_stamp(source);
+    return is_stamp_changed(&now, before);
+}
+
+/* ---- Reading --------------------------------------------------------------------------------- */
+
+static int view_memory(const struct file_source *source, struct file_map *map)
+{
+    *map = (struct file_map){.data = source->data, .size = (size_t)source->size, .borrowed = true};
+    return VKCLIP_OK;
 }
 
 #ifdef _WIN32
+/* Maps `size` bytes of a file that begin at map->start. */
+static int map_handle(const char *path, HANDLE file, uint64_t size, struct file_map *map)
+{
+    SYSTEM_INFO info;
+    GetSystemInfo(&info);
+    if (!size)
+        return VKCLIP_OK;
+    const size_t lead = (size_t)(map->start % info.dwAllocationGranularity);
+    const uint64_t first = map->start - lead;
+    HANDLE mapping = CreateFileMappingA(file, NULL, PAGE_READONLY, 0, 0, NULL);
+    const uint8_t *data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, (DWORD)(first >> 32),
+                                                  (DWORD)first, (SIZE_T)(size + lead))
+                                  : NULL;
+    if (mapping)
+        CloseHandle(mapping);
+    if (!data)
+        return error_fail(VKCLIP_EIO, "%s: cannot be mapped", path);
+    map->data = data + lead;
+    map->lead = lead;
+    map->size = (size_t)size;
+    return VKCLIP_OK;
+}
+
 int file_map_open(const char *path, struct file_map *map)
 {
     *map = (struct file_map){0};
@@ -106,36 +160,38 @@ int file_map_open(const char *path, struct file_map *map)
             CloseHandle(file);
         return error_fail(VKCLIP_EIO, "%s: cannot be opened", path);
     }
-    if (size.QuadPart) {
-        HANDLE mapping = CreateFileMappingA(file, NULL, PAGE_READONLY, 0, 0, NULL);
-        map->data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : NULL;
-        map->size = map->data ? (size_t)size.QuadPart : 0;
-        if (mapping)
-            CloseHandle(mapping);
-    }
+    int error = map_handle(path, file, (uint64_t)size.QuadPart, map);
     CloseHandle(file);
-    return map->data || !size.QuadPart ? VKCLIP_OK
-                                       : error_fail(VKCLIP_EIO, "%s: cannot be mapped", path);
+    return error;
 }
 
 void file_map_close(struct file_map *map)
 {
-    if (map->data)
-        UnmapViewOfFile(map->data);
+    if (map->data && !map->borrowed)
+        UnmapViewOfFile(map->data - map->lead);
     *map = (struct file_map){0};
 }
 
 /* No program can make a file shorter while it is mapped. */
-int file_map_hold(const char *path, struct file_map *map)
+int file_map_hold(const struct file_source *source, struct file_map *map)
 {
-    int error = file_map_open(path, map);
-    map->stamp = file_stamp(path);
+    int error = VKCLIP_OK;
+    if (source->kind == FILE_SOURCE_MEMORY)
+        return view_memory(source, map);
+    if (source->kind == FILE_SOURCE_PATH) {
+        error = file_map_open(source->name, map);
+    } else {
+        *map = (struct file_map){.start = source->offset};
+        error = map_handle(source->name, (HANDLE)_get_osfhandle(source->file), source->size, map);
+    }
+    map->stamp = file_source_stamp(source);
     return error;
 }
 
 int file_open(const char *path, struct file_map *map)
 {
-    return file_map_hold(path, map);
+    const struct file_source source = file_source_path(path);
+    return file_map_hold(&source, map);
 }
 
 int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size)
@@ -152,17 +208,25 @@ int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void
     return VKCLIP_OK;
 }
 #else
-/* Opens a regular file. Returns a negative number after an error. */
-static int open_regular(const char *path, struct stat *status)
+/* Opens a path, or a descriptor once more. With O_NONBLOCK a FIFO fails in open_regular, instead of
+ * waiting for a writer. */
+static int open_file(const struct file_source *source)
 {
-    /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (source->kind == FILE_SOURCE_DESCRIPTOR)
+        return fcntl(source->file, F_DUPFD_CLOEXEC, 0);
+    return open(source->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+}
+
+/* Opens a regular file. Returns a negative number after an error. */
+static int open_regular(const struct file_source *source, struct stat *status)
+{
+    int fd = open_file(source);
     if (fd < 0) {
-        error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
+        error_fail(VKCLIP_EIO, "%s: %s", source->name, strerror(errno));
         return -1;
     }
     if (fstat(fd, status) || !S_ISREG(status->st_mode)) {
-        error_fail(VKCLIP_EIO, "%s: not a regular file", path);
+        error_fail(VKCLIP_EIO, "%s: not a regular file", source->name);
         close(fd);
         return -1;
     }
@@ -188,21 +252,29 @@ static int read_bytes(int fd, const char *path, uint64_t offset, size_t size, ch
     return VKCLIP_OK;
 }
 
+/* Maps `size` bytes of a file that begin at map->start. */
 static int map_file(const char *path, int fd, size_t size, struct file_map *map)
 {
-    void *data = size ? mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) : NULL;
-    if (data == MAP_FAILED)
-        return error_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
-    map->data = data;
     map->size = size;
+    if (!size)
+        return VKCLIP_OK;
+    const size_t lead = (size_t)(map->start % (uint64_t)sysconf(_SC_PAGESIZE));
+    char *data = mmap(NULL, lead + size, PROT_READ, MAP_PRIVATE, fd, (off_t)(map->start - lead));
+    if (data == MAP_FAILED) {
+        map->size = 0;
+        return error_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
+    }
+    map->data = (uint8_t *)data + lead;
+    map->lead = lead;
     return VKCLIP_OK;
 }
 
 int file_map_open(const char *path, struct file_map *map)
 {
     struct stat status;
+    const struct file_source source = file_source_path(path);
     *map = (struct file_map){0};
-    int fd = open_regular(path, &status);
+    int fd = open_regular(&source, &status);
     if (fd < 0)
         return VKCLIP_EIO;
     int error = map_file(path, fd, (size_t)status.st_size, map);
@@ -210,29 +282,41 @@ int file_map_open(const char *path, struct file_map *map)
     return error;
 }
 
-int file_open(const char *path, struct file_map *map)
+/* Opens a source for file_map_read alone. */
+static int open_source(const struct file_source *source, struct file_map *map)
 {
     struct stat status;
+    const char *name = source->name;
     *map = (struct file_map){0};
-    int fd = open_regular(path, &status);
+    if (source->kind == FILE_SOURCE_MEMORY)
+        return view_memory(source, map);
+    int fd = open_regular(source, &status);
     if (fd < 0)
         return VKCLIP_EIO;
-    map->path = string_format("%s", path);
+    map->path = string_format("%s", name);
     if (!map->path) {
         close(fd);
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
     }
+    const bool whole = source->kind == FILE_SOURCE_PATH;
     map->file = fd;
-    map->size = (size_t)status.st_size;
+    map->start = source->offset;
+    map->size = (size_t)(whole ? (uint64_t)status.st_size : source->size);
     map->stamp = make_stamp(&status);
     return VKCLIP_OK;
 }
 
-int file_map_hold(const char *path, struct file_map *map)
+int file_open(const char *path, struct file_map *map)
 {
-    int error = file_open(path, map);
-    if (!error)
-        error = map_file(path, map->file, map->size, map);
+    const struct file_source source = file_source_path(path);
+    return open_source(&source, map);
+}
+
+int file_map_hold(const struct file_source *source, struct file_map *map)
+{
+    int error = open_source(source, map);
+    if (!error && !map->borrowed)
+        error = map_file(source->name, map->file, map->size, map);
     if (error)
         file_map_close(map);
     return error;
@@ -244,20 +328,22 @@ int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size)
 {
     if (!map->path || !size)
         return VKCLIP_OK;
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    const size_t begin = (size_t)offset & ~(page - 1), end = (size_t)(offset + size);
-    const size_t rest = map->size - begin, whole = (end - begin + page - 1) & ~(page - 1);
-    char *place = (char *)(uintptr_t)map->data + begin;
+    /* Places count from the page with which the mapping begins. */
+    const size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped = map->lead + map->size;
+    const size_t first = map->lead + (size_t)offset, end = first + (size_t)size;
+    const size_t begin = first & ~(page - 1), whole = (end - begin + page - 1) & ~(page - 1);
+    char *place = (char *)(uintptr_t)map->data - map->lead + begin;
     if (mmap(place, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
              0) == MAP_FAILED)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", map->path, whole);
-    return read_bytes(map->file, map->path, begin, whole < rest ? whole : rest, place);
+    return read_bytes(map->file, map->path, map->start - map->lead + begin,
+                      whole < mapped - begin ? whole : mapped - begin, place);
 }
 
 int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void *copy)
 {
     if (map->path)
-        return read_bytes(map->file, map->path, offset, size, copy);
+        return read_bytes(map->file, map->path, map->start + offset, size, copy);
     if (size)
         memcpy(copy, map->data + offset, size);
     return VKCLIP_OK;
@@ -265,14 +351,60 @@ int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void
 
 void file_map_close(struct file_map *map)
 {
-    if (map->data)
-        munmap((void *)map->data, map->size);
+    if (map->data && !map->borrowed)
+        munmap((char *)(uintptr_t)map->data - map->lead, map->lead + map->size);
     if (map->path)
         close(map->file);
     free(map->path);
     *map = (struct file_map){0};
 }
 #endif
+
+/* Reads the first bytes of a descriptor's part. A system that fails says so to who maps it. */
+static bool begin_descriptor(const struct file_source *source, void *bytes, size_t *size)
+{
+    if (*size > source->size)
+        *size = (size_t)source->size;
+#ifdef _WIN32
+    struct file_map map;
+    if (file_map_hold(source, &map))
+        return false;
+    int error = *size ? file_map_read(&map, 0, *size, bytes) : VKCLIP_OK;
+    file_map_close(&map);
+    return !error;
+#else
+    const ssize_t count = pread(source->file, bytes, *size, (off_t)source->offset);
+    *size = count > 0 ? (size_t)count : 0;
+    return count >= 0;
+#endif
+}
+
+static bool begin_path(const char *path, void *bytes, size_t *size)
+{
+    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
+    if (!file)
+        return false;
+    *size = fread(bytes, 1, *size, file);
+    const bool failed = ferror(file) != 0;
+    fclose(file);
+    return !failed;
+}
+
+bool file_source_begin(const struct file_source *source, void *bytes, size_t *size)
+{
+    switch (source->kind) {
+    case FILE_SOURCE_PATH:
+        return begin_path(source->name, bytes, size);
+    case FILE_SOURCE_DESCRIPTOR:
+        return begin_descriptor(source, bytes, size);
+    case FILE_SOURCE_MEMORY:
+        break;
+    }
+    *size = *size < source->size ? *size : (size_t)source->size;
+    if (*size)
+        memcpy(bytes, source->data, *size);
+    return true;
+}
 
 /* Allocates memory for a file's bytes and a final NUL. */
 static int allocate_bytes(const char *path, size_t limit, size_t size, char **data)
@@ -309,7 +441,8 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
     *data = NULL;
     *size = 0;
     struct stat status;
-    int fd = open_regular(path, &status);
+    const struct file_source source = file_source_path(path);
+    int fd = open_regular(&source, &status);
     if (fd < 0)
         return VKCLIP_EIO;
     const size_t length = (size_t)status.st_size;

@@ -7,6 +7,7 @@
 #define VKCLIP_BASE_FILE_H
 
 #include "base/error.h"
+#include "base/file_source.h"
 
 #include <stdio.h>
 
@@ -28,15 +29,23 @@ struct file_stamp file_stamp(const char *path);
 /* Tells whether a file was written to after its stamp was taken. A file that was removed, or
  * replaced by another one, was not: a mapping of it keeps its content. */
 bool file_is_changed(const char *path, const struct file_stamp *before);
+/* The same for a source. What was written to the file of a descriptor counts wherever in the file
+ * it is. Memory has a stamp of zeros and never changes. */
+struct file_stamp file_source_stamp(const struct file_source *source);
+bool file_source_is_changed(const struct file_source *source, const struct file_stamp *before);
 
 /* ---- Reading --------------------------------------------------------------------------------- */
 
-/* This is a read-only mapping of a whole file. An empty file has size 0 and data NULL. */
+/* This is a read-only mapping of a whole file or of a part of one, or a view of memory. An empty
+ * file has size 0 and data NULL. */
 struct file_map {
     const uint8_t *data;
     size_t size;
-    char *path; /* NULL after file_map_open, as the members that follow */
+    size_t lead;   /* bytes that are mapped before `data`, because a mapping begins with a page */
+    bool borrowed; /* The data are the caller's memory. */
+    char *path;    /* NULL of memory and after file_map_open, as the members that follow */
     int file;
+    uint64_t start;          /* the first byte's place in the file */
     struct file_stamp stamp; /* when the file was opened */
 };
 int file_map_open(const char *path, struct file_map *map);
@@ -45,14 +54,19 @@ void file_map_close(struct file_map *map);
 /* Where another program makes a mapped file shorter, reading the missing part would end the process
  * by a signal. Readers of large files therefore use this function in place of file_map_open, and
  * touch bytes only after file_map_load or by file_map_read, which fail in that case. */
-int file_map_hold(const char *path, struct file_map *map);
+int file_map_hold(const struct file_source *source, struct file_map *map);
 /* Opens a file for file_map_read alone, which saves the time that mapping a small file takes. */
 int file_open(const char *path, struct file_map *map);
 /* Reads bytes from the file into their place in the mapping, where they stay whatever happens to
- * the file. Pointers into that place stay valid. Only one thread may use it at once. */
+ * the file. Pointers into that place stay valid. Only one thread may use it at once. Offsets count
+ * from the first byte of the map. */
 int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size);
 /* Copies bytes of the file, which need not be loaded. May be called from several threads. */
 int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void *copy);
+/* Copies the first bytes of a source, at most *size, which becomes their number. Returns false
+ * without a message if the source cannot be read; the reader of its format then gives the reason.
+ */
+bool file_source_begin(const struct file_source *source, void *bytes, size_t *size);
 
 /* Reads a file of at most `limit` bytes into new memory, with a NUL after the last byte. A file
  * that becomes shorter meanwhile is an error. */

@@ -21,26 +21,27 @@ static int copy_views(const char *path, const struct tensor_view *views, size_t 
     return VKCLIP_OK;
 }
 
-static int open_file(const char *path, struct container *container)
+static int open_source(const struct file_source *source, struct container *container)
 {
-    int error = content_check(path);
+    const char *path = source->name;
+    int error = content_check(source);
     if (error)
         return error;
-    if (shards_is_index(path)) {
+    if (source->kind == FILE_SOURCE_PATH && shards_is_index(path)) {
         error = shards_open(path, &container->shards);
         if (!error)
             error = copy_views(path, container->shards.views, container->shards.count, container);
-    } else if (gguf_is_file(path)) {
-        error = gguf_open(path, &container->gguf);
+    } else if (gguf_is_file(source)) {
+        error = gguf_open_source(source, &container->gguf);
         if (!error)
             error = copy_views(path, container->gguf->tensors, container->gguf->count, container);
-    } else if (torch_pt_is_file(path)) {
-        error = torch_pt_open(path, &container->torch_pt);
+    } else if (torch_pt_is_file(source)) {
+        error = torch_pt_open_source(source, &container->torch_pt);
         if (!error)
             error = copy_views(path, container->torch_pt->tensors, container->torch_pt->count,
                                container);
     } else {
-        error = safetensors_open(path, &container->safetensors);
+        error = safetensors_open_source(source, &container->safetensors);
         if (!error)
             error = copy_views(path, container->safetensors->tensors, container->safetensors->count,
                                container);
@@ -50,8 +51,14 @@ static int open_file(const char *path, struct container *container)
 
 int container_open(const char *path, struct container *container)
 {
+    const struct file_source source = file_source_path(path);
+    return container_open_source(&source, container);
+}
+
+int container_open_source(const struct file_source *source, struct container *container)
+{
     *container = (struct container){0};
-    int error = open_file(path, container);
+    int error = open_source(source, container);
     if (error)
         container_close(container);
     return error;

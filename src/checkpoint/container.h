@@ -20,9 +20,10 @@ struct container {
     size_t count;
 };
 
-/* The content tells the format, except that an index is recognised by its name. After an error
- * nothing is left open. */
+/* The content tells the format, except that an index is recognised by its name, and only at a path.
+ * After an error nothing is left open. */
 int container_open(const char *path, struct container *container);
+int container_open_source(const struct file_source *source, struct container *container);
 void container_close(struct container *container);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/file.h"
 #include "base/string.h"
 
-int content_check(const char *path)
+int content_check(const struct file_source *source)
 {
     static const struct {
         const char *begin, *what;
@@ -19,18 +19,15 @@ int content_check(const char *path)
         {"<html", "a web page: fetch the file itself"},
     };
     char begin[32] = "";
-    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
-    if (!file) /* The reader of its format says why it cannot be opened. */
-        return VKCLIP_OK;
-    const size_t size = fread(begin, 1, sizeof(begin) - 1, file);
-    const bool failed = ferror(file) != 0;
-    fclose(file);
-    if (!size && !failed)
+    size_t size = sizeof(begin) - 1;
+    if (!file_source_begin(source, begin, &size))
+        return VKCLIP_OK; /* The reader of its format says why it cannot be opened. */
+    if (!size)
         return error_fail(VKCLIP_EFORMAT, "%s: is empty, expected weights: fetch the file again",
-                          path);
+                          source->name);
     for (size_t i = 0; i < ARRAY_COUNT(others); i++)
         if (string_begins_with(begin, others[i].begin))
-            return error_fail(VKCLIP_EFORMAT, "%s: expected weights, found %s", path,
+            return error_fail(VKCLIP_EFORMAT, "%s: expected weights, found %s", source->name,
                               others[i].what);
     return VKCLIP_OK;
 }

@@ -40,7 +40,7 @@ void files_folder(const char *path, char folder[FILES_PATH_SIZE])
 bool files_find(const char *folder, const char *name, char path[FILES_PATH_SIZE])
 {
     int length = snprintf(path, FILES_PATH_SIZE, "%s/%s", folder, name);
-    return length > 0 && length < FILES_PATH_SIZE && file_exists(path);
+    return *folder && length > 0 && length < FILES_PATH_SIZE && file_exists(path);
 }
 
 /* ---- Weights --------------------------------------------------------------------------------- */

@@ -15,7 +15,8 @@
 /* Writes the folder that contains a file, "." if its path has none. */
 void files_folder(const char *path, char folder[FILES_PATH_SIZE]);
 
-/* Tells whether a folder has a file of that name, and writes its path to `path`. */
+/* Tells whether a folder has a file of that name, and writes its path to `path`. The folder "" is
+ * that of a source which is no path: it has no files. */
 bool files_find(const char *folder, const char *name, char path[FILES_PATH_SIZE]);
 
 /* Finds the file of weights, or the index of several files, at a path: the path itself if it is a

@@ -19,6 +19,13 @@ struct image_transform checkpoint_image_transform(const struct config *config)
 int checkpoint_open_vocabulary(const struct config *config, const char *path,
                                struct tokenizer **tokenizer)
 {
+    const struct file_source source = file_source_path(path);
+    return checkpoint_open_vocabulary_source(config, &source, tokenizer);
+}
+
+int checkpoint_open_vocabulary_source(const struct config *config, const struct file_source *source,
+                                      struct tokenizer **tokenizer)
+{
     static const enum tokenizer_cleaning cleanings[] = {
         [TEXT_CLEAN_NONE] = CLEANING_NONE,
         [TEXT_CLEAN_WHITESPACE] = CLEANING_WHITESPACE,
@@ -30,12 +37,12 @@ int checkpoint_open_vocabulary(const struct config *config, const char *path,
         rules = TOKENIZER_BY_FILE;
     else if (config->family == VKCLIP_FAMILY_HF || config->cleaning != TEXT_CLEAN_NONE)
         rules = TOKENIZER_HF;
-    int error = tokenizer_open(path, rules, tokenizer);
+    int error = tokenizer_open_source(source, rules, tokenizer);
     if (!error && config->cleaning != TEXT_CLEAN_NONE)
         tokenizer_clean(*tokenizer, cleanings[config->cleaning], config->strip_end);
     if (!error && config->text.kind && tokenizer_size(*tokenizer) > config->vocabulary)
         error = error_fail(VKCLIP_EFORMAT,
                            "%s: %u entries, but the model's token table has %u: not its vocabulary",
-                           path, tokenizer_size(*tokenizer), config->vocabulary);
+                           source->name, tokenizer_size(*tokenizer), config->vocabulary);
     return error;
 }

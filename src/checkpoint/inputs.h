@@ -6,6 +6,7 @@
 #ifndef VKCLIP_CHECKPOINT_INPUTS_H
 #define VKCLIP_CHECKPOINT_INPUTS_H
 
+#include "base/file_source.h"
 #include "image/prepare.h"
 #include "model/config.h"
 #include "text/tokenizer.h"
@@ -16,5 +17,7 @@ struct image_transform checkpoint_image_transform(const struct config *config);
  * model's token table. */
 int checkpoint_open_vocabulary(const struct config *config, const char *path,
                                struct tokenizer **tokenizer);
+int checkpoint_open_vocabulary_source(const struct config *config, const struct file_source *source,
+                                      struct tokenizer **tokenizer);
 
 #endif

@@ -267,21 +267,14 @@ static int find_weights(const char *path, char file[FILES_PATH_SIZE])
     return error;
 }
 
-int checkpoint_open(const char *path, const struct vkclip_model_params *params,
-                    struct config *config, struct weights **weights)
+/* Opens weights that were found. `folder` has the files beside them; "": there are none. */
+static int open_found(const struct file_source *source, const char *folder,
+                      const struct vkclip_model_params *params, struct config *config,
+                      struct weights **weights)
 {
-    static const struct vkclip_model_params none = {0};
-    char file[FILES_PATH_SIZE], folder[FILES_PATH_SIZE] = "";
-    *config = config_defaults;
-    *weights = NULL;
-    params = params ? params : &none;
-    int error = find_weights(path, file);
-    if (!error) {
-        files_folder(file, folder);
-        const struct weights_selection selection = {.encoder = params->text_encoder,
-                                                    .state_dict = params->state_dict};
-        error = weights_open_selection(file, &selection, weights);
-    }
+    const struct weights_selection selection = {.encoder = params->text_encoder,
+                                                .state_dict = params->state_dict};
+    int error = weights_open_selection(source, &selection, weights);
     if (!error)
         error = read_config(*weights, folder, params, config);
     if (!error)
@@ -301,6 +294,32 @@ int checkpoint_open(const char *path, const struct vkclip_model_params *params,
         weights_close(weights);
     }
     return error;
+}
+
+int checkpoint_open(const char *path, const struct vkclip_model_params *params,
+                    struct config *config, struct weights **weights)
+{
+    const struct file_source source = file_source_path(path);
+    return checkpoint_open_source(&source, params, config, weights);
+}
+
+int checkpoint_open_source(const struct file_source *source,
+                           const struct vkclip_model_params *params, struct config *config,
+                           struct weights **weights)
+{
+    static const struct vkclip_model_params none = {0};
+    char file[FILES_PATH_SIZE], folder[FILES_PATH_SIZE] = "";
+    struct file_source found = *source;
+    *config = config_defaults;
+    *weights = NULL;
+    if (source->kind == FILE_SOURCE_PATH) {
+        int error = find_weights(source->name, file);
+        if (error)
+            return error;
+        files_folder(file, folder);
+        found = file_source_path(file);
+    }
+    return open_found(&found, folder, params ? params : &none, config, weights);
 }
 
 int checkpoint_read_config(const char *path, struct config *config)

@@ -16,6 +16,10 @@
  * left open. */
 int checkpoint_open(const char *path, const struct vkclip_model_params *params,
                     struct config *config, struct weights **weights);
+/* Does the same with a source. No files are looked for beside one that is no path. */
+int checkpoint_open_source(const struct file_source *source,
+                           const struct vkclip_model_params *params, struct config *config,
+                           struct weights **weights);
 
 /* Fills `config` for a model without weights, from an open_clip_config.json, or from a config.json
  * and, if it exists, the preprocessor_config.json beside it. */

@@ -69,7 +69,8 @@ static int open_new(const char *index, const char *tensor, const char *path, str
     if (!file_exists(path))
         return error_fail(VKCLIP_EIO, "%s: no such file, but %s has tensor %.200s in it", path,
                           index, tensor);
-    int error = content_check(path);
+    const struct file_source source = file_source_path(path);
+    int error = content_check(&source);
     if (error)
         return error;
     error = strcmp(shard_ending(index), ".bin") ? safetensors_open(path, &file->safetensors)

@@ -115,7 +115,8 @@ int state_dict_read(const struct weights *weights, enum vkclip_activation activa
     const char *path = weights_path(weights);
     struct config_tower *image = &config->image, *text = &config->text;
     uint32_t head = 64;
-    if (activation == VKCLIP_ACTIVATION_AUTO && weights_run(weights)) {
+    if (activation == VKCLIP_ACTIVATION_AUTO && weights_run(weights) &&
+        weights_source(weights)->kind == FILE_SOURCE_PATH) {
         const int error = run_params_read(path, &activation);
         if (error)
             return error;

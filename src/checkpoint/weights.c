@@ -46,9 +46,10 @@ struct weight {
 };
 
 struct weights {
-    char *path;
+    struct file_source source; /* kept by file_source_keep */
+    const char *path;          /* the source's name */
     struct container container;
-    struct file_stamp *stamps; /* of `path`, and after it of each shard */
+    struct file_stamp *stamps; /* of the source, and after it of each shard */
     const struct diffusion_encoder *encoder;
     struct tensor_view *views; /* sorted by name; the format owns data and most names */
     char *names;               /* of views that lost a wrapper within their names; or NULL */
@@ -65,46 +66,55 @@ struct weights {
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
-/* Returns the path of the file that stamp number `index` belongs to, or NULL after the last. */
-static const char *stamped_path(const struct weights *weights, size_t index)
+/* Finds what stamp number `index` belongs to. Returns false after the last. */
+static bool find_stamped(const struct weights *weights, size_t index, struct file_source *source)
 {
-    if (index == 0)
-        return weights->path;
-    return index <= weights->container.shards.file_count
-               ? shards_path(&weights->container.shards, index - 1)
-               : NULL;
+    if (index > weights->container.shards.file_count)
+        return false;
+    *source = weights->source;
+    if (index > 0)
+        *source = file_source_path(shards_path(&weights->container.shards, index - 1));
+    return true;
 }
 
 static int take_stamps(struct weights *weights)
 {
-    const char *path;
+    struct file_source source;
     weights->stamps = calloc(weights->container.shards.file_count + 1, sizeof(*weights->stamps));
     if (!weights->stamps)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
-    for (size_t i = 0; (path = stamped_path(weights, i)); i++)
-        weights->stamps[i] = file_stamp(path);
+    for (size_t i = 0; find_stamped(weights, i, &source); i++)
+        weights->stamps[i] = file_source_stamp(&source);
     return VKCLIP_OK;
 }
 
 int weights_check(const struct weights *weights)
 {
-    const char *path;
-    for (size_t i = 0; (path = stamped_path(weights, i)); i++)
-        if (file_is_changed(path, &weights->stamps[i]))
-            return error_fail(
-                VKCLIP_EIO, "%s: was changed while the model was open: open the model again", path);
+    struct file_source source;
+    for (size_t i = 0; find_stamped(weights, i, &source); i++)
+        if (file_source_is_changed(&source, &weights->stamps[i]))
+            return error_fail(VKCLIP_EIO,
+                              "%s: was changed while the model was open: open the model again",
+                              source.name);
     return VKCLIP_OK;
 }
 
 uint64_t weights_stamp(const struct weights *weights)
 {
     enum { RESOLUTION = 2 }; /* seconds: the coarsest times of a file system, those of FAT */
+    struct file_source source;
     uint64_t hash = 0;
-    for (size_t i = 0; stamped_path(weights, i); i++) {
+    for (size_t i = 0; find_stamped(weights, i, &source); i++) {
         const struct file_stamp *stamp = &weights->stamps[i];
+        if (source.kind == FILE_SOURCE_MEMORY)
+            return 0;
         if (stamp->modified + RESOLUTION >= (int64_t)time(NULL))
             return 0;
         hash = hash_bytes(hash, stamp, sizeof(*stamp));
+        if (source.kind == FILE_SOURCE_DESCRIPTOR) { /* One file may hold several models. */
+            hash = hash_bytes(hash, &source.offset, sizeof(source.offset));
+            hash = hash_bytes(hash, &source.size, sizeof(source.size));
+        }
     }
     return hash;
 }
@@ -114,7 +124,7 @@ uint64_t weights_stamp(const struct weights *weights)
 static int list_views(struct weights *weights)
 {
     struct container *container = &weights->container;
-    int error = container_open(weights->path, container);
+    int error = container_open_source(&weights->source, container);
     if (error)
         return error;
     const size_t count = container->count;
@@ -349,21 +359,28 @@ static int add_tensors(struct weights *weights)
 
 int weights_open(const char *path, struct weights **weights)
 {
-    return weights_open_selection(path, &(struct weights_selection){0}, weights);
+    return weights_open_encoder(path, NULL, weights);
 }
 
 int weights_open_encoder(const char *path, const char *encoder, struct weights **weights)
 {
-    return weights_open_selection(path, &(struct weights_selection){.encoder = encoder}, weights);
+    const struct file_source source = file_source_path(path);
+    return weights_open_selection(&source, &(struct weights_selection){.encoder = encoder},
+                                  weights);
 }
 
-int weights_open_selection(const char *path, const struct weights_selection *selection,
-                           struct weights **result)
+int weights_open_selection(const struct file_source *source,
+                           const struct weights_selection *selection, struct weights **result)
 {
+    const char *path = source->name;
     int error = VKCLIP_OK;
     struct weights *weights = calloc(1, sizeof(*weights));
-    if (!weights || !(weights->path = string_format("%s", path)))
+    if (weights)
+        error = file_source_keep(source, &weights->source);
+    else
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
+    if (!error)
+        weights->path = weights->source.name;
     if (!error)
         error = list_views(weights);
     if (!error)
@@ -417,7 +434,7 @@ void weights_close(struct weights **weights)
     free((*weights)->views);
     free((*weights)->slices);
     free((*weights)->names);
-    free((*weights)->path);
+    file_source_release(&(*weights)->source);
     free(*weights);
     *weights = NULL;
 }
@@ -481,6 +498,11 @@ bool weights_are_halves(const struct weights *weights)
 const char *weights_path(const struct weights *weights)
 {
     return weights->path;
+}
+
+const struct file_source *weights_source(const struct weights *weights)
+{
+    return &weights->source;
 }
 
 uint64_t weights_parameters(const struct weights *weights)

@@ -9,6 +9,7 @@
 #ifndef VKCLIP_CHECKPOINT_WEIGHTS_H
 #define VKCLIP_CHECKPOINT_WEIGHTS_H
 
+#include "base/file_source.h"
 #include "checkpoint/names.h"
 #include "format/tensor_view.h"
 #include "graph/row_reader.h"
@@ -31,8 +32,9 @@ struct weights_selection {
     const char *encoder;    /* as in weights_open_encoder */
     const char *state_dict; /* the prefix of the names of a set of weights, see prefixes.h */
 };
-int weights_open_selection(const char *path, const struct weights_selection *selection,
-                           struct weights **weights);
+/* Opens the weights in a source, of which they keep a copy. */
+int weights_open_selection(const struct file_source *source,
+                           const struct weights_selection *selection, struct weights **weights);
 void weights_close(struct weights **weights);
 
 /* Returns the family whose names the file uses: VKCLIP_FAMILY_HF, or VKCLIP_FAMILY_OPENAI for the
@@ -56,7 +58,10 @@ const struct gguf *weights_gguf(const struct weights *weights);
 /* Tells whether a vocabulary is in the file at weights_path: GGUF's tokens, or ComfyUI's tensor
  * spiece_model. */
 bool weights_has_vocabulary(const struct weights *weights);
+/* Returns the path, or the name of a source that has none. */
 const char *weights_path(const struct weights *weights);
+/* Returns where the weights are read from. It is valid as long as they are. */
+const struct file_source *weights_source(const struct weights *weights);
 uint64_t weights_parameters(const struct weights *weights);
 /* Returns the bytes of all tensors as the files store them. */
 uint64_t weights_bytes(const struct weights *weights);
@@ -94,8 +99,8 @@ int weights_read_folded(const struct weights *weights, const char *name, const c
  * would end the process. */
 int weights_check(const struct weights *weights);
 
-/* Returns a number that changes when one of the files is replaced or written to; 0 if a file was
- * written to just now, so that a later write could have the same time. */
+/* Returns a number that changes when one of the files is replaced or written to; 0 of memory, and
+ * if a file was written to just now, so that a later write could have the same time. */
 uint64_t weights_stamp(const struct weights *weights);
 
 /* Returns the weights as the source of an upload to a device. The reader must not outlive them. */

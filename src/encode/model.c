@@ -170,6 +170,9 @@ static int open_tokenizer(struct vkclip_model *model, const struct vkclip_model_
     if (!path)
         return VKCLIP_OK;
     snprintf(model->info.tokenizer_path, sizeof(model->info.tokenizer_path), "%s", path);
+    if (!params->vocab && weights_has_vocabulary(model->weights))
+        return checkpoint_open_vocabulary_source(config, weights_source(model->weights),
+                                                 &model->tokenizer);
     return checkpoint_open_vocabulary(config, path, &model->tokenizer);
 }
 
@@ -185,23 +188,18 @@ static int open_replicas(struct vkclip_model *model, uint32_t max_batch)
     return error;
 }
 
-int model_open(struct vkclip_device *device, const char *path,
-               const struct vkclip_model_params *params, struct vkclip_model **result)
-{
-    return model_open_changed(device, path, params, NULL, NULL, result);
-}
-
-int model_open_changed(struct vkclip_device *device, const char *path,
-                       const struct vkclip_model_params *params, model_change_fn *change,
-                       void *user, struct vkclip_model **result)
+/* Opens a model, or only the vocabulary that `params` names where the source is NULL. */
+static int open_model(struct vkclip_device *device, const struct file_source *source,
+                      const struct vkclip_model_params *params, model_change_fn *change, void *user,
+                      struct vkclip_model **result)
 {
     struct vkclip_model *model = *result = calloc(1, sizeof(*model));
     if (!model)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     model->device = device;
     int error = progress_check();
-    if (!error && path)
-        error = checkpoint_open(path, params, &model->spec.config, &model->weights);
+    if (!error && source)
+        error = checkpoint_open_source(source, params, &model->spec.config, &model->weights);
     if (!error)
         error = progress_check();
     if (!error)
@@ -221,6 +219,26 @@ int model_open_changed(struct vkclip_device *device, const char *path,
     if (error)
         model_close(result);
     return error;
+}
+
+int model_open(struct vkclip_device *device, const char *path,
+               const struct vkclip_model_params *params, struct vkclip_model **model)
+{
+    return model_open_changed(device, path, params, NULL, NULL, model);
+}
+
+int model_open_source(struct vkclip_device *device, const struct file_source *source,
+                      const struct vkclip_model_params *params, struct vkclip_model **model)
+{
+    return open_model(device, source, params, NULL, NULL, model);
+}
+
+int model_open_changed(struct vkclip_device *device, const char *path,
+                       const struct vkclip_model_params *params, model_change_fn *change,
+                       void *user, struct vkclip_model **model)
+{
+    const struct file_source source = file_source_path(path);
+    return open_model(device, path ? &source : NULL, params, change, user, model);
 }
 
 void model_close(struct vkclip_model **handle)

@@ -6,6 +6,7 @@
 #ifndef VKCLIP_ENCODE_MODEL_H
 #define VKCLIP_ENCODE_MODEL_H
 
+#include "base/file_source.h"
 #include "encode/device.h"
 #include "encode/replica.h"
 #include "text/tokenizer.h"
@@ -25,6 +26,9 @@ struct vkclip_model {
  * takes memory for the weights unless `device` is NULL. `params` and `model` are not NULL. */
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **model);
+/* Opens the model in a source. A descriptor is duplicated; memory must outlive the model. */
+int model_open_source(struct vkclip_device *device, const struct file_source *source,
+                      const struct vkclip_model_params *params, struct vkclip_model **model);
 /* Opens a model like model_open, and calls `change` when its files are open. The types of weights
  * are not chosen yet, because they depend on the values, and no memory on the device is taken. */
 typedef int model_change_fn(void *user, struct vkclip_model *model);

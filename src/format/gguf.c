@@ -390,16 +390,12 @@ static int parse_file(struct gguf *file, const struct file_map *map)
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
-bool gguf_is_file(const char *path)
+bool gguf_is_file(const struct file_source *source)
 {
-    char magic[4] = "";
-    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
-    if (!file)
-        return false;
-    const bool found =
-        fread(magic, sizeof(magic), 1, file) == 1 && !memcmp(magic, "GGUF", sizeof(magic));
-    fclose(file);
-    return found;
+    char magic[4];
+    size_t size = sizeof(magic);
+    return file_source_begin(source, magic, &size) && size == sizeof(magic) &&
+           !memcmp(magic, "GGUF", sizeof(magic));
 }
 
 static int create_file(const char *name, struct gguf **file)
@@ -414,9 +410,15 @@ static int create_file(const char *name, struct gguf **file)
 
 int gguf_open(const char *path, struct gguf **file)
 {
-    int error = create_file(path, file);
+    const struct file_source source = file_source_path(path);
+    return gguf_open_source(&source, file);
+}
+
+int gguf_open_source(const struct file_source *source, struct gguf **file)
+{
+    int error = create_file(source->name, file);
     if (!error)
-        error = file_map_hold(path, &(*file)->map);
+        error = file_map_hold(source, &(*file)->map);
     if (!error)
         error = parse_file(*file, &(*file)->map);
     for (size_t i = 0; !error && i < (*file)->count; i++)

@@ -47,9 +47,10 @@ struct gguf {
 };
 
 /* Tells whether the file begins as GGUF files do. */
-bool gguf_is_file(const char *path);
+bool gguf_is_file(const struct file_source *source);
 
 int gguf_open(const char *path, struct gguf **file);
+int gguf_open_source(const struct file_source *source, struct gguf **file);
 /* Parses a file in memory that outlives the result. Messages call the file `name`. */
 int gguf_parse(const uint8_t *data, size_t size, const char *name, struct gguf **file);
 void gguf_close(struct gguf **file);

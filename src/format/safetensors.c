@@ -288,17 +288,15 @@ static int parse_file(struct safetensors *file, const struct file_map *map)
     return error;
 }
 
-bool safetensors_is_file(const char *path)
+bool safetensors_is_file(const struct file_source *source)
 {
-    uint8_t start[9] = {0};
+    uint8_t start[9];
+    size_t size = sizeof(start);
     uint64_t length;
-    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
-    if (!file)
+    if (!file_source_begin(source, start, &size) || size < sizeof(start))
         return false;
-    const bool read = fread(start, sizeof(start), 1, file) == 1;
-    fclose(file);
     memcpy(&length, start, sizeof(length));
-    return read && length >= 2 && length <= SAFETENSORS_HEADER_MAX && start[8] == '{';
+    return length >= 2 && length <= SAFETENSORS_HEADER_MAX && start[8] == '{';
 }
 
 static int create_file(const char *name, struct safetensors **file)
@@ -324,9 +322,15 @@ int safetensors_parse(const uint8_t *data, size_t size, const char *name, struct
 
 int safetensors_open(const char *path, struct safetensors **file)
 {
-    int error = create_file(path, file);
+    const struct file_source source = file_source_path(path);
+    return safetensors_open_source(&source, file);
+}
+
+int safetensors_open_source(const struct file_source *source, struct safetensors **file)
+{
+    int error = create_file(source->name, file);
     if (!error)
-        error = file_map_hold(path, &(*file)->map);
+        error = file_map_hold(source, &(*file)->map);
     if (!error)
         error = parse_file(*file, &(*file)->map);
     for (size_t i = 0; !error && i < (*file)->count; i++)

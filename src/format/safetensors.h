@@ -25,9 +25,10 @@ struct safetensors {
 };
 
 /* Tells whether the file begins as safetensors files do. */
-bool safetensors_is_file(const char *path);
+bool safetensors_is_file(const struct file_source *source);
 
 int safetensors_open(const char *path, struct safetensors **file);
+int safetensors_open_source(const struct file_source *source, struct safetensors **file);
 /* Parses a file in memory that outlives the result. Messages call the file `name`. */
 int safetensors_parse(const uint8_t *data, size_t size, const char *name,
                       struct safetensors **file);

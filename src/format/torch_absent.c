@@ -14,18 +14,16 @@
 
 ABSENT_ARGUMENTS
 
-bool torch_pt_is_file(const char *path)
+bool torch_pt_is_file(const struct file_source *source)
 {
     static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt"};
     char begin[9] = {0};
+    size_t size = sizeof(begin);
     bool named = false;
-    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
-    if (!file)
+    if (!file_source_begin(source, begin, &size))
         return false;
-    const size_t size = fread(begin, 1, sizeof(begin), file);
-    fclose(file);
     for (size_t i = 0; i < ARRAY_COUNT(endings); i++)
-        named = named || string_ends_with(path, endings[i]);
+        named = named || string_ends_with(source->name, endings[i]);
     const bool is_safetensors = size == sizeof(begin) && begin[8] == '{';
     return !memcmp(begin, "PK\3\4", 4) || (named && !is_safetensors);
 }
@@ -37,6 +35,11 @@ int torch_pt_open(const char *path, struct torch_pt **file)
                       "%s: this build of vkclip leaves PyTorch's files out (VKCLIP_WITH_TORCH): "
                       "expected safetensors or GGUF",
                       path);
+}
+
+int torch_pt_open_source(const struct file_source *source, struct torch_pt **file)
+{
+    return torch_pt_open(source->name, file);
 }
 
 int torch_pt_parse(const uint8_t *data, size_t size, const char *name, struct torch_pt **file)

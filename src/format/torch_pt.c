@@ -460,18 +460,16 @@ static bool has_magic(const uint8_t *data, size_t size, const struct magic *magi
            !memcmp(data + magic->offset, magic->bytes, magic->size);
 }
 
-bool torch_pt_is_file(const char *path)
+bool torch_pt_is_file(const struct file_source *source)
 {
     static const char *const endings[] = {".pt", ".pth", ".bin", ".ckpt"};
     uint8_t data[16];
+    size_t size = sizeof(data);
     bool named = false;
-    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
-    if (!file)
+    if (!file_source_begin(source, data, &size))
         return false;
-    const size_t size = fread(data, 1, sizeof(data), file);
-    fclose(file);
     for (size_t i = 0; i < ARRAY_COUNT(endings); i++)
-        named = named || string_ends_with(path, endings[i]);
+        named = named || string_ends_with(source->name, endings[i]);
     const bool is_safetensors = size >= 9 && data[8] == '{';
     return has_magic(data, size, &zip_magic) || has_magic(data, size, &legacy_magic) ||
            (named && !is_safetensors);
@@ -530,9 +528,15 @@ int torch_pt_parse(const uint8_t *data, size_t size, const char *name, struct to
 
 int torch_pt_open(const char *path, struct torch_pt **file)
 {
-    int error = create_file(path, file);
+    const struct file_source source = file_source_path(path);
+    return torch_pt_open_source(&source, file);
+}
+
+int torch_pt_open_source(const struct file_source *source, struct torch_pt **file)
+{
+    int error = create_file(source->name, file);
     if (!error)
-        error = file_map_hold(path, &(*file)->map);
+        error = file_map_hold(source, &(*file)->map);
     if (!error)
         error = parse_file(*file, &(*file)->map);
     for (size_t i = 0; !error && i < (*file)->count; i++)

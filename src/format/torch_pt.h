@@ -20,9 +20,10 @@ struct torch_pt {
 
 /* Tells whether the file is one of PyTorch's, even of a form that is refused. The first bytes
  * decide, or the name if the bytes fit no form. */
-bool torch_pt_is_file(const char *path);
+bool torch_pt_is_file(const struct file_source *source);
 
 int torch_pt_open(const char *path, struct torch_pt **file);
+int torch_pt_open_source(const struct file_source *source, struct torch_pt **file);
 /* Parses a file in memory that outlives the result. Messages call the file `name`. */
 int torch_pt_parse(const uint8_t *data, size_t size, const char *name, struct torch_pt **file);
 void torch_pt_close(struct torch_pt **file);

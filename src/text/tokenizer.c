@@ -36,9 +36,16 @@ static int open_source(const struct vocabulary_source *source, enum tokenizer_ru
 
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer)
 {
+    const struct file_source file = file_source_path(path);
+    return tokenizer_open_source(&file, rules, tokenizer);
+}
+
+int tokenizer_open_source(const struct file_source *file, enum tokenizer_rules rules,
+                          struct tokenizer **tokenizer)
+{
     struct vocabulary_source source;
     *tokenizer = NULL;
-    int error = vocabulary_source_open(path, &source);
+    int error = vocabulary_source_open(file, &source);
     if (error)
         return error;
     error = open_source(&source, rules, tokenizer);

@@ -15,6 +15,7 @@
 #include "vkclip.h"
 
 struct tokenizer;
+struct file_source;
 struct gguf;
 
 /* Opens a vocabulary: tokenizer.json; SentencePiece's spiece.model or sentencepiece.bpe.model;
@@ -22,6 +23,10 @@ struct gguf;
  * bpe_simple_vocab_16e6.txt.gz, also unpacked and with any number of merges; a GGUF file with
  * tokens; or a safetensors file with the tensor `spiece_model`. */
 int tokenizer_open(const char *path, enum tokenizer_rules rules, struct tokenizer **tokenizer);
+/* Opens the vocabulary in a file that may have no path, as models have it: in GGUF's tokens, or in
+ * the tensor `spiece_model`. */
+int tokenizer_open_source(const struct file_source *file, enum tokenizer_rules rules,
+                          struct tokenizer **tokenizer);
 /* Opens a spiece.model or tokenizer.json in memory, and the vocabulary in an open GGUF file, none
  * of which is needed afterwards. Messages call the file `name`. */
 int tokenizer_parse(const void *data, size_t size, const char *name, struct tokenizer **tokenizer);

@@ -70,9 +70,10 @@ int vocabulary_load(const struct vocabulary_source *source, struct vocabulary *v
 
 int vocabulary_open(const char *path, struct vocabulary *v)
 {
+    const struct file_source file = file_source_path(path);
     struct vocabulary_source source;
     *v = (struct vocabulary){0};
-    int error = vocabulary_source_open(path, &source);
+    int error = vocabulary_source_open(&file, &source);
     if (error)
         return error;
     error = vocabulary_load(&source, v);

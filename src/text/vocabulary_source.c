@@ -25,11 +25,11 @@ static int parse_json(struct vocabulary_source *source)
 }
 
 /* Copies the tensor with a SentencePiece model. */
-static int read_tensor(struct vocabulary_source *source)
+static int read_tensor(const struct file_source *from, struct vocabulary_source *source)
 {
     static const char name[] = "spiece_model";
     struct safetensors *file = NULL;
-    int error = safetensors_open(source->path, &file);
+    int error = safetensors_open_source(from, &file);
     if (error)
         return error;
     const struct tensor_view *tensor = safetensors_find(file, name);
@@ -52,19 +52,20 @@ static int read_tensor(struct vocabulary_source *source)
     return error;
 }
 
-int vocabulary_source_open(const char *path, struct vocabulary_source *source)
+int vocabulary_source_open(const struct file_source *file, struct vocabulary_source *source)
 {
+    const bool is_path = file->kind == FILE_SOURCE_PATH;
     int error = VKCLIP_OK;
-    *source = (struct vocabulary_source){.path = path};
-    if (gguf_is_file(path)) {
-        error = gguf_open(path, &source->owned_gguf);
+    *source = (struct vocabulary_source){.path = file->name, .in_memory = !is_path};
+    if (gguf_is_file(file)) {
+        error = gguf_open_source(file, &source->owned_gguf);
         source->gguf = source->owned_gguf;
         return error;
     }
-    if (safetensors_is_file(path))
-        error = read_tensor(source);
+    if (!is_path || safetensors_is_file(file))
+        error = read_tensor(file, source);
     else
-        error = vocabulary_file_read(path, FILE_LIMIT, &source->owned_data, &source->size);
+        error = vocabulary_file_read(file->name, FILE_LIMIT, &source->owned_data, &source->size);
     source->data = source->owned_data;
     if (!error)
         error = parse_json(source);

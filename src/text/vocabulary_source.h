@@ -7,6 +7,7 @@
 #ifndef VKCLIP_TEXT_VOCABULARY_SOURCE_H
 #define VKCLIP_TEXT_VOCABULARY_SOURCE_H
 
+#include "base/file_source.h"
 #include "format/gguf.h"
 
 #include <jansson.h>
@@ -22,8 +23,9 @@ struct vocabulary_source {
     struct gguf *owned_gguf;
 };
 
-/* `path` must outlive the source. On an error nothing needs to be closed. */
-int vocabulary_source_open(const char *path, struct vocabulary_source *source);
+/* The file's name must outlive the source. Of files without a path only GGUF and safetensors are
+ * read. On an error nothing needs to be closed. */
+int vocabulary_source_open(const struct file_source *file, struct vocabulary_source *source);
 /* Both view a file in memory, which must outlive the source. */
 int vocabulary_source_view(const void *data, size_t size, const char *name,
                            struct vocabulary_source *source);

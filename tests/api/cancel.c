@@ -9,6 +9,7 @@
 #include "support/scratch.h"
 #include "support/testing.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <stdatomic.h>
 
@@ -119,16 +120,52 @@ static void check_pictures(struct vkclip_model *opened)
     assert_true(largest_difference(found, expected, PICTURES * D) < 1e-5);
 }
 
-static int open_model(void)
+static int close_opened(struct vkclip_model *opened, int error)
 {
-    struct vkclip_model_params params = {.size = sizeof(params), ASK};
-    struct vkclip_model *opened = NULL;
-    const int error = vkclip_open_model(device, MODEL, &params, &opened);
     assert_true(!opened == (error != 0));
     if (!error)
         check_pictures(opened);
     vkclip_close_model(&opened);
     return error;
+}
+
+static int open_model(void)
+{
+    struct vkclip_model_params params = {.size = sizeof(params), ASK};
+    struct vkclip_model *opened = NULL;
+    const int error = vkclip_open_model(device, MODEL, &params, &opened);
+    return close_opened(opened, error);
+}
+
+/* The model as one file, of which the descriptor and the bytes are opened. */
+static int descriptor;
+static char *content;
+static size_t content_size;
+
+static void make_file(void)
+{
+    char *gguf = scratch_path(folder, "whole.gguf");
+    assert_int_equal(vkclip_convert_model(MODEL, NULL, gguf, NULL, NULL), VKCLIP_OK);
+    assert_int_equal(file_read(gguf, (size_t)1 << 30, &content, &content_size), VKCLIP_OK);
+    descriptor = open(gguf, O_RDONLY | O_CLOEXEC);
+    assert_true(descriptor >= 0);
+    free(gguf);
+}
+
+static int open_model_file(void)
+{
+    struct vkclip_model_params params = {.size = sizeof(params), ASK};
+    struct vkclip_model *opened = NULL;
+    const int error = vkclip_open_model_file(device, descriptor, 0, 0, &params, &opened);
+    return close_opened(opened, error);
+}
+
+static int open_model_memory(void)
+{
+    struct vkclip_model_params params = {.size = sizeof(params), ASK};
+    struct vkclip_model *opened = NULL;
+    const int error = vkclip_open_model_memory(device, content, content_size, &params, &opened);
+    return close_opened(opened, error);
 }
 
 static int convert_model(void)
@@ -174,6 +211,11 @@ static void models(void **state)
 {
     (void)state;
     cancel("vkclip_open_model", open_model, NULL);
+    make_file();
+    cancel("vkclip_open_model_file", open_model_file, NULL);
+    cancel("vkclip_open_model_memory", open_model_memory, NULL);
+    close(descriptor);
+    free(content);
     cancel("vkclip_convert_model", convert_model, remove_output);
     remove_output();
     cancel("vkclip_compare_models", compare_models, NULL);

@@ -112,6 +112,14 @@ static void models(void **state)
             "`compute` is 2: expected a value of enum vkclip_compute, 0 to 1");
     REFUSED(vkclip_open_model(NULL, MODEL, WITH(vkclip_model_params, .activation = -1), &made),
             "`activation` is -1: expected a value of enum vkclip_activation, 0 to 5");
+    REFUSED(vkclip_open_model_file(NULL, -1, 0, 0, NULL, &made), "descriptor");
+    REFUSED(vkclip_open_model_file(NULL, 0, 0, 0, NULL, NULL), "model");
+    REFUSED(vkclip_open_model_file(NULL, 0, 0, 0, WITHOUT_SIZE(vkclip_model_params), &made),
+            SIZE_OF(vkclip_model_params));
+    REFUSED(vkclip_open_model_memory(NULL, NULL, 1, NULL, &made), "data");
+    REFUSED(vkclip_open_model_memory(NULL, MODEL, 1, NULL, NULL), "model");
+    REFUSED(vkclip_open_model_memory(NULL, MODEL, 1, WITHOUT_SIZE(vkclip_model_params), &made),
+            SIZE_OF(vkclip_model_params));
     assert_null(made);
     REFUSED(vkclip_get_model_info(NULL, NULL), "model");
     REFUSED(vkclip_get_model_info(model, WITHOUT_SIZE(vkclip_model_info)),

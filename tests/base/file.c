@@ -11,6 +11,7 @@
 #include "support/scratch.h"
 
 #ifndef _WIN32
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -125,7 +126,7 @@ static void test_shrinking(void **state)
     memset(bytes, 'x', sizeof(bytes));
     scratch_write(folder, "file", bytes, sizeof(bytes));
     char *path = scratch_path(folder, "file");
-    assert_int_equal(file_map_hold(path, &map), 0);
+    assert_int_equal(file_map_hold(&(struct file_source){.name = path}, &map), 0);
     assert_int_equal(map.size, sizeof(bytes));
     assert_int_equal(file_map_load(&map, 5000, 9000), 0);
     assert_int_equal(truncate(path, 100), 0);
@@ -153,6 +154,63 @@ static void test_shrinking(void **state)
     size_t size;
     if (file_exists(claims))
         assert_failed(file_read(claims, 1 << 20, &data, &size), VKCLIP_EIO, "became shorter");
+    free(path);
+    scratch_remove(folder);
+}
+
+static void fill(char *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = (char)(i * 31 + i / 251);
+}
+
+/* A part of an open file is read at its place in the file, wherever pages begin, also when the file
+ * becomes shorter, and without moving the descriptor. */
+static void test_parts(void **state)
+{
+    (void)state;
+    enum { SIZE = 64 << 10, PART = 5003, LENGTH = 40000 };
+    static char bytes[SIZE];
+    char *folder = scratch_folder(), *path = scratch_path(folder, "file"), copy[16];
+    struct file_source source, kept;
+    struct file_map map;
+    fill(bytes, SIZE);
+    scratch_write(folder, "file", bytes, SIZE);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(file_source_descriptor(file, PART, 0, "part", &source), 0);
+    assert_int_equal(source.size, SIZE - PART);
+    assert_int_equal(file_source_descriptor(file, PART, LENGTH, "part", &source), 0);
+    assert_int_equal(file_source_keep(&source, &kept), 0);
+    const struct file_stamp before = file_source_stamp(&kept);
+    close(file);
+    assert_int_equal(remove(path), 0);
+
+    size_t size = sizeof(copy);
+    assert_true(file_source_begin(&kept, copy, &size));
+    assert_int_equal(size, sizeof(copy));
+    assert_memory_equal(copy, bytes + PART, size);
+    assert_int_equal(file_map_hold(&kept, &map), 0);
+    assert_int_equal(map.size, LENGTH);
+    assert_memory_equal(map.data, bytes + PART, LENGTH);
+    assert_int_equal(file_map_load(&map, 0, 100), 0);
+    assert_int_equal(file_map_load(&map, 9000, 9000), 0);
+    assert_int_equal(file_map_load(&map, LENGTH - 1, 1), 0);
+    assert_memory_equal(map.data, bytes + PART, LENGTH);
+    assert_int_equal(file_map_read(&map, LENGTH - 16, 16, copy), 0);
+    assert_memory_equal(copy, bytes + PART + LENGTH - 16, 16);
+    assert_int_equal(lseek(map.file, 0, SEEK_CUR), 0);
+
+    assert_false(file_source_is_changed(&kept, &before));
+    assert_int_equal(ftruncate(map.file, PART + 18000), 0);
+    assert_true(file_source_is_changed(&kept, &before));
+    assert_memory_equal(map.data + 9000, bytes + PART + 9000, 9000);
+    assert_int_equal(file_map_read(&map, 18000 - 16, 16, copy), 0);
+    assert_memory_equal(copy, bytes + PART + 18000 - 16, 16);
+    assert_failed(file_map_read(&map, 18000 - 15, 16, copy), VKCLIP_EIO, "part: became shorter");
+    assert_failed(file_map_load(&map, 30000, 10), VKCLIP_EIO, "part: became shorter");
+    file_map_close(&map);
+    file_source_release(&kept);
     free(path);
     scratch_remove(folder);
 }
@@ -244,7 +302,8 @@ int main(void)
         cmocka_unit_test(test_names),     cmocka_unit_test(test_output),
         cmocka_unit_test(test_cache),
 #ifndef _WIN32
-        cmocka_unit_test(test_shrinking), cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_shrinking), cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_locks),
 #endif
         cmocka_unit_test(test_folders),
     };

@@ -74,7 +74,7 @@ static void check_file(const char *path, const char *state_dict, const struct mo
 {
     const struct weights_selection selection = {.state_dict = state_dict};
     struct weights *found;
-    if (weights_open_selection(path, &selection, &found))
+    if (weights_open_selection(&(struct file_source){.name = path}, &selection, &found))
         fail_msg("%s", vkclip_last_error());
     assert_int_equal(weights_family(found), weights_family(model->weights));
     assert_same_weights(found, model->weights, false);
@@ -175,9 +175,10 @@ static void asks_which_set_is_meant(void **state)
     assert_null(weights);
     check_file(path, "state_dict", &model);
     check_file(path, "state_dict_ema", &average);
-    assert_failed(
-        weights_open_selection(path, &(struct weights_selection){.state_dict = "ema"}, &weights),
-        VKCLIP_EABSENT, "has no weights called ema, found state_dict and state_dict_ema");
+    assert_failed(weights_open_selection(&(struct file_source){.name = path},
+                                         &(struct weights_selection){.state_dict = "ema"},
+                                         &weights),
+                  VKCLIP_EABSENT, "has no weights called ema, found state_dict and state_dict_ema");
     /* The option of the library reaches the file. */
     link_golden(folder, "models/hf-vit", "config.json", NULL);
     struct vkclip_model_params params = {.size = sizeof(params), .state_dict = "state_dict_ema"};

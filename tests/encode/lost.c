@@ -10,6 +10,7 @@
 #include "support/scratch.h"
 #include "support/testing.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -50,17 +51,36 @@ static void set_fault(const char *name, const char *value)
     }
 }
 
+/* Where the model comes from: its folder, or, if it was made, one file with the same values, which
+ * is handed over. */
+static enum { FROM_FOLDER, FROM_DESCRIPTOR, FROM_MEMORY } origin;
+static char *gguf, *content; /* the path and the bytes of that file */
+static size_t content_size;
+
+/* The descriptor is closed before anything is uploaded. */
+static int open_model(struct vkclip_device *device, struct vkclip_model **model)
+{
+    const struct vkclip_model_params small = {.size = sizeof(small), .max_batch = 4};
+    if (origin == FROM_FOLDER)
+        return vkclip_open_model(device, MODEL, &small, model);
+    if (origin == FROM_MEMORY)
+        return vkclip_open_model_memory(device, content, content_size, &small, model);
+    const int file = open(gguf, O_RDONLY | O_CLOEXEC);
+    const int error = vkclip_open_model_file(device, file, 0, 0, &small, model);
+    close(file);
+    return error;
+}
+
 /* Encodes all pictures in batches of four with a device that is opened for that. */
 static int encode(float *embeds)
 {
     const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = cache};
-    const struct vkclip_model_params small = {.size = sizeof(small), .max_batch = 4};
     struct vkclip_device *device = NULL;
     struct vkclip_model *model = NULL;
     messages[0] = 0;
     int error = vkclip_open_device(&params, &device);
     if (!error)
-        error = vkclip_open_model(device, MODEL, &small, &model);
+        error = open_model(device, &model);
     if (!error)
         error = vkclip_encode_pixels(model, pixels, N, NULL, embeds);
     vkclip_close_model(&model);
@@ -158,6 +178,34 @@ static void a_loss_changes_no_result(void **state)
     }
     printf("survived losses at %zu submits\n", survived);
     assert_true(survived >= 5);
+}
+
+/* The weights are uploaded again from a descriptor that the caller has closed, and from memory. */
+static void a_model_without_a_path_survives(void **state)
+{
+    (void)state;
+    const struct vkclip_convert_params fp32 = {.size = sizeof(fp32), .type = VKCLIP_TYPE_F32};
+    char *folder = scratch_folder();
+    gguf = scratch_path(folder, "model.gguf");
+    assert_int_equal(vkclip_convert_model(MODEL, NULL, gguf, &fp32, NULL), 0);
+    assert_int_equal(file_read(gguf, (size_t)1 << 30, &content, &content_size), 0);
+    for (origin = FROM_DESCRIPTOR; origin <= FROM_MEMORY; origin++) {
+        set_fault(NULL, NULL);
+        encode_as_expected(0);
+        bool survived = false;
+        for (int submit = 1; submit < 40 && !survived; submit++) {
+            char number[16];
+            snprintf(number, sizeof(number), "%d", submit);
+            set_fault("LOSE", number);
+            survived = !encode(found) && strstr(messages, "opened again");
+        }
+        assert_true(survived);
+        assert_true(largest_difference(found, expected, N * D) <= 0);
+    }
+    origin = FROM_FOLDER;
+    free(content);
+    free(gguf);
+    scratch_remove(folder);
 }
 
 /* A device that is lost at every submit gives an error that says what ran. */
@@ -457,6 +505,7 @@ int main(int count, char **arguments)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_loss_changes_no_result, make_cache, remove_cache),
+        cmocka_unit_test_setup_teardown(a_model_without_a_path_survives, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(endless_losses_end, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(a_deadly_kernel_is_left_out, make_cache, remove_cache),
         cmocka_unit_test_setup_teardown(a_crash_is_remembered, make_cache, remove_cache),

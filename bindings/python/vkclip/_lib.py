@@ -210,7 +210,7 @@ vkclip_tuning._fields_ = [('device', _c.c_char_p), ('shape', _c.c_char_p), ('ker
 vkclip_model_params._fields_ = [('size', _c.c_size_t), ('precision', _c.c_int), ('vocab', _c.c_char_p),
     ('activation', _c.c_int), ('max_batch', _c.c_uint32), ('image_size', _c.c_uint32), ('text_encoder', _c.c_char_p),
     ('weights', _c.c_int), ('stream', _c.c_bool), ('compute', _c.c_int), ('state_dict', _c.c_char_p),
-    ('progress', vkclip_progress_fn), ('user', _c.c_void_p)]
+    ('progress', vkclip_progress_fn), ('user', _c.c_void_p), ('name', _c.c_char_p)]
 
 vkclip_tower_info._fields_ = [('width', _c.c_uint32), ('layers', _c.c_uint32), ('heads', _c.c_uint32),
     ('mlp', _c.c_uint32), ('activation', _c.c_int), ('positions', _c.c_uint32), ('projection', _c.c_bool)]
@@ -419,6 +419,10 @@ FUNCTIONS = [
     ('vkclip_list_tuning', _c.c_int, _c.POINTER(vkclip_device), vkclip_tuning_fn, _c.c_void_p),
     ('vkclip_open_model', _c.c_int, _c.POINTER(vkclip_device), _c.c_char_p, _c.POINTER(vkclip_model_params),
         _c.POINTER(_c.POINTER(vkclip_model))),
+    ('vkclip_open_model_file', _c.c_int, _c.POINTER(vkclip_device), _c.c_int, _c.c_uint64, _c.c_uint64,
+        _c.POINTER(vkclip_model_params), _c.POINTER(_c.POINTER(vkclip_model))),
+    ('vkclip_open_model_memory', _c.c_int, _c.POINTER(vkclip_device), _c.c_void_p, _c.c_size_t,
+        _c.POINTER(vkclip_model_params), _c.POINTER(_c.POINTER(vkclip_model))),
     ('vkclip_get_model_info', _c.c_int, _c.POINTER(vkclip_model), _c.POINTER(vkclip_model_info)),
     ('vkclip_close_model', None, _c.POINTER(_c.POINTER(vkclip_model))),
     ('vkclip_arch_name', _c.c_char_p, _c.c_size_t),

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Everything that differs between operating systems is in functions that have one version per
+ * system.
+ */
+#define _GNU_SOURCE
+#include "base/file_source.h"
+#include "base/error.h"
+#include "base/string.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#ifdef _WIN32
+#include <io.h>
+#else
+#include <unistd.h>
+#endif
+
+struct file_source file_source_path(const char *path)
+{
+    return (struct file_source){.kind = FILE_SOURCE_PATH, .name = path};
+}
+
+struct file_source file_source_memory(const void *data, size_t size, const char *name)
+{
+    return (struct file_source){
+        .kind = FILE_SOURCE_MEMORY, .name = name, .size = size, .data = data};
+}
+
+/* ---- Descriptors ----------------------------------------------------------------------------- */
+
+#ifdef _WIN32
+static int64_t measure(int file, const struct stat *status)
+{
+    (void)status;
+    return _filelengthi64(file);
+}
+
+static int duplicate(int file)
+{
+    return _dup(file);
+}
+
+static void close_duplicate(int file)
+{
+    _close(file);
+}
+#else
+static int64_t measure(int file, const struct stat *status)
+{
+    (void)file;
+    return status->st_size;
+}
+
+static int duplicate(int file)
+{
+    return fcntl(file, F_DUPFD_CLOEXEC, 0);
+}
+
+static void close_duplicate(int file)
+{
+    close(file);
+}
+#endif
+
+int file_source_descriptor(int file, uint64_t offset, uint64_t length, const char *name,
+                           struct file_source *source)
+{
+    struct stat status;
+    *source = (struct file_source){
+        .kind = FILE_SOURCE_DESCRIPTOR, .name = name, .file = file, .offset = offset};
+    if (file < 0)
+        return error_fail(VKCLIP_EINVALID, "%s: expected a descriptor, found %d", name, file);
+    if (fstat(file, &status))
+        return error_fail(VKCLIP_EIO, "%s: %s", name, strerror(errno));
+    if ((status.st_mode & S_IFMT) != S_IFREG)
+        return error_fail(VKCLIP_EIO,
+                          "%s: not a regular file: what a pipe or socket sends can be read into "
+                          "memory and opened there",
+                          name);
+    const int64_t measured = measure(file, &status);
+    const uint64_t size = measured > 0 ? (uint64_t)measured : 0;
+    if (offset > size || length > size - offset)
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: expected %llu bytes from %llu on (`length`, `offset`), found a file "
+                          "of %llu",
+                          name, (unsigned long long)length, (unsigned long long)offset,
+                          (unsigned long long)size);
+    source->size = length ? length : size - offset;
+    return VKCLIP_OK;
+}
+
+/* ---- Keeping --------------------------------------------------------------------------------- */
+
+int file_source_keep(const struct file_source *source, struct file_source *kept)
+{
+    *kept = *source;
+    kept->name = string_format("%s", source->name);
+    int error =
+        kept->name ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->name);
+    if (!error && source->kind == FILE_SOURCE_DESCRIPTOR) {
+        kept->file = duplicate(source->file);
+        if (kept->file < 0)
+            error = error_fail(VKCLIP_EIO, "%s: cannot be opened again: %s", source->name,
+                               strerror(errno));
+    }
+    if (error) {
+        free((char *)kept->name);
+        *kept = (struct file_source){0};
+    }
+    return error;
+}
+
+void file_source_release(struct file_source *kept)
+{
+    if (kept->name && kept->kind == FILE_SOURCE_DESCRIPTOR)
+        close_duplicate(kept->file);
+    free((char *)kept->name);
+    *kept = (struct file_source){0};
+}
