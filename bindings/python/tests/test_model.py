@@ -67,7 +67,9 @@ def test_texts(model, caplog):
         model.encode_text(long, truncate=False)
     with pytest.raises(vkclip.TextTooLongError):
         model.tokenize(long, truncate=False)
-    assert not np.array_equal(model.encode_text('owl\0robot'), model.encode_text('owl'))
+    for text in ('owl\0robot', '\ud83d owl', 'caf\u00e9'):
+        assert not np.array_equal(model.encode_text(text), model.encode_text('owl'))
+        np.testing.assert_array_equal(model.encode_tokens(model.tokenize(text)), model.encode_text(text))
     for wrong in (['owl', 7], [b'owl']):
         with pytest.raises(TypeError):
             model.encode_text(wrong)
@@ -223,6 +225,10 @@ def test_opening(device):
         vkclip.Model(MODEL, device=device, precision='f64')
     with pytest.raises(vkclip.NoDeviceError):
         vkclip.Device('no such device')
+    with pytest.raises(vkclip.CancelledError):
+        vkclip.Model(MODEL, device=device, progress=lambda done, total: True)
+    with pytest.raises(KeyboardInterrupt):
+        vkclip.Model(MODEL, device=device, progress=lambda done, total: signal.raise_signal(signal.SIGINT))
     info = device.infos[0]
     assert info.usable and info.name and len(info.uuid) == 16 and info.api_version >= (1, 1, 0)
 

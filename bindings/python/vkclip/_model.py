@@ -52,7 +52,7 @@ class ModelInfo:
     """Pixels per side of the pictures that the image tower takes."""
     patch_size: int
     context: int
-    """Tokens of a text, with its start and its end; 0 for a text of any length."""
+    """Tokens of a text, with its start and its end."""
     vocabulary: int
     embed_dim: int
     """The width of the embeddings of pictures."""
@@ -100,13 +100,17 @@ def _floats(array):
     return array.ctypes.data_as(ctypes.POINTER(ctypes.c_float))
 
 
-def _strings(texts: Sequence[str]):
-    """Returns the texts for the library, which end with NUL, and their numbers of bytes, which count NULs in them."""
+def _encode_texts(texts: Sequence[str]) -> List[bytes]:
     for text in texts:
         if not isinstance(text, str):
             raise TypeError(f'a text is a {type(text).__name__}, expected str')
     # The library reads what is no UTF-8, such as half of a surrogate pair, as U+FFFD.
-    encoded = [text.encode('utf-8', 'surrogatepass') for text in texts]
+    return [text.encode('utf-8', 'surrogatepass') for text in texts]
+
+
+def _strings(texts: Sequence[str]):
+    """Returns the texts for the library, which end with NUL, and their numbers of bytes, which count NULs in them."""
+    encoded = _encode_texts(texts)
     return ((ctypes.c_char_p * max(len(encoded), 1))(*encoded),
             (ctypes.c_size_t * max(len(encoded), 1))(*map(len, encoded)))
 
@@ -149,13 +153,14 @@ class Model:
 
     In the shapes below, N is a number of pictures, M of texts, L of labels, D the width of embeddings, T the tokens of
     a text, and S the pixels per side. What is given one picture or text, returns a result without the first axis.
-    Ctrl-C cancels every call that encodes, and all other threads run during it.
+    Ctrl-C cancels opening and every call that encodes, and all other threads run during them; `progress` may cancel
+    too.
     """
 
     def __init__(self, model: Union[str, 'os.PathLike[str]'], *, device: Union[Device, str, int, None] = None,
                  precision: str = 'f32', weights: str = 'auto', compute: str = 'f32', vocab: Optional[str] = None,
                  image_size: int = 0, max_batch: int = 0, text_encoder: Optional[str] = None,
-                 state_dict: Optional[str] = None, stream: bool = False) -> None:
+                 state_dict: Optional[str] = None, stream: bool = False, progress: Optional[Progress] = None) -> None:
         params = new(_lib.vkclip_model_params, precision=_choose(_PRECISIONS, 'precision', precision),
                      weights=_choose(_WEIGHTS, 'weights', weights), compute=_choose(_COMPUTES, 'compute', compute),
                      image_size=image_size, max_batch=max_batch, stream=stream)
@@ -171,12 +176,15 @@ class Model:
         self._handle = Handle(ctypes.POINTER(_lib.vkclip_model)(), lib.vkclip_close_model,
                               parent.lock if parent else Lock())
         try:
-            with self._handle.lock:
+            with Callbacks(progress) as callbacks, self._handle.lock:
+                params.progress = callbacks.progress
                 check(lib.vkclip_open_model(parent.get() if parent else None, path, ctypes.byref(params),
                                             ctypes.byref(self._handle.pointer)))
                 if parent:
                     parent.children.add(self._handle)
         except BaseException:
+            # Ctrl-C may also come when the model is open.
+            _finish(self._handle, parent)
             if self._owned:
                 self._owned.close()
             raise
@@ -214,7 +222,7 @@ class Model:
 
     @property
     def context_length(self) -> int:
-        """T, 0 for a model of texts of any length."""
+        """T."""
         return self._info.context or self._info.tokenizer_context
 
     # ---- Encoding ----
@@ -375,25 +383,19 @@ class Model:
                  truncate: bool = True) -> np.ndarray:
         """Encodes texts to token ids, int32 [M, T], or one text to [T], with padding.
 
-        T is `context_length` or the model's. In a model of texts of any length it is the longest text's. A longer
-        text is cut, or with `truncate` false raises TextTooLongError.
+        T is `context_length` or the model's. A longer text is cut, or with `truncate` false raises TextTooLongError.
         """
         single = isinstance(texts, str)
-        items = [texts] if single else list(texts)
-        array, lengths = _strings(items)
+        items = _encode_texts([texts] if single else list(texts))
         length = context_length or self.context_length
         count = ctypes.c_size_t()
+        flags = _lib.VKCLIP_TOKENIZE_PAD | (0 if truncate else _lib.VKCLIP_TOKENIZE_STRICT)
+        ids = np.zeros((len(items), length), np.int32)
         with self._handle.use() as model:
-            if not length:
-                for text, size in zip(array, lengths):
-                    check(lib.vkclip_tokenize(model, text, size, _lib.VKCLIP_TOKENIZE_FULL, None, 0,
-                                              ctypes.byref(count)))
-                    length = max(length, count.value)
-            flags = _lib.VKCLIP_TOKENIZE_PAD | (0 if truncate else _lib.VKCLIP_TOKENIZE_STRICT)
-            ids = np.zeros((len(items), length), np.int32)
-            for row, text, size in zip(ids, array, lengths):
-                check(lib.vkclip_tokenize(model, text, size, flags, row.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)),
-                                          length, ctypes.byref(count)))
+            for row, text in zip(ids, items):
+                check(lib.vkclip_tokenize(model, text, len(text), flags,
+                                          row.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)), length,
+                                          ctypes.byref(count)))
         return ids[0] if single else ids
 
     def detokenize(self, ids: np.ndarray) -> str:
