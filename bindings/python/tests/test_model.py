@@ -3,6 +3,7 @@
 
 import gc
 import glob
+import io
 import json
 import logging
 import os
@@ -216,6 +217,33 @@ def test_without_device():
         assert model.info.image.layers == 6 and model.info.weights_type == 'F16'
         with pytest.raises(vkclip.NoDeviceError):
             model.encode_text('owl')
+
+
+def test_file_and_memory(command, device, model, tmp_path):
+    """A model opens from an open file and from bytes, which live as long as it."""
+    path = tmp_path / 'model.gguf'
+    subprocess.run([command, 'convert', MODEL, path, '--type', 'f32'], check=True, stdout=subprocess.PIPE)
+    expected = model.encode_text(TEXTS)
+    with open(path, 'rb') as file:
+        opened = vkclip.Model(file, device=device, name='mine')
+    with opened:
+        assert opened.info.weights_path == 'mine'
+        np.testing.assert_allclose(opened.encode_text(TEXTS), expected, atol=1e-5)
+    for source in (path.read_bytes(), bytearray(path.read_bytes()), io.BytesIO(path.read_bytes())):
+        opened = vkclip.Model(source, device=device)
+        source = None
+        gc.collect()
+        np.testing.assert_allclose(opened.encode_text(TEXTS), expected, atol=1e-5)
+        opened.close()
+    held = bytearray(path.read_bytes())
+    with vkclip.Model(held, device=False):
+        with pytest.raises(BufferError):
+            held.append(0)
+    held.append(0)
+    with pytest.raises(vkclip.Error):
+        vkclip.Model(b'no model', device=False)
+    with pytest.raises(TypeError):
+        vkclip.Model(7, device=False)
 
 
 def test_opening(device):

@@ -100,9 +100,10 @@ class Lock:
 class Handle:
     """What the library knows of a device or a model. A device's handle has those of its models as `children`."""
 
-    def __init__(self, pointer, close, lock):
+    def __init__(self, pointer, close, lock, memory=None):
         self.pointer = pointer
         self.lock = lock
+        self.memory = memory  # is read as long as the handle is open
         self.children = set()
         self._close = close
         self._uses = 0
@@ -134,7 +135,7 @@ class Handle:
             self._unused.wait_for(lambda: self._uses == 0)
             if self.pointer:
                 self._close(ctypes.byref(self.pointer))
-                self.pointer = None
+                self.pointer = self.memory = None
 
     def finish(self):
         self.lock.close_later(self.close)

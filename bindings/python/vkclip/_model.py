@@ -6,7 +6,7 @@ import dataclasses
 import os
 import warnings
 import weakref
-from typing import Any, Callable, Iterable, List, Optional, Sequence, Tuple, Union
+from typing import Any, BinaryIO, Callable, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ._library import Callbacks, check, lib, make_error, new
 Progress = Callable[[int, int], object]
 """Is called with the numbers of items that are done and of all items. A true result cancels the call."""
 Labels = Union[Sequence[str], np.ndarray]
+Source = Union[str, 'os.PathLike[str]', bytes, bytearray, memoryview, BinaryIO]
 
 _PRECISIONS = {'f32': _lib.VKCLIP_PRECISION_F32, 'f16': _lib.VKCLIP_PRECISION_F16}
 _COMPUTES = {'f32': _lib.VKCLIP_COMPUTE_F32, 'f16': _lib.VKCLIP_COMPUTE_F16}
@@ -141,6 +142,20 @@ def _numbers(values, kind, name, shape):
     return result, single
 
 
+def _choose_source(model):
+    """Returns the function that opens a model, its arguments after the device, and the memory that it reads or None."""
+    if is_path(model):
+        return lib.vkclip_open_model, (encode_path(model),), None
+    if hasattr(model, 'read'):
+        try:
+            return lib.vkclip_open_model_file, (model.fileno(), 0, 0), None
+        except OSError:
+            # A file that is in memory has no descriptor.
+            model = model.read()
+    data = np.frombuffer(model, np.uint8)
+    return lib.vkclip_open_model_memory, (data.ctypes.data, data.size), data
+
+
 class Model:
     """A CLIP model.
 
@@ -150,6 +165,8 @@ class Model:
     `weights` say how the device stores matrices: 'auto', 'f16', 'q8' or 'q4'; with `compute` 'f16' it multiplies in
     fp16. `vocab` names the file of the vocabulary, if it is not beside the model. `image_size`, `max_batch`,
     `text_encoder`, `state_dict` and `stream` are those of struct vkclip_model_params.
+    `model` may also be an open file or the bytes of a file, without the files beside it, which is enough for GGUF. The
+    bytes are not copied and must not change while the model is open. `name` is then what messages call it.
 
     In the shapes below, N is a number of pictures, M of texts, L of labels, D the width of embeddings, T the tokens of
     a text, and S the pixels per side. What is given one picture or text, returns a result without the first axis.
@@ -157,29 +174,31 @@ class Model:
     too.
     """
 
-    def __init__(self, model: Union[str, 'os.PathLike[str]'], *, device: Union[Device, str, int, None] = None,
+    def __init__(self, model: Source, *, device: Union[Device, str, int, None] = None,
                  precision: str = 'f32', weights: str = 'auto', compute: str = 'f32', vocab: Optional[str] = None,
                  image_size: int = 0, max_batch: int = 0, text_encoder: Optional[str] = None,
-                 state_dict: Optional[str] = None, stream: bool = False, progress: Optional[Progress] = None) -> None:
+                 state_dict: Optional[str] = None, stream: bool = False, name: Optional[str] = None,
+                 progress: Optional[Progress] = None) -> None:
         params = new(_lib.vkclip_model_params, precision=_choose(_PRECISIONS, 'precision', precision),
                      weights=_choose(_WEIGHTS, 'weights', weights), compute=_choose(_COMPUTES, 'compute', compute),
                      image_size=image_size, max_batch=max_batch, stream=stream)
         params.vocab = None if vocab is None else encode_path(vocab)
         params.text_encoder = None if text_encoder is None else text_encoder.encode()
         params.state_dict = None if state_dict is None else state_dict.encode()
-        path = encode_path(model)
+        params.name = None if name is None else name.encode()
+        function, arguments, memory = _choose_source(model)
         self._owned = None
         if device is not False and not isinstance(device, Device):
             device = self._owned = Device(device)
         self._device = device or None
         parent = self._device._handle if self._device else None
         self._handle = Handle(ctypes.POINTER(_lib.vkclip_model)(), lib.vkclip_close_model,
-                              parent.lock if parent else Lock())
+                              parent.lock if parent else Lock(), memory)
         try:
             with Callbacks(progress) as callbacks, self._handle.lock:
                 params.progress = callbacks.progress
-                check(lib.vkclip_open_model(parent.get() if parent else None, path, ctypes.byref(params),
-                                            ctypes.byref(self._handle.pointer)))
+                check(function(parent.get() if parent else None, *arguments, ctypes.byref(params),
+                               ctypes.byref(self._handle.pointer)))
                 if parent:
                     parent.children.add(self._handle)
         except BaseException:
@@ -387,16 +406,21 @@ class Model:
         """
         single = isinstance(texts, str)
         items = _encode_texts([texts] if single else list(texts))
-        length = context_length or self.context_length
-        count = ctypes.c_size_t()
-        flags = _lib.VKCLIP_TOKENIZE_PAD | (0 if truncate else _lib.VKCLIP_TOKENIZE_STRICT)
-        ids = np.zeros((len(items), length), np.int32)
-        with self._handle.use() as model:
-            for row, text in zip(ids, items):
-                check(lib.vkclip_tokenize(model, text, len(text), flags,
-                                          row.ctypes.data_as(ctypes.POINTER(ctypes.c_int32)), length,
-                                          ctypes.byref(count)))
+        ids, _ = self._tokenize(items, context_length or self.context_length, truncate)
         return ids[0] if single else ids
+
+    def _tokenize(self, texts: List[bytes], length: int, truncate: bool) -> Tuple[np.ndarray, np.ndarray]:
+        """Returns token ids [M, T] with padding, and the numbers [M] of those that are no padding."""
+        flags = _lib.VKCLIP_TOKENIZE_PAD | (0 if truncate else _lib.VKCLIP_TOKENIZE_STRICT)
+        ids, counts = np.zeros((len(texts), length), np.int32), np.zeros(len(texts), np.int64)
+        count = ctypes.c_size_t()
+        with self._handle.use() as model:
+            for i, text in enumerate(texts):
+                check(lib.vkclip_tokenize(model, text, len(text), flags,
+                                          ids[i].ctypes.data_as(ctypes.POINTER(ctypes.c_int32)), length,
+                                          ctypes.byref(count)))
+                counts[i] = count.value
+        return ids, counts
 
     def detokenize(self, ids: np.ndarray) -> str:
         """Returns the text of token ids [T], with its start and its end."""

@@ -37,8 +37,8 @@ def load(name: str, device: Any = None, jit: bool = False, download_root: Option
     """Returns a model and what prepares pictures for it.
 
     `name` is one of `available_models` or a path. `device` may be the name of one of vkclip's devices; PyTorch's
-    names leave the choice to vkclip. `jit` and `download_root` mean nothing here. `vocab` is the vocabulary of a model that has
-    none beside it.
+    names leave the choice to vkclip. `jit` and `download_root` mean nothing here. `vocab` is the vocabulary of a
+    model that has none beside it.
     """
     global _tokenizer
     model = Model(name, device=choose_device(device), vocab=vocab)
