@@ -73,10 +73,10 @@ def create_model(model_name: str, pretrained: Optional[str] = None, precision: s
     """Returns a model.
 
     `model_name` and `pretrained` are OpenCLIP's, such as 'ViT-B-32' and 'laion2b_s34b_b79k'; `pretrained` may be a
-    path, and 'hf-hub:OWNER/NAME' and 'local-dir:FOLDER' need none. Precisions with 'fp16' in their names
-    compute in fp16, and all others in fp32. `device` may be the name of one of vkclip's devices; PyTorch's names leave the choice to vkclip.
-    `vocab` is the vocabulary of a model that has none beside it. Other options of OpenCLIP are refused unless they are
-    false or None, or change nothing here.
+    path, and 'hf-hub:OWNER/NAME' and 'local-dir:FOLDER' need none. Precisions with 'fp16' in their names compute in
+    fp16, and all others in fp32. `device` may be the name of one of vkclip's devices; PyTorch's names leave the choice
+    to vkclip. `vocab` is the vocabulary of a model that has none beside it. Other options of OpenCLIP are refused
+    unless they are false or None, or change nothing here.
     """
     harmless = ('load_weights', 'cache_dir', 'jit', 'output_dict', 'weights_only', 'require_pretrained')
     for option, value in others.items():

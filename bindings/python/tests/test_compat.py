@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""Programs for OpenAI's and OpenCLIP's packages run with only the imports changed."""
+
+import json
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+import vkclip
+from conftest import MODEL
+from PIL import Image
+from vkclip import clip, open_clip, sentence_transformers, torch
+from vkclip._array import Array, as_array
+
+# These programs make the calls that the examples in the README.md of each project make, in their order.
+PREDICTION = '''
+import torch
+import clip
+from PIL import Image
+
+place = "cuda" if torch.cuda.is_available() else "cpu"
+model, preprocess = clip.load("ViT-B/32", device=place)
+picture = preprocess(Image.open("CLIP.png")).unsqueeze(0).to(place)
+words = clip.tokenize(LABELS).to(place)
+with torch.no_grad():
+    by_picture, by_text = model(picture, words)
+    probs = by_picture.softmax(dim=-1).cpu().numpy()
+print(probs)
+'''
+ZERO_SHOT = '''
+import clip
+import torch
+from PIL import Image
+
+place = "cuda" if torch.cuda.is_available() else "cpu"
+model, preprocess = clip.load("ViT-B/32", place)
+pictures = preprocess(Image.open("CLIP.png")).unsqueeze(0).to(place)
+words = torch.cat([clip.tokenize(f"a photo of a {name}") for name in CLASSES]).to(place)
+with torch.no_grad():
+    seen, read = model.encode_image(pictures), model.encode_text(words)
+seen /= seen.norm(dim=-1, keepdim=True)
+read /= read.norm(dim=-1, keepdim=True)
+values, indices = (100.0 * seen @ read.T).softmax(dim=-1)[0].topk(5)
+for value, index in zip(values, indices):
+    print(f"{CLASSES[index]:>12s} {100 * value.item():.2f}")
+'''
+OPEN_CLIP = '''
+import torch
+import open_clip
+from PIL import Image
+
+model, _, preprocess = open_clip.create_model_and_transforms("ViT-B-32-quickgelu", pretrained="laion400m_e32")
+model.eval()
+tokenizer = open_clip.get_tokenizer("ViT-B-32-quickgelu")
+picture, words = preprocess(Image.open("CLIP.png")).unsqueeze(0), tokenizer(LABELS)
+with torch.no_grad(), torch.cuda.amp.autocast(), torch.autocast("cuda"):
+    seen, read = model.encode_image(picture), model.encode_text(words)
+    seen /= seen.norm(dim=-1, keepdim=True)
+    read /= read.norm(dim=-1, keepdim=True)
+    probs = (100.0 * seen @ read.T).softmax(dim=-1)
+print(probs)
+'''
+SENTENCES = '''
+from sentence_transformers import SentenceTransformer, util
+from PIL import Image
+
+model = SentenceTransformer("clip-ViT-B-32")
+seen = model.encode(Image.open("CLIP.png"))
+read = model.encode(LABELS)
+cosines = util.cos_sim(seen, read)
+print(cosines, model.similarity(seen, read))
+'''
+TRANSFORMERS = '''
+from transformers import CLIPModel, CLIPProcessor
+from PIL import Image
+
+model = CLIPModel.from_pretrained("openai/clip-vit-base-patch32")
+processor = CLIPProcessor.from_pretrained("openai/clip-vit-base-patch32")
+inputs = processor(text=LABELS, images=Image.open("CLIP.png"), return_tensors="pt", padding=True)
+outputs = model(**inputs)
+probs = outputs.logits_per_image.softmax(dim=1)
+'''
+LABELS = ['a diagram', 'a picture of dog face', 'a cat']
+REPOSITORIES = ['openai--clip-vit-base-patch32', 'timm--vit_base_patch32_clip_224.laion400m_e32']
+CLASSES = ['owl', 'pizza', 'robot', 'rocket', 'penguin', 'rainbow']
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch, device):
+    """The folder of a program, and a cache of the hub in which the snippets' models are the project's own one."""
+    for repository in REPOSITORIES:
+        folder = tmp_path / 'hub' / f'models--{repository}'
+        commit = '0' * 40
+        (folder / 'refs').mkdir(parents=True)
+        (folder / 'refs' / 'main').write_text(commit)
+        shutil.copytree(MODEL, folder / 'snapshots' / commit, ignore=lambda *_: ['samples'])
+    shutil.copy(MODEL + '/samples/dog-face.png', tmp_path / 'CLIP.png')
+    monkeypatch.setenv('HF_HUB_CACHE', str(tmp_path / 'hub'))
+    monkeypatch.setenv('VKCLIP_DEVICE', str(device.infos[0].index))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(program):
+    """Runs a program with other imports and returns its variables."""
+    names = {'LABELS': LABELS, 'CLASSES': CLASSES}
+    program = re.sub(r'^import (torch|clip|open_clip)$', r'from vkclip import \1', program, flags=re.MULTILINE)
+    exec(re.sub(r'^from (\w*transformers) ', r'from vkclip.\1 ', program, flags=re.MULTILINE), names)
+    return names
+
+
+def choose(logits):
+    powers = np.exp(logits - logits.max())
+    return powers / powers.sum()
+
+
+def test_prediction(hub, capsys, model):
+    names = run(PREDICTION)
+    np.testing.assert_allclose(names['probs'], model.classify(['CLIP.png'], LABELS), atol=1e-5)
+    assert type(names['probs']) is np.ndarray and names['probs'].shape == (1, 3)
+    assert capsys.readouterr().out == f'{names["probs"]}\n'
+    np.testing.assert_array_equal(names['by_text'], names['by_picture'].T)
+
+
+def test_zero_shot(hub, capsys, model):
+    run(ZERO_SHOT)
+    texts = model.encode_text([f'a photo of a {name}' for name in CLASSES])
+    probs = choose(100 * texts @ model.encode_image('CLIP.png'))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 5
+    for line, index in zip(lines, np.argsort(-probs)):
+        name, value = line.split()
+        assert name == CLASSES[index] and abs(float(value) - 100 * probs[index]) < 0.02
+
+
+def test_open_clip(hub, model):
+    expected = choose(100 * model.encode_image('CLIP.png') @ model.encode_text(LABELS).T)
+    np.testing.assert_allclose(run(OPEN_CLIP)['probs'], [expected], atol=1e-5)
+
+
+def test_sentence_transformers(hub, model):
+    names = run(SENTENCES)
+    cosines = model.encode_image('CLIP.png') @ model.encode_text(LABELS).T
+    np.testing.assert_allclose(names['cosines'], [cosines], atol=1e-5)
+    np.testing.assert_array_equal(names['model'].similarity(names['seen'], names['read']), names['cosines'])
+    # Embeddings have their norms, and of a mixed list the order stays.
+    np.testing.assert_allclose(names['seen'], model.encode_image('CLIP.png', normalize=False), atol=1e-5)
+    sentences, picture = names['model'], Image.open('CLIP.png')
+    mixed = sentences.encode(['CLIP.png', picture, LABELS[1]], batch_size=1, normalize_embeddings=True)
+    expected = np.stack([*model.encode_text(['CLIP.png']), model.encode_image(picture), model.encode_text(LABELS[1])])
+    np.testing.assert_allclose(mixed, expected, atol=1e-5)
+    assert type(mixed) is np.ndarray and isinstance(sentences.encode(['x'], convert_to_tensor=True), Array)
+    short = sentences.encode(LABELS, truncate_dim=16, normalize_embeddings=True)
+    assert short.shape == (3, 16)
+    np.testing.assert_allclose(np.linalg.norm(short, axis=1), 1, rtol=1e-5)
+    found = sentence_transformers.util.semantic_search(names['seen'], names['read'], top_k=2)
+    assert [hit['corpus_id'] for hit in found[0]] == list(np.argsort(-cosines)[:2])
+    assert sentences.get_sentence_embedding_dimension() == 128 and sentences.max_seq_length == 32
+    with pytest.raises(vkclip.UnsupportedError, match='precision'):
+        sentences.encode(LABELS, precision='int8')
+
+
+def test_transformers(hub, model):
+    names = run(TRANSFORMERS)
+    np.testing.assert_allclose(names['probs'], model.classify(['CLIP.png'], LABELS), atol=1e-5)
+    inputs, outputs, processor = names['inputs'], names['outputs'], names['processor']
+    ids, mask = inputs['input_ids'], inputs.attention_mask
+    assert ids.dtype == np.int64 and ids.shape == mask.shape and mask.sum(1).max() == ids.shape[1] < 32
+    np.testing.assert_array_equal(ids, model.tokenize(LABELS)[:, :ids.shape[1]])
+    np.testing.assert_allclose(outputs.text_embeds, model.encode_text(LABELS), atol=1e-5)
+    np.testing.assert_allclose(names['model'].get_text_features(**processor(text=LABELS, padding='max_length')),
+                               model.encode_text(LABELS, normalize=False), atol=1e-5)
+    np.testing.assert_allclose(names['model'].get_image_features(inputs.pixel_values),
+                               model.encode_image(['CLIP.png'], normalize=False), atol=1e-5)
+    with pytest.raises(ValueError, match='padding'):
+        processor(text=LABELS)
+    with pytest.raises(vkclip.TextTooLongError):
+        processor(text='owl ' * 100)
+    assert processor(text='owl ' * 100, truncation=True).input_ids.shape == (1, 32)
+    with pytest.raises(ValueError):
+        names['model'](**processor(text=LABELS, padding=True))
+
+
+def read_case(folder):
+    with open(f'tests/golden/models/{folder}/case.safetensors', 'rb') as file:
+        size = int.from_bytes(file.read(8), 'little')
+        entries, data = json.loads(file.read(size)), file.read()
+    kinds = {'F32': np.float32, 'F64': np.float64, 'I32': np.int32, 'I64': np.int64}
+    return {name: np.frombuffer(data[slice(*entry['data_offsets'])], kinds[entry['dtype']]).reshape(entry['shape'])
+            for name, entry in entries.items() if name != '__metadata__'}
+
+
+def test_reference(device):
+    """Logits are those of the packages themselves."""
+    case = read_case('openai-vit')
+    index = str(device.infos[0].index)
+    model, _ = clip.load('tests/golden/models/openai-vit/model.pt', index)
+    images, texts = model.eval()(case['pixel_values'], case['input_ids'])
+    np.testing.assert_allclose(images, case['logits_per_image'], atol=1e-3)
+    np.testing.assert_allclose(texts, case['logits_per_image'].T, atol=1e-3)
+    assert model.visual.input_resolution == case['pixel_values'].shape[-1]
+    case = read_case('openclip-vit')
+    model = open_clip.create_model('local-dir:tests/golden/models/openclip-vit', device=index)
+    images, texts, scale = model(case['pixel_values'], case['input_ids'])
+    np.testing.assert_allclose(scale * images @ texts.T, case['logits_per_image'], atol=1e-3)
+    np.testing.assert_allclose(model.get_logits(case['pixel_values'], case['input_ids'])[0], case['logits_per_image'],
+                               atol=1e-3)
+
+
+def test_functions(device, model):
+    index = str(device.infos[0].index)
+    loaded, preprocess = clip.load(MODEL, index)
+    assert 'ViT-B/32' in clip.available_models() and 'ViT-B-32' in open_clip.list_models()
+    assert clip.tokenize('owl').shape == (1, 32) and clip.tokenize(['owl'], 20).dtype == np.int32
+    with pytest.raises(RuntimeError, match='expected at most 32'):
+        clip.tokenize('owl ' * 100)
+    assert clip.tokenize('owl ' * 100, truncate=True).shape == (1, 32)
+    assert not loaded.training and loaded.eval().to('cpu').float() is loaded
+    folder = 'local-dir:' + MODEL
+    created, transform = open_clip.create_model_from_pretrained(folder, device=index)
+    tokenizer = open_clip.get_tokenizer(folder)
+    ids = tokenizer('owl ' * 100)
+    assert ids.shape == (1, 32) and ids.dtype == np.int64
+    assert open_clip.get_tokenizer(folder, context_length=9)('owl').shape == (1, 9)
+    assert 'owl' in tokenizer.decode(ids[0])
+    picture = os.path.join(MODEL, 'samples/owl.png')
+    np.testing.assert_array_equal(transform(picture), preprocess(Image.open(picture)))
+    templates = ['a picture of {}', lambda name: f'a {name}']
+    classifier = open_clip.build_zero_shot_classifier(created, tokenizer, CLASSES, templates)
+    expected = model.encode_labels(CLASSES, ['a picture of {}', 'a {}'])
+    np.testing.assert_allclose(classifier, expected.T, atol=1e-5)
+    for options in ({'force_quick_gelu': True}, {'force_image_size': (64, 32)}):
+        with pytest.raises(vkclip.UnsupportedError):
+            open_clip.create_model(folder, device=index, **options)
+    with pytest.raises(vkclip.UnsupportedError, match='weights'):
+        open_clip.create_model('ViT-B-32')
+    with pytest.raises(RuntimeError, match='before'):
+        open_clip.get_tokenizer('ViT-L-14')
+
+
+def test_array():
+    """The methods of tensors give what PyTorch's give."""
+    array = as_array(np.array([[3, 4, 0], [1, 2, 2]], np.float32))
+    np.testing.assert_allclose(array.norm(dim=-1, keepdim=True), [[5], [3]])
+    assert float(array.norm()) == pytest.approx(34 ** 0.5)
+    np.testing.assert_allclose(array.softmax(dim=0).sum(0), [1, 1, 1], rtol=1e-6)
+    np.testing.assert_allclose(as_array(np.array([1e4, 0], np.float32)).softmax(-1), [1, 0])
+    values, indices = array.topk(2)
+    np.testing.assert_array_equal(values, [[4, 3], [2, 2]])
+    np.testing.assert_array_equal(indices, [[1, 0], [1, 2]])
+    np.testing.assert_array_equal(array.topk(1, dim=0).values, [[3, 4, 2]])
+    with pytest.raises(ValueError):
+        array.topk(4)
+    np.testing.assert_array_equal(array.argmax(dim=1), [1, 1])
+    np.testing.assert_array_equal(array.argmax(dim=1, keepdim=True), [[1], [1]])
+    np.testing.assert_array_equal(np.argmax(array, 0), [0, 0, 1])
+    assert np.mean(array, axis=0).shape == (3,) and array.mean(dim=0, keepdim=True).shape == (1, 3)
+    assert array.unsqueeze(0).shape == (1, 2, 3) and array.unsqueeze(0).squeeze(0).shape == (2, 3)
+    assert array.squeeze(0) is array and np.squeeze(array[None]).shape == (2, 3)
+    assert array.half().dtype == np.float16 and array.to('cuda').to(torch.float64).dtype == np.float64
+    assert type(array.numpy()) is np.ndarray and isinstance(torch.cat([array, array], dim=1), Array)
+    assert torch.stack([array, array]).shape == (2, 2, 3) and torch.tensor([1]).long().dtype == np.int64
+    assert float(as_array(np.float32(0)).exp()) == 1 and float(as_array(np.float32(0)).sigmoid()) == 0.5
+    copy = array.clone()
+    copy /= 2
+    assert array[0, 0] == 3 and copy[0, 0] == 1.5 and array.t().shape == (3, 2) and array.dim() == 2
