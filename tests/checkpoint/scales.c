@@ -235,9 +235,10 @@ static void decodes_all_types_of_gguf(void **state)
     static const char *const names[] = {"t5_f16",  "t5_q4_k", "t5_q5_k_hfnames",
                                         "t5_q6_k", "t5_q8_0", "umt5_q8_0"};
     for (size_t f = 0; f < ARRAY_COUNT(names); f++) {
-        char *gguf_name = string_format("gguf/%s.gguf", names[f]), *path = reference(gguf_name);
-        char *case_name = string_format("gguf/%s_case.json", names[f]);
-        char *case_path = reference(case_name), hash[65];
+        char gguf_name[64], case_name[64], hash[65];
+        snprintf(gguf_name, sizeof(gguf_name), "gguf/%s.gguf", names[f]);
+        snprintf(case_name, sizeof(case_name), "gguf/%s_case.json", names[f]);
+        char *path = reference(gguf_name), *case_path = reference(case_name);
         json_t *root = json_load_file(case_path, 0, NULL);
         const json_t *hashes = json_object_get(root, "sha256_of_f32_values");
         struct gguf *file;
@@ -254,7 +255,7 @@ static void decodes_all_types_of_gguf(void **state)
         }
         gguf_close(&file);
         json_decref(root);
-        free(gguf_name), free(path), free(case_name), free(case_path);
+        free(path), free(case_path);
     }
 }
 
