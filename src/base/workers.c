@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/turns.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -192,10 +193,13 @@ static void do_job(struct workers *workers, struct workers_group *group, unsigne
         leave_queue(workers, group);
     unlock_pool(workers);
     struct log_target before = log_redirect((struct log_target){keep_message, &keeper});
+    const struct turn *own = thread ? turn_adopt(group->turn) : NULL;
     struct progress *caller = thread ? progress_lend(group->progress) : NULL;
     int error = group->job(group->user, keeper.index, thread);
-    if (thread)
+    if (thread) {
         progress_return(caller);
+        turn_adopt(own);
+    }
     log_redirect(before);
     lock_pool(workers);
     if (error)
@@ -250,7 +254,12 @@ static void start_threads(struct workers *workers)
 unsigned workers_start(struct workers *workers, struct workers_group *group)
 {
     *group = (struct workers_group){
-        .job = group->job, .user = group->user, .count = group->count, .progress = group->progress};
+        .job = group->job,
+        .user = group->user,
+        .count = group->count,
+        .progress = group->progress,
+        .turn = group->turn,
+    };
     if (!workers || !group->count)
         return 0;
     pthread_mutex_lock(&workers->lock);
@@ -304,7 +313,12 @@ int workers_wait(struct workers *workers, struct workers_group *group)
 int workers_run(struct workers *workers, workers_job_fn *job, void *user, size_t count)
 {
     struct workers_group group = {
-        .job = job, .user = user, .count = count, .progress = progress_current()};
+        .job = job,
+        .user = user,
+        .count = count,
+        .progress = progress_current(),
+        .turn = turn_current(),
+    };
     workers_start(workers, &group);
     return workers_wait(workers, &group);
 }

@@ -16,19 +16,21 @@ struct workers;
  * an error that error_fail has recorded. */
 typedef int workers_job_fn(void *user, size_t index, unsigned thread);
 
+struct turn;
 struct workers_message;
 
 struct progress;
 
-/* A group is the jobs 0 to count - 1, which begin in this order. The caller sets the first four
+/* A group is the jobs 0 to count - 1, which begin in this order. The caller sets the first five
  * members, and the group belongs to the pool from workers_start to the end of workers_wait. */
 struct workers_group {
     workers_job_fn *job;
     void *user;
     size_t count;
     /* The call to which the jobs belong, which must not end before them; NULL: they belong to none.
-     */
+     * `turn` tells that functions of the program which jobs call are called within it (turns.h). */
     struct progress *progress;
+    const struct turn *turn;
 
     size_t next;    /* job to begin next */
     size_t running; /* jobs begun and not ended */

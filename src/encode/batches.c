@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/turns.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -489,7 +490,8 @@ static int drive_several(struct state *state, struct workers *drivers)
     struct workers_group group = {.job = drive_next,
                                   .user = state,
                                   .count = state->replica_count,
-                                  .progress = progress_current()};
+                                  .progress = progress_current(),
+                                  .turn = turn_current()};
     pthread_mutex_lock(&state->lock);
     const size_t threads = workers_start(drivers, &group);
     if (state->replica_count > threads + 1)

@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Threads stand in a queue, because a mutex alone would let a thread with many calls starve the
+ * others.
+ */
+#include "base/turns.h"
+#include "base/error.h"
+#include "base/progress.h"
+
+#include <pthread.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+struct turns {
+    enum turns_class class;
+    pthread_mutex_t lock; /* protects the queue */
+    pthread_cond_t changed;
+    struct turn_place *first; /* who has the turn; NULL: nobody */
+};
+
+static _Thread_local const struct turn *current;
+
+int turns_open(enum turns_class class, struct turns **result)
+{
+    struct turns *turns = *result = calloc(1, sizeof(*turns));
+    if (!turns)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a lock");
+    turns->class = class;
+    pthread_mutex_init(&turns->lock, NULL);
+    pthread_cond_init(&turns->changed, NULL);
+    return VKCLIP_OK;
+}
+
+void turns_close(struct turns **handle)
+{
+    struct turns *turns = *handle;
+    if (!turns)
+        return;
+    pthread_cond_destroy(&turns->changed);
+    pthread_mutex_destroy(&turns->lock);
+    free(turns);
+    *handle = NULL;
+}
+
+/* Waits for a change of the queue, but not so long that a person who cancels the call would notice.
+ */
+static void wait_briefly(struct turns *turns)
+{
+    struct timespec end;
+    timespec_get(&end, TIME_UTC);
+    end.tv_nsec += 50000000;
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(&turns->changed, &turns->lock, &end);
+}
+
+static void leave_queue(struct turns *turns, struct turn_place *place)
+{
+    struct turn_place **link = &turns->first;
+    while (*link != place)
+        link = &(*link)->next;
+    *link = place->next;
+    pthread_cond_broadcast(&turns->changed);
+}
+
+/* Joins the queue, and leaves it where the program cancels a call that does not stay. */
+static int wait_for(struct turns *turns, struct turn_place *place, bool stays)
+{
+    int error = VKCLIP_OK;
+    place->next = NULL;
+    pthread_mutex_lock(&turns->lock);
+    struct turn_place **link = &turns->first;
+    while (*link)
+        link = &(*link)->next;
+    *link = place;
+    while (turns->first != place && !error) {
+        wait_briefly(turns);
+        pthread_mutex_unlock(&turns->lock);
+        error = stays ? VKCLIP_OK : progress_check();
+        pthread_mutex_lock(&turns->lock);
+    }
+    if (error)
+        leave_queue(turns, place);
+    pthread_mutex_unlock(&turns->lock);
+    return error;
+}
+
+static void give_back(struct turns *turns, struct turn_place *place)
+{
+    pthread_mutex_lock(&turns->lock);
+    leave_queue(turns, place);
+    pthread_mutex_unlock(&turns->lock);
+}
+
+/* ---- Turns of a call ------------------------------------------------------------------------- */
+
+const struct turn *turn_find(const struct turns *turns)
+{
+    for (const struct turn *turn = current; turn; turn = turn->outer)
+        for (size_t i = 0; i < turn->count; i++)
+            if (turn->turns[i] == turns)
+                return turn;
+    return NULL;
+}
+
+static bool comes_before(const struct turns *a, const struct turns *b)
+{
+    return a->class != b->class ? a->class < b->class : (uintptr_t)a < (uintptr_t)b;
+}
+
+/* Puts the turns in the order that all calls share, each once. */
+static void sort(struct turn *turn)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < turn->count; i++) {
+        struct turns *turns = turn->turns[i];
+        size_t place = count;
+        while (place && comes_before(turns, turn->turns[place - 1]))
+            place--;
+        if (place && turn->turns[place - 1] == turns)
+            continue;
+        for (size_t j = count++; j > place; j--)
+            turn->turns[j] = turn->turns[j - 1];
+        turn->turns[place] = turns;
+    }
+    turn->count = count;
+}
+
+/* The call is current while it waits, because what the program does meanwhile on this thread would
+ * wait behind it. */
+int turn_take(struct turn *turn)
+{
+    int error = VKCLIP_OK;
+    size_t taken = 0;
+    sort(turn);
+    turn->outer = current;
+    current = turn;
+    while (taken < turn->count && !error) {
+        error = wait_for(turn->turns[taken], &turn->places[taken], turn->stays);
+        taken += !error;
+    }
+    if (!error)
+        return VKCLIP_OK;
+    turn->count = taken;
+    turn_leave(turn);
+    return error;
+}
+
+void turn_leave(struct turn *turn)
+{
+    if (current != turn)
+        return;
+    current = turn->outer;
+    while (turn->count) {
+        turn->count--;
+        give_back(turn->turns[turn->count], &turn->places[turn->count]);
+    }
+}
+
+const struct turn *turn_current(void)
+{
+    return current;
+}
+
+const struct turn *turn_adopt(const struct turn *turn)
+{
+    const struct turn *before = current;
+    current = turn;
+    return before;
+}

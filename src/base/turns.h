@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Lets one thread at a time use something, in the order in which the threads asked. A call that
+ * would wait for itself can be told apart, because each thread knows for which calls it works; this
+ * includes the library's threads, which work for the call that queued their jobs (workers.h).
+ */
+#ifndef VKCLIP_BASE_TURNS_H
+#define VKCLIP_BASE_TURNS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* What threads take turns to use. */
+struct turns;
+
+/* The classes in whose order a call takes several turns, so that two calls never wait for each
+ * other. */
+enum turns_class { TURNS_DEVICE, TURNS_INDEX };
+
+int turns_open(enum turns_class class, struct turns **turns);
+/* Nobody may have a turn or wait for one. */
+void turns_close(struct turns **turns);
+
+#define TURN_MOST 3
+
+/* A place in the queue of threads. Who has the first one has the turn. */
+struct turn_place {
+    struct turn_place *next;
+};
+
+/* The turns that a call takes at once. It lies on the stack of the call's function. */
+struct turn {
+    struct turns *turns[TURN_MOST]; /* in the order in which they are taken */
+    struct turn_place places[TURN_MOST];
+    size_t count;
+    bool stays;               /* The program cannot cancel the wait. */
+    const char *function;     /* the name of the call for messages */
+    const struct turn *outer; /* of the call that has called this one's thread; NULL: none has */
+};
+
+/* Finds the call which the calling thread works for and which has a turn of these; NULL: there is
+ * none, so that the thread may wait. */
+const struct turn *turn_find(const struct turns *turns);
+/* Waits for all of turn->turns, which may have some of them twice. `turns`, `count` and `function`
+ * are set. Fails with ECANCELLED if the program cancels the call meanwhile (progress.h). */
+int turn_take(struct turn *turn);
+/* Gives the turns back, on the same thread. Nothing happens if that was done before. */
+void turn_leave(struct turn *turn);
+
+/* Returns the call which the calling thread works for; NULL: none. */
+const struct turn *turn_current(void);
+/* Lets the calling thread work for another call, and returns the one before. */
+const struct turn *turn_adopt(const struct turn *turn);
+
+#endif
