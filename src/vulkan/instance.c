@@ -67,6 +67,22 @@ static uint32_t loader_version(void)
     return version;
 }
 
+#ifndef _WIN32
+/* Forgets in a forked child what belongs to its parent: the driver's threads do not exist there,
+ * and a thread of the parent may have held the lock. */
+static void forget_inherited(void)
+{
+    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    lock = fresh;
+    users = 0;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(NULL, NULL, forget_inherited);
+}
+#endif
+
 static int create_instance(void)
 {
     VkApplicationInfo application = {.sType = VK_STRUCTURE_TYPE_APPLICATION_INFO,
@@ -97,6 +113,10 @@ static int create_instance(void)
 
 int gpu_loader_open(void)
 {
+#ifndef _WIN32
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, watch_forks);
+#endif
     pthread_mutex_lock(&lock);
     int error = users ? VKCLIP_OK : create_instance();
     users += !error;
