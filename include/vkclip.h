@@ -14,11 +14,30 @@
  *              call returns; vkclip_open_model_memory is the exception. What an open function
  *              returns is released by the close function of the same name, which accepts NULL and
  *              half-built handles and sets the handle to NULL.
- *   Threads    One thread at a time may use the handles of one device: the device and the models
- *              opened on it. vkclip_tokenize, vkclip_tokenize_prompt, vkclip_detokenize and
- *              vkclip_preprocess are exceptions and may run at any time on any thread. Different
- *              devices are independent. The library has threads of its own, which end with their
- *              device. vkclip_source_fn is the only function of the caller that they call.
+ *   Threads    Any thread may use any handle. Calls on one device, which are those on all handles
+ *              that were opened on it, take turns in the order in which they were made, and so do
+ *              calls on one index. A vkclip_progress_fn is called while its call waits, too.
+ *              What needs neither waits for no turn: vkclip_tokenize, vkclip_tokenize_prompt,
+ *              vkclip_tokenize_condition, vkclip_detokenize, vkclip_preprocess, vkclip_similarity,
+ *              vkclip_get_features_shape, vkclip_get_grid, and the infos of devices, models,
+ *              conditioners and trainers. Different devices are independent. The library has
+ *              threads of its own, which end with their device; of the functions of the caller they
+ *              call vkclip_source_fn and those of vkclip_index_paths.
+ *   Callbacks  A function of the caller may make calls itself: those that wait for no turn, and
+ *              those on other devices and indexes than the call uses that has called the function.
+ *              Any other call would wait for itself, and is EINVALID. vkclip_hit_fn may make all
+ *              calls.
+ *   Closing    A close function waits until the calls on its handle have returned; none may begin
+ *              from then on. Handles may be closed in any order. A device that is closed while
+ *              others are open on it keeps its memory until these are closed, which is logged as an
+ *              error; what needs the device then fails with EINVALID. Called by a function of the
+ *              caller that a call on the same device has called, a close function closes nothing,
+ *              leaves the handle as it is, and logs that.
+ *   Forks      In a forked child all functions refuse the handles of its parent with EINVALID, and
+ *              the close functions only set them to NULL. The parent goes on as if there was no
+ *              child. A child may open devices of its own if the driver can do so (SwiftShader
+ *              cannot while the parent has a device open), but no index that its parent has open,
+ *              which SQLite does not bear.
  *   Params     A params struct that is all zero but for its `size` means the defaults, and so does
  *              NULL in its place.
  *   Growth     A program that was compiled with one version of this header works with a library of
@@ -236,7 +255,7 @@ struct vkclip_peaks {
 VKCLIP_API int vkclip_measure_peaks(struct vkclip_device *device, vkclip_progress_fn *progress,
                                     void *user, struct vkclip_peaks *peaks);
 
-/* Closes a device, whose models must have been closed before. */
+/* Closes a device. What was opened on it is closed before (see "Closing" above). */
 VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
 
 /* Drivers may compute wrong numbers without any error. Therefore each kernel is compared with a
@@ -989,7 +1008,7 @@ VKCLIP_API int vkclip_get_conditioner_info(const struct vkclip_conditioner *cond
 /* Makes the input of the encoder with this index from a prompt, as vkclip_condition does it: with
  * the family's padding and cleaning and the conditioner's embeddings. params->length is that of
  * T5's sequence, and 0 the family's; an encoder that is absent is EABSENT. Otherwise it is
- * vkclip_tokenize_prompt, also in that any thread may call it. */
+ * vkclip_tokenize_prompt. */
 VKCLIP_API int vkclip_tokenize_condition(const struct vkclip_conditioner *conditioner,
                                          size_t encoder, const char *text,
                                          const struct vkclip_prompt_params *params,
@@ -1203,7 +1222,7 @@ VKCLIP_API int vkclip_apply_probe(const float *features, size_t count, size_t di
 /* An index is one file, an SQLite database, or a schema of a PostgreSQL database that several
  * machines share: which pictures lie where, what is known about each, and its embedding by one or
  * several models. A picture is known by the hash of its file's bytes, so that a file that was
- * moved, renamed or copied is never encoded again. One thread at a time may use a handle; other
+ * moved, renamed or copied is never encoded again. Calls on one handle take turns; other
  * handles and other processes may read and write the same index at any time. Builds without SQLite
  * or xxHash have these functions, which then fail with EUNSUPPORTED. */
 struct vkclip_index;
@@ -1330,7 +1349,8 @@ VKCLIP_API int vkclip_index_paths(struct vkclip_index *index, struct vkclip_mode
  * changed for a second, so that a copy in progress is indexed once, but for a minute at most.
  * Returns also after `seconds`, with *changed false; a negative number waits for ever. The first
  * call begins to watch, and later ones tell also of changes between the calls: call it with 0
- * before vkclip_index_paths and with -1 after it. Errors: EUNSUPPORTED (this system cannot tell of
+ * before vkclip_index_paths and with -1 after it. Other calls on this handle wait meanwhile, so
+ * that threads which search need one of their own. Errors: EUNSUPPORTED (this system cannot tell of
  * changes: only Linux can), EINVALID (the index has no folders), EIO (too many folders for the
  * system's limit). */
 VKCLIP_API int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed);
@@ -1440,7 +1460,7 @@ struct vkclip_hit {
     const char *format;         /* such as "jpeg" */
 };
 /* Receives the pictures that were found, in the order of params->sort. Return nonzero to
- * cancel the call. The function may use the index. */
+ * cancel the call. The function may use the index and the model. */
 typedef int vkclip_hit_fn(void *user, const struct vkclip_hit *hit);
 
 /* Searches the index for the pictures whose embeddings by this model are nearest to a query. Scores
@@ -1457,8 +1477,9 @@ VKCLIP_API int vkclip_search(struct vkclip_index *index, struct vkclip_model *mo
 /* Copies the model's embeddings to the memory of the first of its devices, where searches by this
  * model run from now on, with the same results. That is faster on a GPU, if there are many
  * searches; the copy takes as long as some of them. Embeddings that change are copied again, and if
- * the device fails, the processor searches. The index must be closed before the device. Errors:
- * ENODEVICE, EDEVICEMEMORY, EDEVICE, ELOST, and those of vkclip_search. */
+ * the device fails, the processor searches. Searches wait for their turn on that device from
+ * now on, and fail when it was closed. Errors: ENODEVICE, EDEVICEMEMORY, EDEVICE, ELOST, and those
+ * of vkclip_search. */
 VKCLIP_API int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model);
 
 /* Receives a picture of the index and its embedding [D], of unit length. Return nonzero to

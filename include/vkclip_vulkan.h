@@ -14,8 +14,8 @@
  *   VkQueue           of a family with VK_QUEUE_COMPUTE_BIT.
  *   VkImage           with VK_IMAGE_USAGE_TRANSFER_SRC_BIT, of one sample per pixel.
  *   VkBuffer          with VK_BUFFER_USAGE_TRANSFER_SRC_BIT.
- * vkclip never destroys what it was lent. All of it must stay until vkclip_close_device, and
- * pictures until the call that takes them returns.
+ * vkclip never destroys what it was lent. All of it must stay until the device and all that was
+ * opened on it are closed, and pictures until the call that takes them returns.
  */
 #ifndef VKCLIP_VULKAN_H
 #define VKCLIP_VULKAN_H

@@ -5,6 +5,7 @@
 #include "encode/compare.h"
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "base/progress.h"
 
@@ -14,6 +15,7 @@ int vkclip_compare_models(struct vkclip_device *device, const char *path,
                           void *user, struct vkclip_comparison *comparison)
 {
     struct progress progress;
+    struct turn turn;
     struct vkclip_model_params first, second;
     struct vkclip_comparison found = {0};
     if (!path || !other || !comparison)
@@ -31,7 +33,10 @@ int vkclip_compare_models(struct vkclip_device *device, const char *path,
     if (error)
         return error;
     progress_begin(&progress, ask, user, 0);
-    error = progress_end(&progress, compare_models(device, path, &first, other, &second, &found));
+    error = guard_enter_device(&turn, __func__, device);
+    if (!error)
+        error = guard_leave(&turn, compare_models(device, path, &first, other, &second, &found));
+    error = progress_end(&progress, error);
     GROWTH_WRITE(vkclip_comparison, comparison, &found);
     return error;
 }

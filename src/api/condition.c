@@ -5,6 +5,7 @@
 #include "encode/condition.h"
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "base/progress.h"
 
@@ -20,6 +21,7 @@ int vkclip_open_conditioner(struct vkclip_device *device, const char *const *pat
 {
     struct vkclip_conditioner_params full;
     struct progress progress;
+    struct turn turn;
     if (!conditioner)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_conditioner: conditioner expected");
     *conditioner = NULL;
@@ -33,13 +35,27 @@ int vkclip_open_conditioner(struct vkclip_device *device, const char *const *pat
     if (error)
         return error;
     progress_begin(&progress, full.progress, full.user, 1);
-    return progress_end(&progress, conditioner_open(device, paths, count, &full, conditioner));
+    error = guard_enter_device(&turn, __func__, device);
+    if (error)
+        return progress_end(&progress, error);
+    error = conditioner_open(device, paths, count, &full, conditioner);
+    error = guard_leave(&turn, guard_open_conditioner(device, conditioner, error));
+    return progress_end(&progress, error);
 }
 
 void vkclip_close_conditioner(struct vkclip_conditioner **conditioner)
 {
-    if (conditioner)
-        conditioner_close(conditioner);
+    struct turn turn;
+    if (!conditioner || !*conditioner)
+        return;
+    struct guard *guard = (*conditioner)->guard;
+    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *conditioner);
+    if (closing == GUARD_ABANDONS)
+        *conditioner = NULL;
+    if (closing != GUARD_CLOSES)
+        return;
+    conditioner_close(conditioner);
+    guard_end_close(&turn, guard);
 }
 
 int vkclip_get_conditioner_info(const struct vkclip_conditioner *conditioner,
@@ -54,7 +70,9 @@ int vkclip_get_conditioner_info(const struct vkclip_conditioner *conditioner,
                                            .zero_negative = conditioner->zeros,
                                            .no_negative = conditioner->family->negative ==
                                                           FAMILY_NEGATIVE_NONE};
-    const int error = GROWTH_CHECK(vkclip_conditioner_info, info);
+    int error = GROWTH_CHECK(vkclip_conditioner_info, info);
+    if (!error)
+        error = guard_check(__func__, conditioner->guard);
     if (!error)
         GROWTH_WRITE(vkclip_conditioner_info, info, &full);
     return error;
@@ -74,11 +92,13 @@ int vkclip_tokenize_condition(const struct vkclip_conditioner *conditioner, size
         error = GROWTH_READ(vkclip_prompt_params, &full, params);
     if (!error)
         error = arguments_check_prompt(&full);
+    if (!error)
+        error = guard_visit(__func__, conditioner->guard);
     if (error)
         return error;
     error = condition_tokenize(conditioner, encoder, text, &full, &made);
     GROWTH_WRITE(vkclip_prompt, prompt, &made);
-    return error;
+    return guard_end_visit(conditioner->guard, error);
 }
 
 int vkclip_condition(struct vkclip_conditioner *conditioner,
@@ -87,6 +107,7 @@ int vkclip_condition(struct vkclip_conditioner *conditioner,
 {
     struct vkclip_condition_params full;
     struct progress progress;
+    struct turn turn;
     if (!conditioner || !params || !conditioning)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_condition: conditioner, params and conditioning expected");
@@ -96,7 +117,10 @@ int vkclip_condition(struct vkclip_conditioner *conditioner,
     if (error)
         return error;
     progress_begin(&progress, full.progress, full.user, 1);
-    return progress_end(&progress, condition_run(conditioner, &full, conditioning));
+    error = guard_enter(&turn, __func__, conditioner->guard);
+    if (!error)
+        error = guard_leave(&turn, condition_run(conditioner, &full, conditioning));
+    return progress_end(&progress, error);
 }
 
 void vkclip_free_conditioning(struct vkclip_conditioning **conditioning)

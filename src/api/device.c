@@ -3,6 +3,7 @@
  * Implements the public functions of devices.
  */
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "encode/device.h"
 #include "runtime/selftest_model.h"
@@ -35,16 +36,18 @@ int vkclip_open_device(const struct vkclip_device_params *params, struct vkclip_
         return error_fail(VKCLIP_EINVALID, "vkclip_open_device: device expected");
     *device = NULL;
     const int error = GROWTH_READ(vkclip_device_params, &full, params);
-    return error ? error : device_open(&full, device);
+    return error ? error : guard_open_device(device, device_open(&full, device));
 }
 
 int vkclip_get_device_info(const struct vkclip_device *device, struct vkclip_device_info *info)
 {
     if (!device || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_device_info: device and info expected");
-    const int error = GROWTH_CHECK(vkclip_device_info, info);
+    int error = GROWTH_CHECK(vkclip_device_info, info);
     if (!error)
-        GROWTH_WRITE(vkclip_device_info, info, gpu_info(device->gpus[0]));
+        error = guard_check(__func__, device->guard);
+    if (!error)
+        GROWTH_WRITE(vkclip_device_info, info, device->infos[0]);
     return error;
 }
 
@@ -54,21 +57,26 @@ int vkclip_get_device_infos(const struct vkclip_device *device, struct vkclip_de
     if (!device || !count || (!infos && capacity))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_get_device_infos: device, infos and count expected");
-    const int error = capacity ? GROWTH_CHECK(vkclip_device_info, infos) : VKCLIP_OK;
+    int error = capacity ? GROWTH_CHECK(vkclip_device_info, infos) : VKCLIP_OK;
+    if (!error)
+        error = guard_check(__func__, device->guard);
     *count = device->count;
     for (size_t i = 0; !error && i < device->count && i < capacity; i++)
-        GROWTH_WRITE_ENTRY(vkclip_device_info, infos, i, gpu_info(device->gpus[i]));
+        GROWTH_WRITE_ENTRY(vkclip_device_info, infos, i, device->infos[i]);
     return error;
 }
 
 int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning, void *user)
 {
-    int error = VKCLIP_OK;
+    struct turn turn;
     if (!device || !tuning)
         return error_fail(VKCLIP_EINVALID, "vkclip_list_tuning: device and tuning expected");
+    int error = guard_enter_device(&turn, __func__, device);
+    if (error)
+        return error;
     for (size_t i = 0; i < device->count && !error; i++)
         error = tune_list(device->tuners[i], tuning, user);
-    return error;
+    return guard_leave(&turn, error);
 }
 
 /* Hands checks on, and counts those that are not right. */
@@ -91,15 +99,19 @@ int vkclip_check_device(struct vkclip_device *device, const char *op, vkclip_che
 {
     struct counted_checks counted = {check, user, 0, 0};
     const bool model = !op || !strcmp(op, "MODEL");
-    int error = VKCLIP_OK;
+    struct turn turn;
     if (!device || !check || !wrong)
         return error_fail(VKCLIP_EINVALID, "vkclip_check_device: device, check and wrong expected");
+    int error = guard_enter_device(&turn, __func__, device);
+    if (error)
+        return error;
     for (size_t i = 0; i < device->count && !error; i++) {
         struct tuner *tuner = device->tuners[i];
         error = selftest_all(tune_selftest(tuner), op, count_check, &counted);
         if (!error && model)
             error = selftest_all_models(device->gpus[i], tuner, count_check, &counted);
     }
+    guard_leave(&turn, error);
     *wrong = counted.wrong;
     if (!error && !counted.all)
         error = error_fail(VKCLIP_EINVALID, "%s: expected the name of an op, such as MATMUL", op);
@@ -108,6 +120,13 @@ int vkclip_check_device(struct vkclip_device *device, const char *op, vkclip_che
 
 void vkclip_close_device(struct vkclip_device **device)
 {
-    if (device)
-        device_close(device);
+    struct turn turn;
+    if (!device || !*device)
+        return;
+    struct guard *guard = (*device)->guard;
+    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *device);
+    if (closing != GUARD_KEEPS)
+        *device = NULL;
+    if (closing == GUARD_CLOSES) /* The device goes with the last handle on it. */
+        guard_end_close(&turn, guard);
 }

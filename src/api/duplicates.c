@@ -3,6 +3,7 @@
  * Implements the public functions of duplicates.
  */
 #include "api/growth.h"
+#include "api/guard.h"
 #include "encode/device.h"
 #include "search/current.h"
 #include "search/groups.h"
@@ -99,13 +100,17 @@ int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *dev
                                      .progress = give_share,
                                      .group = give_group,
                                      .user = &receiver};
+    struct turn turn;
+    error = guard_enter_both(&turn, __func__, device ? device->guard : NULL, index->guard);
+    if (error)
+        return error;
     error = device ? find_model(index, &choice) : VKCLIP_OK;
     if (!error && choice.count) {
         request.model = &choice.model;
         request.gpu = device->gpus[0];
         request.tuner = device->tuners[0];
     }
-    return error ? error : groups_find(&request);
+    return guard_leave(&turn, error ? error : groups_find(&request));
 }
 
 int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const char *b)
@@ -113,5 +118,7 @@ int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const ch
     if (!index || !a || !b)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_forget_duplicates: index and two pictures expected");
-    return groups_forget(index, a, b);
+    struct turn turn;
+    const int error = guard_enter(&turn, __func__, index->guard);
+    return error ? error : guard_leave(&turn, groups_forget(index, a, b));
 }

@@ -4,6 +4,7 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
 
@@ -11,56 +12,78 @@ int vkclip_encode_files(struct vkclip_model *model, const char *const *paths, si
                         const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     const struct pictures pictures = {.paths = paths};
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (!error && !full.item) /* Otherwise it is the error of its item. */
         error = arguments_check_strings("paths", paths, NULL, count);
-    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
+    if (!error)
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    return error ? error
+                 : guard_leave(&turn, pictures_encode(model, &pictures, count, &full, embeds));
 }
 
 int vkclip_encode_images(struct vkclip_model *model, const struct vkclip_image *images,
                          size_t count, const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     const struct pictures pictures = {.images = images};
-    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    return error ? error
+                 : guard_leave(&turn, pictures_encode(model, &pictures, count, &full, embeds));
 }
 
 int vkclip_encode_pixels(struct vkclip_model *model, const float *pixel_values, size_t count,
                          const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     const struct pictures pictures = {.pixels = pixel_values};
-    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    return error ? error
+                 : guard_leave(&turn, pictures_encode(model, &pictures, count, &full, embeds));
 }
 
 int vkclip_encode_source(struct vkclip_model *model, vkclip_source_fn *source, size_t count,
                          const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     const struct pictures pictures = {.source = source};
-    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    return error ? error : pictures_encode(model, &pictures, count, &full, embeds);
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    return error ? error
+                 : guard_leave(&turn, pictures_encode(model, &pictures, count, &full, embeds));
 }
 
 int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, size_t count,
                         const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     const struct text_items items = {.strings = texts};
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (!error && !full.item) /* Otherwise it is the error of its item. */
         error = arguments_check_strings("texts", texts, full.lengths, count);
-    return error ? error : texts_encode(model, &items, count, &full, embeds);
+    if (!error)
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    return error ? error : guard_leave(&turn, texts_encode(model, &items, count, &full, embeds));
 }
 
 int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                          size_t length, const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
-    const int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    struct turn turn;
+    int error = GROWTH_READ(vkclip_encode_params, &full, params);
     const struct text_items items = {.ids = ids, .mask = full.attention_mask, .width = length};
-    return error ? error : texts_encode(model, &items, count, &full, embeds);
+    if (!error)
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    return error ? error : guard_leave(&turn, texts_encode(model, &items, count, &full, embeds));
 }

@@ -4,6 +4,7 @@
  */
 #include "encode/explain.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "base/progress.h"
 
@@ -13,6 +14,7 @@ int vkclip_explain(struct vkclip_model *model, const struct vkclip_image *image,
 {
     struct vkclip_explain_params full;
     struct progress progress;
+    struct turn turn;
     if (!model || !image || (count && (!text_embeds || !relevance)))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_explain: model, image, text_embeds and relevance expected");
@@ -20,6 +22,9 @@ int vkclip_explain(struct vkclip_model *model, const struct vkclip_image *image,
     if (error)
         return error;
     progress_begin(&progress, full.progress, full.user, count);
-    return progress_end(&progress, explain_picture(model, image, text_embeds, count, full.layers,
+    error = guard_enter_model(&turn, __func__, model);
+    if (!error)
+        error = guard_leave(&turn, explain_picture(model, image, text_embeds, count, full.layers,
                                                    relevance, cosines));
+    return progress_end(&progress, error);
 }

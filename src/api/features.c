@@ -3,6 +3,7 @@
  * Implements the public functions that describe features. Refuses words that it does not know.
  */
 #include "api/arguments.h"
+#include "api/guard.h"
 #include "base/array.h"
 #include "base/error.h"
 #include "encode/model.h"
@@ -89,6 +90,8 @@ int vkclip_get_features_shape(const struct vkclip_model *model, enum vkclip_towe
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_get_features_shape: model, features and shape expected");
     int error = ARGUMENTS_CHECK_ENUM(tower, tower, VKCLIP_TOWER_TEXT);
+    if (!error)
+        error = guard_check(__func__, model->guard);
     if (error)
         return error;
     if (!replica_has_tower(&model->spec, wanted))

@@ -3,6 +3,7 @@
  * Implements the public functions of pictures.
  */
 #include "api/image.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "encode/pictures.h"
 #include "image/formats.h"
@@ -52,5 +53,9 @@ int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_imag
 {
     if (!model || !image)
         return error_fail(VKCLIP_EINVALID, "vkclip_preprocess: model and image expected");
-    return pictures_preprocess(model, image, u8, pixel_values);
+    int error = guard_visit(__func__, model->guard);
+    if (error)
+        return error;
+    error = pictures_preprocess(model, image, u8, pixel_values);
+    return guard_end_visit(model->guard, error);
 }

@@ -4,6 +4,7 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "api/import.h"
 #include "api/update.h"
 #include "base/progress.h"
@@ -32,24 +33,43 @@ int vkclip_open_index(const struct vkclip_index_params *params, struct vkclip_in
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_index: index expected");
     *index = NULL;
-    const int error = GROWTH_READ(vkclip_index_params, &full, params);
-    return error ? error : index_open(&full, index);
+    int error = GROWTH_READ(vkclip_index_params, &full, params);
+    if (!error)
+        error = index_open(&full, index);
+    if (error)
+        return error;
+    error = guard_open((*index)->path, TURNS_INDEX, NULL, &(*index)->guard);
+    if (error)
+        index_close(index);
+    return error;
 }
 
 void vkclip_close_index(struct vkclip_index **index)
 {
-    if (index)
-        index_close(index);
+    struct turn turn;
+    if (!index || !*index)
+        return;
+    struct guard *guard = (*index)->guard;
+    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *index);
+    if (closing == GUARD_ABANDONS)
+        *index = NULL;
+    if (closing != GUARD_CLOSES)
+        return;
+    index_close(index);
+    guard_end_close(&turn, guard);
 }
 
 int vkclip_get_index_info(struct vkclip_index *index, struct vkclip_index_info *info)
 {
     struct vkclip_index_info full = {0};
+    struct turn turn;
     if (!index || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_index_info: index and info expected");
     int error = GROWTH_CHECK(vkclip_index_info, info);
     if (!error)
-        error = index->store->read->count(index->store, &full);
+        error = guard_enter(&turn, __func__, index->guard);
+    if (!error)
+        error = guard_leave(&turn, index->store->read->count(index->store, &full));
     if (!error)
         GROWTH_WRITE(vkclip_index_info, info, &full);
     return error;
@@ -58,6 +78,7 @@ int vkclip_get_index_info(struct vkclip_index *index, struct vkclip_index_info *
 int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_model *models,
                              size_t capacity, size_t *count)
 {
+    struct turn turn;
     if (!index || !count || (!models && capacity))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_index_models: index, models and count expected");
@@ -67,7 +88,9 @@ int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_mod
     struct vkclip_index_model *found = calloc(capacity + 1, sizeof(*found));
     if (!found)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu models", capacity);
-    error = index_list_models(index, found, capacity, count);
+    error = guard_enter(&turn, __func__, index->guard);
+    if (!error)
+        error = guard_leave(&turn, index_list_models(index, found, capacity, count));
     for (size_t i = 0; !error && i < *count && i < capacity; i++)
         GROWTH_WRITE_ENTRY(vkclip_index_model, models, i, &found[i]);
     free(found);
@@ -92,7 +115,12 @@ int vkclip_list_index_folders(struct vkclip_index *index, vkclip_folder_fn *fold
     if (!index || !folder)
         return error_fail(VKCLIP_EINVALID, "vkclip_list_index_folders: index and folder expected");
     struct folder_listing listing = {folder, user};
-    return index->store->read->each_root(index->store, give_folder, &listing);
+    struct turn turn;
+    int error = guard_enter(&turn, __func__, index->guard);
+    if (error)
+        return error;
+    error = index->store->read->each_root(index->store, give_folder, &listing);
+    return guard_leave(&turn, error);
 }
 
 int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *failure, void *user)
@@ -100,7 +128,12 @@ int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *fa
     if (!index || !failure)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_index_failures: index and failure expected");
-    return index->store->read->each_failure(index->store, failure, user);
+    struct turn turn;
+    int error = guard_enter(&turn, __func__, index->guard);
+    if (error)
+        return error;
+    error = index->store->read->each_failure(index->store, failure, user);
+    return guard_leave(&turn, error);
 }
 
 int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
@@ -110,6 +143,7 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
 {
     struct vkclip_update_params full;
     struct vkclip_update_result done = {0};
+    struct turn turn;
     if (!index || !model)
         return error_fail(VKCLIP_EINVALID, "vkclip_index_paths: index and model expected");
     int error = GROWTH_CHECK(vkclip_update_result, result);
@@ -117,28 +151,37 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
         error = GROWTH_READ(vkclip_update_params, &full, params);
     if (!error)
         error = arguments_check_strings("paths", paths, NULL, count);
+    if (!error)
+        error = guard_enter_both(&turn, __func__, model->guard, index->guard);
     if (error)
         return error;
     error = update_index(index, model, paths, count, &full, &done);
     GROWTH_WRITE(vkclip_update_result, result, &done);
-    return error;
+    return guard_leave(&turn, error);
 }
 
 int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed)
 {
     if (!index || !changed)
         return error_fail(VKCLIP_EINVALID, "vkclip_watch_index: index and changed expected");
-    return index_watch(index, seconds, changed);
+    struct turn turn;
+    const int error = guard_enter(&turn, __func__, index->guard);
+    return error ? error : guard_leave(&turn, index_watch(index, seconds, changed));
 }
 
 int vkclip_remove_indexed(struct vkclip_index *index, const char *const *paths, size_t count,
                           uint64_t *removed)
 {
     uint64_t ignored;
+    struct turn turn;
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_remove_indexed: index expected");
-    const int error = arguments_check_strings("paths", paths, NULL, count);
-    return error ? error : index_remove(index, paths, count, removed ? removed : &ignored);
+    int error = arguments_check_strings("paths", paths, NULL, count);
+    if (!error)
+        error = guard_enter(&turn, __func__, index->guard);
+    if (error)
+        return error;
+    return guard_leave(&turn, index_remove(index, paths, count, removed ? removed : &ignored));
 }
 
 int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
@@ -146,14 +189,18 @@ int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
     uint64_t ignored;
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_prune_index: index expected");
-    return index_prune(index, removed ? removed : &ignored);
+    struct turn turn;
+    const int error = guard_enter(&turn, __func__, index->guard);
+    return error ? error : guard_leave(&turn, index_prune(index, removed ? removed : &ignored));
 }
 
 int vkclip_add_hnsw_index(struct vkclip_index *index)
 {
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_add_hnsw_index: index expected");
-    return index_add_hnsw(index);
+    struct turn turn;
+    const int error = guard_enter(&turn, __func__, index->guard);
+    return error ? error : guard_leave(&turn, index_add_hnsw(index));
 }
 
 int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *model,
@@ -163,10 +210,15 @@ int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *m
     uint64_t ignored;
     if (!index || !model || !folder)
         return error_fail(VKCLIP_EINVALID, "vkclip_export_index: index, model and folder expected");
-    int error = update_describe_model(index, model, &described);
-    return error ? error
-                 : export_clip_retrieval(index, described.identity, described.embed_dim, folder,
-                                         exported ? exported : &ignored);
+    struct turn turn;
+    int error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    if (error)
+        return error;
+    error = update_describe_model(index, model, &described);
+    if (!error)
+        error = export_clip_retrieval(index, described.identity, described.embed_dim, folder,
+                                      exported ? exported : &ignored);
+    return guard_leave(&turn, error);
 }
 
 int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
@@ -182,7 +234,11 @@ int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
     if (error)
         return error;
     progress_begin(&progress, ask, user, 0);
-    error = progress_end(&progress, import_rclip(index, model, database, &done));
+    struct turn turn;
+    error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    if (!error)
+        error = guard_leave(&turn, import_rclip(index, model, database, &done));
+    error = progress_end(&progress, error);
     GROWTH_WRITE(vkclip_import_result, result, &done);
     return error;
 }

@@ -4,6 +4,7 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "encode/model.h"
@@ -16,14 +17,22 @@ static int read_params(const struct vkclip_model_params *params, struct vkclip_m
     return error ? error : arguments_check_model(full);
 }
 
-/* Opens a model, or only the vocabulary where the source is NULL. */
-static int open_source(struct vkclip_device *device, const struct file_source *source,
-                       const struct vkclip_model_params *params, struct vkclip_model **model)
+/* Opens a model for the public function of this name, or only the vocabulary where the source is
+ * NULL. */
+static int open_source(const char *function, struct vkclip_device *device,
+                       const struct file_source *source, const struct vkclip_model_params *params,
+                       struct vkclip_model **model)
 {
     struct progress progress;
+    struct turn turn;
     *model = NULL;
     progress_begin(&progress, params->progress, params->user, 1);
-    return progress_end(&progress, model_open_source(device, source, params, model));
+    int error = guard_enter_device(&turn, function, device);
+    if (!error) {
+        error = model_open_source(device, source, params, model);
+        error = guard_leave(&turn, guard_open_model(model, error));
+    }
+    return progress_end(&progress, error);
 }
 
 int vkclip_open_model(struct vkclip_device *device, const char *path,
@@ -36,7 +45,7 @@ int vkclip_open_model(struct vkclip_device *device, const char *path,
     if (!model || (!path && !full.vocab))
         return error_fail(VKCLIP_EINVALID, "vkclip_open_model: a path or a vocabulary expected");
     const struct file_source source = file_source_path(path);
-    return open_source(device, path ? &source : NULL, &full, model);
+    return open_source(__func__, device, path ? &source : NULL, &full, model);
 }
 
 int vkclip_open_model_file(struct vkclip_device *device, int fd, uint64_t offset, uint64_t length,
@@ -52,7 +61,7 @@ int vkclip_open_model_file(struct vkclip_device *device, int fd, uint64_t offset
         return error_fail(VKCLIP_EINVALID, "vkclip_open_model_file: model expected");
     snprintf(name, sizeof(name), "descriptor %d at %llu", fd, (unsigned long long)offset);
     error = file_source_descriptor(fd, offset, length, full.name ? full.name : name, &source);
-    return error ? error : open_source(device, &source, &full, model);
+    return error ? error : open_source(__func__, device, &source, &full, model);
 }
 
 int vkclip_open_model_memory(struct vkclip_device *device, const void *data, size_t size,
@@ -67,14 +76,16 @@ int vkclip_open_model_memory(struct vkclip_device *device, const void *data, siz
         return error_fail(VKCLIP_EINVALID, "vkclip_open_model_memory: data and model expected");
     snprintf(name, sizeof(name), "memory of %zu bytes", size);
     const struct file_source source = file_source_memory(data, size, full.name ? full.name : name);
-    return open_source(device, &source, &full, model);
+    return open_source(__func__, device, &source, &full, model);
 }
 
 int vkclip_get_model_info(const struct vkclip_model *model, struct vkclip_model_info *info)
 {
     if (!model || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_model_info: model and info expected");
-    const int error = GROWTH_CHECK(vkclip_model_info, info);
+    int error = GROWTH_CHECK(vkclip_model_info, info);
+    if (!error)
+        error = guard_check(__func__, model->guard);
     if (!error)
         GROWTH_WRITE(vkclip_model_info, info, &model->info);
     return error;
@@ -82,6 +93,15 @@ int vkclip_get_model_info(const struct vkclip_model *model, struct vkclip_model_
 
 void vkclip_close_model(struct vkclip_model **model)
 {
-    if (model)
-        model_close(model);
+    struct turn turn;
+    if (!model || !*model)
+        return;
+    struct guard *guard = (*model)->guard;
+    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *model);
+    if (closing == GUARD_ABANDONS)
+        *model = NULL;
+    if (closing != GUARD_CLOSES)
+        return;
+    model_close(model);
+    guard_end_close(&turn, guard);
 }

@@ -5,6 +5,7 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/half.h"
 #include "base/progress.h"
 #include "encode/identity.h"
@@ -25,6 +26,9 @@ struct request {
     struct vkclip_index *index;
     struct vkclip_model *model;
     const struct vkclip_search_params *params;
+    struct turn turn;
+    vkclip_hit_fn *hit;
+    void *user;
     char identity[IDENTITY_SIZE]; /* of the model */
     int64_t number;               /* of the model in the index */
     size_t dim;
@@ -171,7 +175,16 @@ static int find_embeddings(struct request *request)
 
 /* ---- The search -------------------------------------------------------------------------------- */
 
-static int search_parts(struct request *request, vkclip_hit_fn *hit, void *user)
+/* Is a vkclip_hit_fn. All hits have been found when the first one is given, so that the program's
+ * function may use the index and the model. */
+static int give_hit(void *user, const struct vkclip_hit *hit)
+{
+    struct request *request = user;
+    turn_leave(&request->turn);
+    return request->hit(request->user, hit);
+}
+
+static int search_parts(struct request *request)
 {
     const struct vkclip_search_params *params = request->params;
     float *query = calloc(request->dim, sizeof(*query));
@@ -194,7 +207,7 @@ static int search_parts(struct request *request, vkclip_hit_fn *hit, void *user)
                                   .left_out = request->ids,
                                   .left_out_count = params->part_count};
     if (!error)
-        error = search_run(&search, hit, user);
+        error = search_run(&search, give_hit, request);
     free(query);
     free(request->ids);
     free(request->embeds);
@@ -205,7 +218,8 @@ int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
                   const struct vkclip_search_params *params, vkclip_hit_fn *hit, void *user)
 {
     struct vkclip_search_params full;
-    struct request request = {.index = index, .model = model, .params = &full};
+    struct request request = {
+        .index = index, .model = model, .params = &full, .hit = hit, .user = user};
     struct progress progress;
     int error = GROWTH_READ(vkclip_search_params, &full, params);
     if (error)
@@ -221,13 +235,16 @@ int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
     if (error)
         return error;
     progress_begin(&progress, full.progress, user, 1);
+    error = guard_enter_both(&request.turn, __func__, model->guard, index->guard);
+    if (error)
+        return progress_end(&progress, error);
     error = progress_check();
     if (!error)
         error = find_vectors(index, model, request.identity, &request.number);
     request.dim = model->info.embed_dim;
     if (!error)
-        error = search_parts(&request, hit, user);
-    return progress_end(&progress, error);
+        error = search_parts(&request);
+    return progress_end(&progress, guard_leave(&request.turn, error));
 }
 
 int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model)
@@ -239,9 +256,16 @@ int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model)
     if (!model->device)
         return error_fail(VKCLIP_ENODEVICE, "%s: the model was opened without a device",
                           model_name(model));
-    const int error = find_vectors(index, model, identity, &number);
-    return error ? error
-                 : current_keep(&index->current, model->device->gpus[0], model->device->tuners[0]);
+    struct turn turn;
+    int error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    if (error)
+        return error;
+    error = find_vectors(index, model, identity, &number);
+    if (!error)
+        error = guard_attach_device(index->guard, model->device);
+    if (!error)
+        error = current_keep(&index->current, model->device->gpus[0], model->device->tuners[0]);
+    return guard_leave(&turn, error);
 }
 
 int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *model,
@@ -251,6 +275,7 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
     char identity[IDENTITY_SIZE];
     struct vkclip_search_params full;
     struct search search = {.identity = identity, .params = params ? &full : NULL};
+    struct turn turn;
     if (!index || !model || !fn)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_indexed: index, model and function expected");
@@ -260,10 +285,13 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
     if (!error && params)
         error = filter_check(&full);
     if (!error)
-        error = find_vectors(index, model, identity, &search.model);
+        error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    if (error)
+        return error;
+    error = find_vectors(index, model, identity, &search.model);
     search.current = &index->current;
     search.dim = model->info.embed_dim;
-    return error ? error : search_list(&search, fn, user);
+    return guard_leave(&turn, error ? error : search_list(&search, fn, user));
 }
 
 int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_image *image)
@@ -272,7 +300,11 @@ int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_
     size_t size = 0;
     if (!index || !image)
         return error_fail(VKCLIP_EINVALID, "vkclip_load_thumbnail: index and image expected");
-    int error = index->store->read->read_thumbnail(index->store, id, &data, &size);
+    struct turn turn;
+    int error = guard_enter(&turn, __func__, index->guard);
+    if (error)
+        return error;
+    error = guard_leave(&turn, index->store->read->read_thumbnail(index->store, id, &data, &size));
     if (!error && !data)
         error = error_fail(VKCLIP_EABSENT, "id:%lld: the index has no thumbnail", (long long)id);
     if (!error)

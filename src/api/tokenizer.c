@@ -4,6 +4,7 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "encode/texts.h"
 #include "text/prompt.h"
@@ -16,9 +17,14 @@ int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t l
 {
     if (!model || (!text && length) || (!ids && capacity) || !count)
         return error_fail(VKCLIP_EINVALID, "vkclip_tokenize: model, text, ids and count expected");
-    const int error = arguments_check_flags(
+    int error = arguments_check_flags(
         "flags", flags, VKCLIP_TOKENIZE_STRICT | VKCLIP_TOKENIZE_PAD | VKCLIP_TOKENIZE_FULL);
-    return error ? error : texts_tokenize(model, text, length, flags, ids, capacity, count);
+    if (!error)
+        error = guard_visit(__func__, model->guard);
+    if (error)
+        return error;
+    error = texts_tokenize(model, text, length, flags, ids, capacity, count);
+    return guard_end_visit(model->guard, error);
 }
 
 int vkclip_detokenize(const struct vkclip_model *model, const int32_t *ids, size_t count,
@@ -28,9 +34,13 @@ int vkclip_detokenize(const struct vkclip_model *model, const int32_t *ids, size
     if (!model || (!ids && count) || (!text && capacity) || !length)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_detokenize: model, ids, text and length expected");
-    int error = texts_check_tokenizer(model);
+    int error = guard_visit(__func__, model->guard);
+    if (error)
+        return error;
+    error = texts_check_tokenizer(model);
     if (!error)
         error = tokenizer_decode(model->tokenizer, ids, count, &whole);
+    guard_end_visit(model->guard, error);
     if (error)
         return error;
     *length = strlen(whole);
@@ -58,6 +68,8 @@ int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text, s
         error = arguments_check_prompt(&full);
     if (!error)
         error = texts_check_tokenizer(model);
+    if (!error)
+        error = guard_visit(__func__, model->guard);
     if (error)
         return error;
     const struct tokenizer *tokenizer = model->tokenizer;
@@ -74,7 +86,7 @@ int vkclip_tokenize_prompt(const struct vkclip_model *model, const char *text, s
         form.length = full.length;
     error = prompt_encode(text, length, full.syntax, &form, &made);
     GROWTH_WRITE(vkclip_prompt, prompt, &made);
-    return error;
+    return guard_end_visit(model->guard, error);
 }
 
 void vkclip_free_prompt(struct vkclip_prompt *prompt)

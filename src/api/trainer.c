@@ -4,6 +4,7 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "base/progress.h"
 #include "encode/device.h"
@@ -14,6 +15,24 @@
 #include <stdlib.h>
 
 _Static_assert(DEVICE_GPUS <= TRAIN_DEVICES, "a run can use every device of a handle");
+
+static int open_trainer(struct vkclip_device *device, const struct vkclip_trainer_params *params,
+                        struct vkclip_trainer **trainer)
+{
+    struct train_device devices[DEVICE_GPUS];
+    struct guard *guard = NULL;
+    const size_t count = device ? device->count : 0;
+    for (size_t i = 0; i < count; i++)
+        devices[i] = (struct train_device){device->gpus[i], device->tuners[i]};
+    int error = guard_open("the trainer", TURNS_DEVICE, device, &guard);
+    if (!error)
+        error = trainer_open(devices, count, params, trainer);
+    if (error)
+        guard_drop(guard);
+    else
+        trainer_set_guard(*trainer, guard);
+    return error;
+}
 
 int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_trainer_params *params,
                         struct vkclip_trainer **trainer)
@@ -27,55 +46,75 @@ int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_traine
     error = arguments_check_trainer(&full);
     if (error)
         return error;
-    struct train_device devices[DEVICE_GPUS];
-    const size_t count = device ? device->count : 0;
-    for (size_t i = 0; i < count; i++)
-        devices[i] = (struct train_device){device->gpus[i], device->tuners[i]};
     struct progress progress;
+    struct turn turn;
     progress_begin(&progress, full.progress, full.user, 1);
-    return progress_end(&progress, trainer_open(devices, count, &full, trainer));
+    error = guard_enter_device(&turn, __func__, device);
+    if (!error)
+        error = guard_leave(&turn, open_trainer(device, &full, trainer));
+    return progress_end(&progress, error);
 }
 
 void vkclip_close_trainer(struct vkclip_trainer **trainer)
 {
-    if (trainer)
-        trainer_close(trainer);
+    struct turn turn;
+    if (!trainer || !*trainer)
+        return;
+    struct guard *guard = trainer_guard(*trainer);
+    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *trainer);
+    if (closing == GUARD_ABANDONS)
+        *trainer = NULL;
+    if (closing != GUARD_CLOSES)
+        return;
+    trainer_close(trainer);
+    guard_end_close(&turn, guard);
 }
 
 int vkclip_get_trainer_info(const struct vkclip_trainer *trainer, struct vkclip_trainer_info *info)
 {
     if (!trainer || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_trainer_info: trainer and info expected");
-    const int error = GROWTH_CHECK(vkclip_trainer_info, info);
+    struct vkclip_trainer_info full;
+    int error = GROWTH_CHECK(vkclip_trainer_info, info);
     if (!error)
-        GROWTH_WRITE(vkclip_trainer_info, info, trainer_info(trainer));
-    return error;
+        error = guard_check(__func__, trainer_guard(trainer));
+    if (error)
+        return error;
+    trainer_get_info(trainer, &full);
+    GROWTH_WRITE(vkclip_trainer_info, info, &full);
+    return VKCLIP_OK;
 }
 
 int vkclip_measure_trainer(const struct vkclip_trainer *trainer, bool checkpoint_activations,
                            struct vkclip_trainer_memory *memory)
 {
     struct vkclip_trainer_memory full = {0};
+    struct turn turn;
     if (!trainer || !memory)
         return error_fail(VKCLIP_EINVALID, "vkclip_measure_trainer: trainer and memory expected");
     int error = GROWTH_CHECK(vkclip_trainer_memory, memory);
+    if (!error)
+        error = guard_enter(&turn, __func__, trainer_guard(trainer));
     if (error)
         return error;
     error = trainer_measure(trainer, checkpoint_activations, &full);
     GROWTH_WRITE(vkclip_trainer_memory, memory, &full);
-    return error;
+    return guard_leave(&turn, error);
 }
 
 int vkclip_check_trainer_memory(const struct vkclip_trainer *trainer,
                                 const struct vkclip_device *device)
 {
-    int error = VKCLIP_OK;
+    struct turn turn;
     if (!trainer || !device)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_check_trainer_memory: a trainer and a device expected");
+    int error = guard_enter_both(&turn, __func__, trainer_guard(trainer), device->guard);
+    if (error)
+        return error;
     for (size_t i = 0; i < device->count && !error; i++)
         error = trainer_check_fit(trainer, device->gpus[i]);
-    return error;
+    return guard_leave(&turn, error);
 }
 
 int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result *result)
@@ -88,7 +127,11 @@ int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result
         return error;
     struct progress progress;
     trainer_begin(trainer, &progress);
-    error = progress_end(&progress, trainer_step(trainer, &full));
+    struct turn turn;
+    error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    if (!error)
+        error = guard_leave(&turn, trainer_step(trainer, &full));
+    error = progress_end(&progress, error);
     GROWTH_WRITE(vkclip_train_result, result, &full);
     return error;
 }
@@ -104,7 +147,11 @@ int vkclip_validate_trainer(struct vkclip_trainer *trainer, struct vkclip_valida
         return error;
     struct progress progress;
     trainer_begin(trainer, &progress);
-    error = progress_end(&progress, trainer_validate(trainer, &full));
+    struct turn turn;
+    error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    if (!error)
+        error = guard_leave(&turn, trainer_validate(trainer, &full));
+    error = progress_end(&progress, error);
     GROWTH_WRITE(vkclip_validation, result, &full);
     return error;
 }
@@ -116,7 +163,11 @@ int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capac
         return error_fail(VKCLIP_EINVALID, "vkclip_save_trainer: a trainer on a device expected");
     struct progress progress;
     trainer_begin(trainer, &progress);
-    int error = progress_end(&progress, trainer_save(trainer, &written));
+    struct turn turn;
+    int error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    if (!error)
+        error = guard_leave(&turn, trainer_save(trainer, &written));
+    error = progress_end(&progress, error);
     if (!error && path)
         snprintf(path, capacity, "%s", written);
     free(written);
@@ -130,5 +181,9 @@ int vkclip_save_trained_model(struct vkclip_trainer *trainer)
                           "vkclip_save_trained_model: a trainer on a device expected");
     struct progress progress;
     trainer_begin(trainer, &progress);
-    return progress_end(&progress, trainer_save_model(trainer));
+    struct turn turn;
+    int error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    if (!error)
+        error = guard_leave(&turn, trainer_save_model(trainer));
+    return progress_end(&progress, error);
 }

@@ -3,6 +3,7 @@
  * Implements the public functions of vkclip_vulkan.h.
  */
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 #include "encode/device.h"
 #include "encode/renders.h"
@@ -34,7 +35,9 @@ int vkclip_open_vulkan_device(const struct vkclip_device_params *params,
     int error = GROWTH_READ(vkclip_device_params, &full, params);
     if (!error)
         error = GROWTH_READ(vkclip_vulkan_device, &full_lent, lent);
-    return error ? error : device_open_lent(&full, &full_lent, device);
+    if (!error)
+        error = guard_open_device(device, device_open_lent(&full, &full_lent, device));
+    return error;
 }
 
 int vkclip_encode_vulkan_images(struct vkclip_model *model,
@@ -42,12 +45,15 @@ int vkclip_encode_vulkan_images(struct vkclip_model *model,
                                 const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     void *copies = NULL;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (!error)
         error = GROWTH_READ_ALL(vkclip_vulkan_image, &copies, images, count);
     if (!error)
-        error = renders_encode(model, copies, NULL, count, &full, embeds);
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    if (!error)
+        error = guard_leave(&turn, renders_encode(model, copies, NULL, count, &full, embeds));
     free(copies);
     return error;
 }
@@ -57,12 +63,15 @@ int vkclip_encode_vulkan_buffers(struct vkclip_model *model,
                                  const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     void *copies = NULL;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (!error)
         error = GROWTH_READ_ALL(vkclip_vulkan_buffer, &copies, buffers, count);
     if (!error)
-        error = renders_encode(model, NULL, copies, count, &full, embeds);
+        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    if (!error)
+        error = guard_leave(&turn, renders_encode(model, NULL, copies, count, &full, embeds));
     free(copies);
     return error;
 }

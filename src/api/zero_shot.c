@@ -5,6 +5,7 @@
 #include "encode/zero_shot.h"
 #include "api/arguments.h"
 #include "api/growth.h"
+#include "api/guard.h"
 #include "base/error.h"
 
 int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds, size_t n,
@@ -12,7 +13,11 @@ int vkclip_similarity(const struct vkclip_model *model, const float *image_embed
 {
     if (!model || (n && m && (!image_embeds || !text_embeds || !logits)))
         return error_fail(VKCLIP_EINVALID, "vkclip_similarity: model, embeddings, logits expected");
-    return zero_shot_similarity(model, image_embeds, n, text_embeds, m, logits);
+    int error = guard_visit(__func__, model->guard);
+    if (error)
+        return error;
+    error = zero_shot_similarity(model, image_embeds, n, text_embeds, m, logits);
+    return guard_end_visit(model->guard, error);
 }
 
 int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, size_t label_count,
@@ -20,6 +25,7 @@ int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, 
                          const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (error)
         return error;
@@ -29,9 +35,13 @@ int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, 
     error = arguments_check_strings("labels", labels, NULL, label_count);
     if (!error)
         error = arguments_check_strings("templates", templates, NULL, template_count);
+    if (!error)
+        error = guard_enter_encoding(&turn, __func__, model, &full,
+                                     label_count * (template_count ? template_count : 1));
     if (error)
         return error;
-    return zero_shot_labels(model, labels, label_count, templates, template_count, &full, embeds);
+    error = zero_shot_labels(model, labels, label_count, templates, template_count, &full, embeds);
+    return guard_leave(&turn, error);
 }
 
 int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *images, size_t count,
@@ -39,12 +49,17 @@ int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *image
                     const struct vkclip_encode_params *params, float *logits, float *probs)
 {
     struct vkclip_encode_params full;
+    struct turn turn;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (error)
         return error;
     if (!model || (count && label_count && !label_embeds) || full.no_normalize || full.item)
         return error_fail(VKCLIP_EINVALID, "vkclip_classify: model, images and normalised "
                                            "label_embeds, and no item function expected");
-    return zero_shot_classify(model, images, count, label_embeds, label_count, &full, logits,
-                              probs);
+    error = guard_enter_encoding(&turn, __func__, model, &full, count);
+    if (error)
+        return error;
+    error =
+        zero_shot_classify(model, images, count, label_embeds, label_count, &full, logits, probs);
+    return guard_leave(&turn, error);
 }

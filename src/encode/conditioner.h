@@ -37,6 +37,7 @@ struct vkclip_conditioner {
     uint32_t absent_width; /* of the rows of an encoder that is not there */
     bool zeros;            /* stand for a negative prompt that is not given */
     struct inversions inversions;
+    struct guard *guard; /* see api/guard.h; that of the encoders' models, too */
 };
 
 /* `params` is not NULL. */

@@ -44,6 +44,7 @@ static int open_gpu(struct vkclip_device *device, const struct settings *setting
     int error = gpu_open(settings, name, &device->gpus[number]);
     if (error)
         return error;
+    device->infos[number] = gpu_info(device->gpus[number]);
     device->count++;
     error = tune_open(device->gpus[number], settings, &device->tuners[number]);
     if (error)
@@ -201,6 +202,7 @@ int device_open_lent(const struct vkclip_device_params *params,
         error = gpu_open_lent(&device->settings, lent, &device->gpus[0]);
     if (!error) {
         device->count = 1;
+        device->infos[0] = gpu_info(device->gpus[0]);
         error = tune_open(device->gpus[0], &device->settings, &device->tuners[0]);
     }
     if (error)

@@ -24,11 +24,15 @@ struct device_loss {
     size_t number; /* which of the handle's GPUs it was */
 };
 
+struct guard;
+
 struct vkclip_device {
     struct gpu *gpus[DEVICE_GPUS];     /* in the order named */
     struct tuner *tuners[DEVICE_GPUS]; /* tuners[i] chooses the kernels of gpus[i]. */
     size_t count;
-    struct settings settings; /* with which a lost GPU is opened again */
+    const struct vkclip_device_info *infos[DEVICE_GPUS]; /* of the GPUs; they never change */
+    struct guard *guard;                                 /* see api/guard.h */
+    struct settings settings;                            /* with which a lost GPU is opened again */
     struct device_loss losses[DEVICE_LOSSES];
     size_t loss_count;
     pthread_mutex_t lock;    /* protects the GPUs and losses while several threads drive GPUs */

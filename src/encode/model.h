@@ -11,6 +11,8 @@
 #include "encode/replica.h"
 #include "text/tokenizer.h"
 
+struct guard;
+
 struct vkclip_model {
     struct vkclip_device *device; /* NULL: the model was opened without one */
     struct replica_spec spec;
@@ -20,6 +22,7 @@ struct vkclip_model {
     struct tokenizer *tokenizer; /* NULL: no vocabulary was found */
     struct texts *texts;         /* memory of encode/texts.c, kept for the next call */
     struct vkclip_model_info info;
+    struct guard *guard; /* see api/guard.h */
 };
 
 /* Opens the model at a path, or only the vocabulary that `params` names where the path is NULL, and

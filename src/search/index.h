@@ -8,6 +8,8 @@
 
 #include "search/current.h"
 
+struct guard;
+
 struct vkclip_index {
     struct store *store;
     char *path;       /* as named, without a password */
@@ -17,6 +19,7 @@ struct vkclip_index {
     struct watch *watch; /* NULL until index_watch was called */
     struct current current;
     struct workers *workers; /* for searches */
+    struct guard *guard;     /* see api/guard.h */
 };
 
 /* Opens the index that the parameters or the environment name. `params` may be NULL. */

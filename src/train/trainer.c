@@ -30,7 +30,9 @@ struct vkclip_trainer {
     struct loader *loader;
     unsigned workers;
     struct session *session;
-    struct vkclip_trainer_info info;
+    struct vkclip_trainer_info info; /* all but the number of steps done */
+    _Atomic uint64_t step;           /* that number */
+    struct guard *guard;
     vkclip_progress_fn *progress; /* the program's, and its first argument */
     void *user;
     struct file_lock lock; /* of the run's folder */
@@ -282,6 +284,7 @@ static int open_session(struct vkclip_trainer *trainer, const struct vkclip_trai
     if (error)
         return error;
     info->step = session_steps_done(trainer->session);
+    trainer->step = info->step;
     if (info->step > info->steps)
         return error_fail(VKCLIP_EINVALID,
                           "%s: the run has saved step %llu, expected at most step %llu, its last: "
@@ -380,9 +383,20 @@ void trainer_close(struct vkclip_trainer **handle)
 
 /* ---- Use ------------------------------------------------------------------------------------- */
 
-const struct vkclip_trainer_info *trainer_info(const struct vkclip_trainer *trainer)
+struct guard *trainer_guard(const struct vkclip_trainer *trainer)
 {
-    return &trainer->info;
+    return trainer->guard;
+}
+
+void trainer_set_guard(struct vkclip_trainer *trainer, struct guard *guard)
+{
+    trainer->guard = guard;
+}
+
+void trainer_get_info(const struct vkclip_trainer *trainer, struct vkclip_trainer_info *info)
+{
+    *info = trainer->info;
+    info->step = trainer->step;
 }
 
 bool trainer_is_on_device(const struct vkclip_trainer *trainer)
@@ -412,20 +426,20 @@ int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *res
 {
     struct loader_batch batch;
     struct session_result done;
-    if (trainer->info.step >= trainer->info.steps)
+    if (trainer->step >= trainer->info.steps)
         return error_fail(VKCLIP_EINVALID, "all %llu steps are done",
                           (unsigned long long)trainer->info.steps);
     const double before = clock_seconds(), waited = loader_statistics(trainer->loader).waited;
     int error = progress_check();
     if (!error)
-        error = loader_next(trainer->loader, trainer->info.step, &batch);
+        error = loader_next(trainer->loader, trainer->step, &batch);
     if (!error)
         error = session_step(trainer->session, batch.pixels, batch.ids, &done);
     if (error)
         return error;
-    trainer->info.step = session_steps_done(trainer->session);
+    trainer->step = session_steps_done(trainer->session);
     const struct loader_statistics statistics = loader_statistics(trainer->loader);
-    *result = (struct vkclip_train_result){.step = trainer->info.step,
+    *result = (struct vkclip_train_result){.step = trainer->step,
                                            .loss = done.step.loss,
                                            .lr = (float)done.rate,
                                            .logit_scale = expf(done.step.logit_scale),

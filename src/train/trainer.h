@@ -19,12 +19,17 @@ struct progress;
 int trainer_open(const struct train_device *devices, size_t count,
                  const struct vkclip_trainer_params *params, struct vkclip_trainer **trainer);
 void trainer_close(struct vkclip_trainer **trainer);
+/* Returns what api/guard.h keeps with the handle. */
+struct guard;
+struct guard *trainer_guard(const struct vkclip_trainer *trainer);
+void trainer_set_guard(struct vkclip_trainer *trainer, struct guard *guard);
 
 /* Begins a call of the trainer, in which its program is asked whether to go on. */
 void trainer_begin(const struct vkclip_trainer *trainer, struct progress *progress);
 
-/* The sizes of the run, and how many of its steps are done. */
-const struct vkclip_trainer_info *trainer_info(const struct vkclip_trainer *trainer);
+/* Tells the sizes of the run, and how many of its steps are done, also while another thread
+ * computes one. */
+void trainer_get_info(const struct vkclip_trainer *trainer, struct vkclip_trainer_info *info);
 /* Whether the trainer has a GPU, which steps and saving need. */
 bool trainer_is_on_device(const struct vkclip_trainer *trainer);
 /* Measures the device memory of the run, if blocks are computed again for their gradients or not.

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
  * Different devices are independent: threads that list, open, use and close devices of their own at
- * the same time do not disturb each other. The build with ThreadSanitizer runs this test to find
- * data races; the drivers there decide whether the threads' devices are of one driver or of two.
+ * the same time do not disturb each other. One model serves many threads: their calls give the bits
+ * that they give alone. The build with ThreadSanitizer runs this test to find data races; the
+ * drivers there decide whether the threads' devices are of one driver or of two.
  */
 #include "support/testing.h"
 
@@ -81,8 +82,230 @@ static void devices_are_independent(void **state)
     }
 }
 
+/* ---- One model for all threads --------------------------------------------------------------- */
+
+enum { CALLS = 2 };
+
+static struct shared {
+    struct vkclip_device *device;
+    struct vkclip_model *model;
+    float texts[TEXTS * D], pictures[PICTURES * D];
+    int32_t ids[16];
+    size_t id_count;
+    uint8_t pixels[64 * 64 * 3];
+} shared;
+
+static struct vkclip_image shared_image(size_t index)
+{
+    return (struct vkclip_image){.pixels = shared.pixels + 3 * index,
+                                 .width = 48,
+                                 .height = 48 + (uint32_t)index,
+                                 .channels = 3,
+                                 .stride = 64 * 3};
+}
+
+static int encode_shared_texts(float *embeds)
+{
+    static const char *const texts[TEXTS] = {"an owl", "a picture of a red heart"};
+    return vkclip_encode_texts(shared.model, texts, TEXTS, NULL, embeds);
+}
+
+static int encode_shared_pictures(float *embeds)
+{
+    struct vkclip_image images[PICTURES];
+    for (size_t i = 0; i < PICTURES; i++)
+        images[i] = shared_image(i);
+    return vkclip_encode_images(shared.model, images, PICTURES, NULL, embeds);
+}
+
+static int tokenize_shared(int32_t *ids, size_t *count)
+{
+    static const char text[] = "a picture of a red heart";
+    return vkclip_tokenize(shared.model, text, strlen(text), 0, ids, 16, count);
+}
+
+/* Makes calls that queue for the device and calls that do not. Returns 0, or which call failed or
+ * gave something else than it gave alone. */
+static int use_model(unsigned number)
+{
+    float embeds[(TEXTS > PICTURES ? TEXTS : PICTURES) * D];
+    int32_t ids[16];
+    size_t count = 0;
+    struct vkclip_model_info info = {.size = sizeof(info)};
+    struct vkclip_device_info device_info = {.size = sizeof(device_info)};
+    for (unsigned i = 0; i < CALLS; i++) {
+        if (vkclip_get_model_info(shared.model, &info) || info.embed_dim != D)
+            return 1;
+        if (vkclip_get_device_info(shared.device, &device_info) || !device_info.usable)
+            return 2;
+        if ((i + number) % 2) {
+            if (encode_shared_texts(embeds) || memcmp(embeds, shared.texts, sizeof(shared.texts)))
+                return 3;
+        } else if (encode_shared_pictures(embeds) ||
+                   memcmp(embeds, shared.pictures, sizeof(shared.pictures)))
+            return 4;
+        if (tokenize_shared(ids, &count) || count != shared.id_count ||
+            memcmp(ids, shared.ids, count * sizeof(*ids)))
+            return 5;
+    }
+    return 0;
+}
+
+/* Half of the threads also open and close a model of their own on the same device. */
+static int use_models(unsigned number)
+{
+    struct vkclip_model *own = NULL;
+    if (number % 2 && vkclip_open_model(shared.device, MODEL, NULL, &own))
+        return 6;
+    const int failed = use_model(number);
+    vkclip_close_model(&own);
+    return failed;
+}
+
+static void *run_shared(void *argument)
+{
+    struct user *user = argument;
+    user->error = use_models(user->number);
+    snprintf(user->message, sizeof(user->message), "%s", vkclip_last_error());
+    return NULL;
+}
+
+static void one_model_serves_all(void **state)
+{
+    static struct user users[THREADS];
+    pthread_t threads[THREADS];
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
+    (void)state;
+    for (size_t i = 0; i < sizeof(shared.pixels); i++)
+        shared.pixels[i] = (uint8_t)(i * 7 + i / 191);
+    assert_int_equal(vkclip_open_device(&params, &shared.device), VKCLIP_OK);
+    assert_int_equal(vkclip_open_model(shared.device, MODEL, NULL, &shared.model), VKCLIP_OK);
+    assert_int_equal(encode_shared_texts(shared.texts), VKCLIP_OK);
+    assert_int_equal(encode_shared_pictures(shared.pictures), VKCLIP_OK);
+    assert_int_equal(tokenize_shared(shared.ids, &shared.id_count), VKCLIP_OK);
+    for (unsigned i = 0; i < THREADS; i++) {
+        users[i].number = i;
+        assert_int_equal(pthread_create(&threads[i], NULL, run_shared, &users[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        if (users[i].error)
+            fail_msg("thread %u, call %d: %s", i, users[i].error, users[i].message);
+    vkclip_close_model(&shared.model);
+    vkclip_close_device(&shared.device);
+}
+
+/* ---- Closing during a call ------------------------------------------------------------------- */
+
+/* Closes what another thread uses, as soon as that thread is within its call. */
+static void *close_shared(void *argument)
+{
+    (void)argument;
+    vkclip_close_model(&shared.model);
+    vkclip_close_device(&shared.device);
+    return NULL;
+}
+
+struct closing {
+    pthread_t thread;
+    bool started;
+    size_t items;
+};
+
+static int start_closing(void *user, const struct vkclip_item *item)
+{
+    struct closing *closing = user;
+    assert_non_null(item->embed);
+    closing->items++;
+    if (!closing->started)
+        assert_int_equal(pthread_create(&closing->thread, NULL, close_shared, NULL), 0);
+    closing->started = true;
+    return 0;
+}
+
+static void closing_waits_for_the_call(void **state)
+{
+    enum { MANY = 8 };
+    struct closing closing = {0};
+    struct vkclip_image images[MANY];
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
+    /* The first items are given while others are still to be computed. */
+    const struct vkclip_model_params model = {.size = sizeof(model), .max_batch = 2};
+    const struct vkclip_encode_params encode = {
+        .size = sizeof(encode), .item = start_closing, .user = &closing};
+    (void)state;
+    for (size_t i = 0; i < MANY; i++)
+        images[i] = shared_image(i);
+    assert_int_equal(vkclip_open_device(&params, &shared.device), VKCLIP_OK);
+    assert_int_equal(vkclip_open_model(shared.device, MODEL, &model, &shared.model), VKCLIP_OK);
+    assert_int_equal(vkclip_encode_images(shared.model, images, MANY, &encode, NULL), VKCLIP_OK);
+    assert_int_equal(closing.items, MANY);
+    assert_int_equal(pthread_join(closing.thread, NULL), 0);
+    assert_null(shared.model);
+    assert_null(shared.device);
+}
+
+/* A call that waits for its turn can be cancelled. */
+struct waiting {
+    pthread_t thread;
+    bool started;
+    int error;
+};
+
+static int cancel_at_once(void *user, uint64_t done, uint64_t total)
+{
+    (void)user;
+    assert_int_equal(done, 0);
+    assert_int_equal(total, TEXTS);
+    return 1;
+}
+
+static void *wait_in_vain(void *argument)
+{
+    struct waiting *waiting = argument;
+    static const char *const texts[TEXTS] = {"a", "b"};
+    float embeds[TEXTS * D];
+    const struct vkclip_encode_params params = {.size = sizeof(params), .progress = cancel_at_once};
+    waiting->error = vkclip_encode_texts(shared.model, texts, TEXTS, &params, embeds);
+    return NULL;
+}
+
+/* Waits for the other thread within a call, whose turn does not end before. */
+static int wait_for_waiting(void *user, const struct vkclip_item *item)
+{
+    struct waiting *waiting = user;
+    (void)item;
+    if (!waiting->started) {
+        assert_int_equal(pthread_create(&waiting->thread, NULL, wait_in_vain, waiting), 0);
+        assert_int_equal(pthread_join(waiting->thread, NULL), 0);
+    }
+    waiting->started = true;
+    return 0;
+}
+
+static void waiting_is_cancelled(void **state)
+{
+    struct waiting waiting = {0};
+    const struct vkclip_image image = shared_image(0);
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
+    const struct vkclip_encode_params encode = {
+        .size = sizeof(encode), .item = wait_for_waiting, .user = &waiting};
+    (void)state;
+    assert_int_equal(vkclip_open_device(&params, &shared.device), VKCLIP_OK);
+    assert_int_equal(vkclip_open_model(shared.device, MODEL, NULL, &shared.model), VKCLIP_OK);
+    assert_int_equal(vkclip_encode_images(shared.model, &image, 1, &encode, NULL), VKCLIP_OK);
+    assert_int_equal(waiting.error, VKCLIP_ECANCELLED);
+    close_shared(NULL);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(devices_are_independent)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(devices_are_independent),
+        cmocka_unit_test(one_model_serves_all),
+        cmocka_unit_test(closing_waits_for_the_call),
+        cmocka_unit_test(waiting_is_cancelled),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
