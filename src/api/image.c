@@ -3,9 +3,7 @@
  * Implements the public functions of pictures.
  */
 #include "api/image.h"
-#include "api/guard.h"
 #include "base/error.h"
-#include "encode/pictures.h"
 #include "image/formats.h"
 
 #include <string.h>
@@ -46,16 +44,4 @@ const struct vkclip_image_format *vkclip_find_image_format(const char *path)
 {
     const char *dot = path ? strrchr(path, '.') : NULL;
     return dot ? image_find_format(dot + 1) : NULL;
-}
-
-int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_image *image,
-                      uint8_t *u8, float *pixel_values)
-{
-    if (!model || !image)
-        return error_fail(VKCLIP_EINVALID, "vkclip_preprocess: model and image expected");
-    int error = guard_visit(__func__, model->guard);
-    if (error)
-        return error;
-    error = pictures_preprocess(model, image, u8, pixel_values);
-    return guard_end_visit(model->guard, error);
 }
