@@ -177,7 +177,7 @@ static void check_encoder(const struct safetensors *file, size_t index,
     if (encoder->width)
         check_result(model, encoder, &encoder->features,
                      find_expected(file, title, "prompt_embeds"));
-    vkclip_close_model(&model);
+    model_close(&model);
     free(path);
 }
 
