@@ -349,20 +349,6 @@ static int restore_limits(void **state)
     return 0;
 }
 
-/* LLVM needs half a second and more for a pipeline of these shaders, whose loops are unrolled, and
- * a tenth of that for most others. */
-static const char *const slow_shaders[] = {"matmul_shared", "matmul_subgroup", "conv_shared",
-                                           "conv_subgroup"};
-
-/* Returns the index of the variant's shader in slow_shaders, or a negative number. */
-static int slow_shader(const struct kernel *variant)
-{
-    for (size_t i = 0; i < ARRAY_COUNT(slow_shaders); i++)
-        if (!strcmp(variant->shader, slow_shaders[i]))
-            return (int)i;
-    return -1;
-}
-
 /* Returns how many variants above this one are of the same shader. */
 static size_t variants_above(const struct kernel *variant)
 {
@@ -372,60 +358,21 @@ static size_t variants_above(const struct kernel *variant)
     return count;
 }
 
-/* Tells whether choice number `choice` of `count` of a variant computes case number `number` of the
- * `cases` that it can compute. Variants of one shader, and tiles of one variant, compute different
- * cases.
+/* Tells whether choice number `choice` of a variant computes case number `number` of the `cases`
+ * that it can compute. Variants of one shader, and tiles of one variant, compute different cases,
+ * and each computes at least one.
  *
  * A variant's first tile computes every case, or a sixth of them in a sample; its other tiles
- * compute a twelfth, but at least one. A variant that differs from another one only in the types
- * that it reads is derived: it computes a sixth, or a twelfth in a sample, unless all shapes are
- * asked for.
- *
- * Of a slow shader the first variant computes cases of even numbers, and derived variants a
- * twelfth, of odd numbers, so that together they compute every case; check_covered verifies that.
- * Each derived variant has one of the other tiles, and together they have all, with a 24th of the
- * cases. Cooperative matrices take one to three seconds per pipeline on lavapipe: in a run for
- * their capability the first variants compute a twelfth with their first tiles, everything else is
- * a 24th, and derived variants have one of the other tiles too. */
-static bool is_sampled(const struct kernel *variant, size_t number, size_t cases, size_t choice,
-                       size_t count)
+ * compute a twelfth. A variant that differs from another one only in the types that it reads is
+ * derived: it computes a sixth, or a twelfth in a sample, unless all shapes are asked for. */
+static bool is_sampled(const struct kernel *variant, size_t number, size_t cases, size_t choice)
 {
-    const size_t above = variants_above(variant);
     const bool derived = (variant->w != variant->x || variant->x == TYPE_F16) && !all_shapes;
-    const bool matrices = wanted_caps & CAP_COOPMAT16;
-    const bool slow = slow_shader(variant) >= 0 && !all_shapes;
-    size_t every = sample && derived ? 12 : sample || derived ? 6 : 1, first = 2 * choice + above;
-    if (derived && (slow || matrices) && choice &&
-        (choice - 1) % (count - 1) != above % (count - 1))
-        return false;
-    if (matrices) {
-        every = choice || derived ? 24 : 12;
-    } else if (choice) {
-        every = slow && derived ? 24 : 12;
-    } else if (slow && !sample) {
-        every = !derived ? 2 : cases < 12 ? cases & ~(size_t)1 : 12;
-        first = derived ? 2 * above - 1 : 0;
-    }
+    const size_t first = 2 * choice + variants_above(variant);
+    size_t every = sample && derived ? 12 : sample || derived ? 6 : 1;
+    if (choice)
+        every = 12;
     return (number + first) % (every < cases ? every : cases) == 0;
-}
-
-/* For each slow shader, the cases that its variants can compute, and those that one of them
- * computed with its first tile. */
-static bool computable[ARRAY_COUNT(slow_shaders)][1024], covered[ARRAY_COUNT(slow_shaders)][1024];
-
-/* Fails if no variant of a slow shader computed a case that they can compute. A device that lacks
- * some of the variants is left out, because only all of them together have every case. */
-static void check_covered(void)
-{
-    bool capable[ARRAY_COUNT(slow_shaders)];
-    memset(capable, true, sizeof(capable));
-    for (size_t k = 0; k < kernel_count; k++)
-        if (slow_shader(&kernels[k]) >= 0 && (kernels[k].needs & ~gpu_caps(shared_gpu)))
-            capable[slow_shader(&kernels[k])] = false;
-    for (size_t s = 0; s < ARRAY_COUNT(slow_shaders); s++)
-        for (size_t i = 0; i < op_case_count && capable[s]; i++)
-            if (computable[s][i] && !covered[s][i])
-                fail_msg("%s: no variant computed case %zu", slow_shaders[s], i);
 }
 
 /* Builds the graph of case number `i` and returns the number of choices that the variant has for
@@ -454,23 +401,17 @@ static size_t run_variant(const struct kernel *variant, double *worst)
     struct graph graph;
     struct kernel_choice choices[KERNEL_CHOICES];
     size_t cases = 0, number = 0, runs = 0;
-    const int slow = slow_shader(variant);
-    assert_true(op_case_count <= ARRAY_COUNT(covered[0]));
     for (size_t i = 0; i < op_case_count; i++)
         if (build_case(variant, i, &graph, choices)) {
             graph_free(&graph);
             cases++;
-            if (slow >= 0)
-                computable[slow][i] = true;
         }
     for (size_t i = 0; i < op_case_count; i++) {
         const size_t count = build_case(variant, i, &graph, choices);
         for (size_t c = 0; c < count; c++)
-            if (is_sampled(variant, number, cases, c, count)) {
+            if (is_sampled(variant, number, cases, c)) {
                 *worst = fmax(*worst, run_case(shared_gpu, &op_cases[i], &choices[c], &graph));
                 runs++;
-                if (slow >= 0 && c == 0)
-                    covered[slow][i] = true;
             }
         if (count) {
             graph_free(&graph);
@@ -509,8 +450,6 @@ static void every_variant(void **state)
         assert_true(capable || !wanted_caps);
         assert_true(capable ? runs > 0 : runs == 0);
     }
-    if (!sample && !all_shapes)
-        check_covered();
 }
 
 /* Fails if a variant that needs a capability the device lacks is a choice for the graph's last
