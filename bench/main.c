@@ -5,6 +5,7 @@
  * (training.c). It uses the library's internals.
  */
 #include "base/array.h"
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/settings.h"
 #include "bench.h"
@@ -154,6 +155,10 @@ int main(int argc, char **argv)
                     {"train", "f32", NULL, "1,8", run_train},
                     {"search", NULL, NULL, NULL, bench_search}};
     struct options options = {.archs = "ViT-B-32,ViT-L-14,RN50"};
+    if (environment_read()) {
+        fprintf(stderr, "%s\n", error_last());
+        return 1;
+    }
     if (!parse_options(argc, argv, &options) || optind + 1 != argc)
         return usage();
     for (size_t i = 0; i < ARRAY_COUNT(commands); i++) {

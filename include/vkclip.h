@@ -124,6 +124,29 @@ enum vkclip_error {
 /* Returns the version of the library in use, "major.minor.patch". The string is static. */
 VKCLIP_API const char *vkclip_version(void);
 
+/* Lets the library follow variables of the environment, as the command `vkclip` does: copies those
+ * below as they are now. Without this call the library reads no variable, and what the params leave
+ * open has its default; the user's folders are then below the home folder that the system knows
+ * (getpwuid_r, or SHGetFolderPathW on Windows; Android tells none, so that nothing is cached unless
+ * the params name a folder). Params come before variables. Call it before other functions, while no
+ * other thread uses the library, or again after a variable has changed. Handles that are open keep
+ * what they were opened with.
+ *     VKCLIP_DEVICE           vkclip_device_params.device
+ *     VKCLIP_CACHE_DIR        vkclip_device_params.cache_dir
+ *     VKCLIP_TUNE             on, off or force: vkclip_device_params.tune
+ *     VKCLIP_CHECK            off: vkclip_device_params.skip_checks
+ *     VKCLIP_TIMEOUT          vkclip_device_params.timeout
+ *     VKCLIP_INDEX            vkclip_index_params.path
+ *     HF_HUB_CACHE            hub_dir of models and conditioners; otherwise `hub` in HF_HOME, or
+ *                             `huggingface/hub` in XDG_CACHE_HOME
+ *     XDG_CACHE_HOME, XDG_DATA_HOME, HOME, and on Windows LOCALAPPDATA and USERPROFILE
+ *                             where the user's folders are
+ *     VKCLIP_QUIRKS, VKCLIP_DISABLE_CAPS, VKCLIP_ENABLE_CAPS, VKCLIP_DISABLE_KERNELS
+ *                             for those who look for a driver's faults: see vkclip(1)
+ * The Vulkan loader, its drivers and libpq read variables of their own at any time. The error is
+ * EMEMORY. */
+VKCLIP_API int vkclip_read_environment(void);
+
 /* Names what this build has of what builds may leave out, separated by spaces: the parts training
  * (with explanations), torch (PyTorch's files), hub (names of models) and search (the index of
  * pictures), whose functions otherwise fail with EUNSUPPORTED, and the libraries postgresql, tar,
@@ -191,19 +214,28 @@ struct vkclip_device_info {
 VKCLIP_API int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity,
                                    size_t *count);
 
+/* How kernels are chosen where a device has several (see vkclip_list_tuning). */
+enum vkclip_tune {
+    VKCLIP_TUNE_DEFAULT, /* VKCLIP_TUNE if the environment was read, or else ON */
+    VKCLIP_TUNE_ON,      /* Shapes that are new to the device are measured. */
+    VKCLIP_TUNE_OFF,     /* The order is fixed, and depends on the device's features alone. */
+    VKCLIP_TUNE_FORCE    /* Known shapes are measured again. */
+};
+
 struct vkclip_device_params {
     size_t size; /* sizeof(struct vkclip_device_params) */
     /* An index, or part of a name in any case. Several with commas between them give one handle for
      * all of them. "all" gives one for every usable GPU, each once although two drivers list it,
-     * and for the CPU only where there is no GPU. With NULL or "" the environment variable
-     * VKCLIP_DEVICE decides, which has the same form; without it the best device is opened:
-     * discrete before integrated, virtual and CPU, and of several discrete ones that with the most
-     * memory. A device whose driver does not conform to Vulkan, or that runs on another driver
-     * (Dozen), comes after all others, and "all" leaves it out. A warning says where the device is
-     * a CPU and nothing named it. */
+     * and for the CPU only where there is no GPU. With NULL or "" VKCLIP_DEVICE decides, which has
+     * the same form (see vkclip_read_environment); without it the best device is opened: discrete
+     * before integrated, virtual and CPU, and of several discrete ones that with the most memory. A
+     * device whose driver does not conform to Vulkan, or that runs on another driver (Dozen), comes
+     * after all others, and "all" leaves it out. A warning says where the device is a CPU and
+     * nothing named it. */
     const char *device;
-    /* The folder for compiled pipelines and measurements. NULL means VKCLIP_CACHE_DIR, or without
-     * it the user's cache folder; "" means that nothing is kept. */
+    /* The folder for compiled pipelines and measurements. NULL means VKCLIP_CACHE_DIR if the
+     * environment was read, or without it the user's cache folder; "" means that nothing is kept.
+     */
     const char *cache_dir;
     /* Threads of the host that prepare pictures, read weights and compile kernels, with the one
      * that calls, at most 64. 0: as many as the process has processors. */
@@ -213,6 +245,13 @@ struct vkclip_device_params {
      * has VK_KHR_global_priority; its threads on the host are niced on Linux. The thread that calls
      * keeps its priority. */
     bool background;
+    enum vkclip_tune tune;
+    /* Kernels are not compared with a reference before they are first used, as with
+     * VKCLIP_CHECK=off (see vkclip_check_device). */
+    bool skip_checks;
+    /* Seconds without progress after which the device counts as lost. 0: VKCLIP_TIMEOUT if the
+     * environment was read, or else 300. */
+    double timeout;
 };
 
 /* Opens a device. Several devices in one handle share the items of every call: a batch goes to the
@@ -221,12 +260,11 @@ struct vkclip_device_params {
  * device fails, the call fails, and its message names the device.
  *
  * A device is lost when its driver crashes or stops a submit that takes too long, when it is
- * removed, or when it shows no progress for VKCLIP_TIMEOUT seconds (300 by default). The functions
- * that encode then open it again, upload the weights again and go on with the batches that were
- * lost; models stay open for that, and so do their files. Where that fails, and in every other
- * function, the error is ELOST, whose message names the kernels that were running. A kernel that
- * stopped the device or the whole process when it first ran on this device is left out from then
- * on, which a warning says.
+ * removed, or when it shows no progress for `timeout` seconds. The functions that encode then open
+ * it again, upload the weights again and go on with the batches that were lost; models stay open
+ * for that, and so do their files. Where that fails, and in every other function, the error is
+ * ELOST, whose message names the kernels that were running. A kernel that stopped the device or the
+ * whole process when it first ran on this device is left out from then on, which a warning says.
  *
  * Errors: ENODEVICE (there is no device, none matches, or several match a name), EINVALID (a device
  * is named twice, or there are more than 16), EDEVICE, ELOST. */
@@ -261,8 +299,8 @@ VKCLIP_API void vkclip_close_device(struct vkclip_device **device);
 /* Drivers may compute wrong numbers without any error. Therefore each kernel is compared with a
  * reference on the host before a model first uses it on a device: one that is wrong is left out
  * with one warning, and if an op has no other, the call fails with EDEVICE. The results are kept in
- * the cache folder for the device, its driver and this version of the library. The environment
- * variable VKCLIP_CHECK=off leaves this out. */
+ * the cache folder for the device, its driver and this version of the library.
+ * vkclip_device_params.skip_checks leaves this out. */
 
 /* The check of one kernel with one tile. */
 struct vkclip_check {
@@ -292,8 +330,7 @@ VKCLIP_API int vkclip_check_device(struct vkclip_device *device, const char *op,
  * a model with enough work first runs in shapes that are new to the device, take at most about two
  * seconds each time, and are kept in the cache folder; without a cache folder they take a quarter
  * of that and last for the process. What was measured while the machine was busy is measured again.
- * The environment variable VKCLIP_TUNE is `on` (the default), `off` (a fixed order, which depends
- * on the device's features alone) or `force` (known shapes are measured again). */
+ * vkclip_device_params.tune changes this. */
 struct vkclip_tuning_time {
     const char *kernel; /* name of its shader and tile */
     double ms;          /* milliseconds of one run; negative: it failed or was wrong */
@@ -393,6 +430,10 @@ struct vkclip_model_params {
     /* What messages and infos call a model that vkclip_open_model_file or vkclip_open_model_memory
      * opens. NULL: "descriptor 7 at 1234" or "memory of 5678 bytes". */
     const char *name;
+    /* The folder of the Hugging Face hub's cache, with models--ORG--NAME in it, where models are
+     * looked up by name. NULL or "": HF_HUB_CACHE and so on if the environment was read (see
+     * vkclip_read_environment), or else .cache/huggingface/hub in the user's home folder. */
+    const char *hub_dir;
 };
 
 enum vkclip_family {
@@ -957,6 +998,7 @@ struct vkclip_conditioner_params {
     enum vkclip_compute compute;  /* of the encoders other than T5 */
     vkclip_progress_fn *progress; /* of opening */
     void *user;                   /* first argument of `progress` */
+    const char *hub_dir;          /* as in struct vkclip_model_params */
 };
 
 /* Returns the name of a family of diffusion models: "sd1", "sd2", "sdxl" and so on. `index` counts
@@ -1234,7 +1276,7 @@ VKCLIP_API bool vkclip_has_postgresql(void);
 struct vkclip_index_params {
     size_t size; /* sizeof(struct vkclip_index_params) */
     /* The file, made if it does not exist, or a database as postgresql://USER@HOST/NAME, which gets
-     * a schema `vkclip`. NULL: the environment variable VKCLIP_INDEX, and without it
+     * a schema `vkclip`. NULL: VKCLIP_INDEX if the environment was read, and without it
      * vkclip/index.db in the user's data folder. No message has the password of a database. */
     const char *path;
     bool read_only; /* The file must exist, and nothing is written to it. */
@@ -1731,7 +1773,7 @@ VKCLIP_API int vkclip_validate_trainer(struct vkclip_trainer *trainer,
 /* Saves the run as it is now: writes the folder checkpoint-STEP into the run's folder and removes
  * the oldest beyond `keep`. It is an ordinary checkpoint together with what the run needs to
  * resume, and gets its name when all of it is written. A run that resumes from it computes the same
- * bits on the same device with the same kernels (see VKCLIP_TUNE). `path` may be NULL. */
+ * bits on the same device with the same kernels (see enum vkclip_tune). `path` may be NULL. */
 VKCLIP_API int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capacity);
 /* Writes the model as it is now into the run's folder itself: in Hugging Face's layout, or in
  * OpenCLIP's if the model came so or its image tower is no ViT. */

@@ -2,6 +2,8 @@
 #include "api/arguments.h"
 #include "base/error.h"
 
+#include <math.h>
+
 int arguments_check_enum(const char *name, const char *type, int value, int last)
 {
     if (value >= 0 && value <= last)
@@ -40,6 +42,15 @@ static int check_types(enum vkclip_precision precision, enum vkclip_weights weig
     if (!error)
         error = ARGUMENTS_CHECK_ENUM(weights, weights, VKCLIP_WEIGHTS_Q4);
     return error ? error : ARGUMENTS_CHECK_ENUM(compute, compute, VKCLIP_COMPUTE_F16);
+}
+
+int arguments_check_device(const struct vkclip_device_params *params)
+{
+    const int error = ARGUMENTS_CHECK_ENUM(tune, params->tune, VKCLIP_TUNE_FORCE);
+    if (!error && !(params->timeout >= 0 && params->timeout < INFINITY))
+        return error_fail(VKCLIP_EINVALID, "`timeout` is %g: expected a number of seconds from 0",
+                          params->timeout);
+    return error;
 }
 
 int arguments_check_model(const struct vkclip_model_params *params)

@@ -21,6 +21,7 @@ int arguments_check_strings(const char *name, const char *const *strings, const 
                             size_t count);
 
 /* Check the enums and lists of params. */
+int arguments_check_device(const struct vkclip_device_params *params);
 int arguments_check_model(const struct vkclip_model_params *params);
 int arguments_check_conditioner(const struct vkclip_conditioner_params *params);
 int arguments_check_condition(const struct vkclip_condition_params *params);

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of devices.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "api/guard.h"
 #include "base/error.h"
@@ -35,7 +36,9 @@ int vkclip_open_device(const struct vkclip_device_params *params, struct vkclip_
     if (!device)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_device: device expected");
     *device = NULL;
-    const int error = GROWTH_READ(vkclip_device_params, &full, params);
+    int error = GROWTH_READ(vkclip_device_params, &full, params);
+    if (!error)
+        error = arguments_check_device(&full);
     return error ? error : guard_open_device(device, device_open(&full, device));
 }
 

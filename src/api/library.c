@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Implements the public functions of the library as a whole: its version, its errors and its log.
+ * Implements the public functions of the library as a whole: its version, its errors, its
+ * log, and the environment.
  */
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/version.h"
@@ -10,6 +12,11 @@
 const char *vkclip_version(void)
 {
     return VERSION;
+}
+
+int vkclip_read_environment(void)
+{
+    return environment_read();
 }
 
 const char *vkclip_get_build(void)

@@ -2,6 +2,7 @@
  *
  * Implements the public functions of vkclip_vulkan.h.
  */
+#include "api/arguments.h"
 #include "api/growth.h"
 #include "api/guard.h"
 #include "base/error.h"
@@ -33,6 +34,8 @@ int vkclip_open_vulkan_device(const struct vkclip_device_params *params,
     struct vkclip_device_params full;
     struct vkclip_vulkan_device full_lent;
     int error = GROWTH_READ(vkclip_device_params, &full, params);
+    if (!error)
+        error = arguments_check_device(&full);
     if (!error)
         error = GROWTH_READ(vkclip_vulkan_device, &full_lent, lent);
     if (!error)

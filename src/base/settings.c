@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the library's variables of the environment. Values are copied, because a program may change
- * its environment while the library's threads work.
+ * Fills settings from what callers say and from the copy of the environment. Values are copied
+ * again, because the environment may be read anew while a device is open.
  */
 #include "base/settings.h"
 #include "base/array.h"
+#include "base/environment.h"
 #include "base/log.h"
 #include "base/string.h"
 
@@ -55,9 +56,13 @@ static const struct place index_places[] = {
 static int find_place(const struct place *places, char **path)
 {
     for (; places->variable; places++) {
-        const char *root = getenv(places->variable);
-        if (root && *root) {
+        char *root;
+        int error = environment_find_folder(places->variable, &root);
+        if (error)
+            return error;
+        if (root) {
             *path = string_format("%s/%s", root, places->below);
+            free(root);
             return *path ? VKCLIP_OK : out_of_memory();
         }
     }
@@ -67,9 +72,12 @@ static int find_place(const struct place *places, char **path)
 /* An empty name means that nothing is cached; it does not select the next place to look. */
 static int find_cache_folder(const char *wanted, char **folder)
 {
-    const char *named = wanted ? wanted : getenv("VKCLIP_CACHE_DIR");
+    const char *named = wanted ? wanted : environment_get("VKCLIP_CACHE_DIR");
     return named ? copy_text(named, folder) : find_place(cache_places, folder);
 }
+
+/* What VKCLIP_TUNE may say, by enum vkclip_tune. */
+static const char *const tuning_modes[] = {NULL, "on", "off", "force"};
 
 int settings_read(const struct vkclip_device_params *params, struct settings *settings)
 {
@@ -88,17 +96,23 @@ int settings_read(const struct vkclip_device_params *params, struct settings *se
     };
     settings->threads = params ? params->threads : 0;
     settings->background = params && params->background;
+    settings->timeout_seconds = params ? params->timeout : 0;
     int error = copy_text(params ? params->device : NULL, &settings->device);
+    if (!error)
+        error = copy_text(params ? tuning_modes[params->tune] : NULL, &settings->tuning);
+    if (!error && params && params->skip_checks)
+        error = copy_text("off", &settings->check);
     if (!error && !settings->device)
-        error = copy_text(getenv("VKCLIP_DEVICE"), &settings->device);
+        error = copy_text(environment_get("VKCLIP_DEVICE"), &settings->device);
     if (!error)
         error = find_cache_folder(params ? params->cache_dir : NULL, &settings->cache_folder);
     if (!error)
-        error = copy_text(getenv("VKCLIP_INDEX"), &settings->index);
+        error = copy_text(environment_get("VKCLIP_INDEX"), &settings->index);
     if (!error && !settings->index)
         error = find_place(index_places, &settings->index);
     for (size_t i = 0; i < ARRAY_COUNT(texts) && !error; i++)
-        error = copy_text(getenv(texts[i].variable), texts[i].value);
+        if (!*texts[i].value)
+            error = copy_text(environment_get(texts[i].variable), texts[i].value);
     return error;
 }
 
@@ -120,7 +134,7 @@ void settings_free(struct settings *settings)
 /* Reads a number of the environment; false if it is not set or no such number. */
 static bool read_number(const char *variable, uint32_t *number)
 {
-    const char *text = getenv(variable);
+    const char *text = environment_get(variable);
     char *end = NULL;
     const unsigned long value = text ? strtoul(text, &end, 10) : 0;
     *number = (uint32_t)value;
@@ -132,7 +146,7 @@ static bool read_number(const char *variable, uint32_t *number)
 static int read_array_task(uint32_t *rank, uint32_t *count)
 {
     uint32_t id, first, last, step;
-    if (!getenv("SLURM_ARRAY_TASK_MIN") && !getenv("SLURM_ARRAY_TASK_MAX"))
+    if (!environment_get("SLURM_ARRAY_TASK_MIN") && !environment_get("SLURM_ARRAY_TASK_MAX"))
         return VKCLIP_OK;
     if (!read_number("SLURM_ARRAY_TASK_MIN", &first) ||
         !read_number("SLURM_ARRAY_TASK_MAX", &last) ||
@@ -158,7 +172,7 @@ int settings_read_rank(uint32_t *rank, uint32_t *count)
         {"RANK", "WORLD_SIZE"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(variables); i++) {
-        if (!getenv(variables[i].rank) || !getenv(variables[i].count))
+        if (!environment_get(variables[i].rank) || !environment_get(variables[i].count))
             continue;
         if (!read_number(variables[i].rank, rank) || !read_number(variables[i].count, count))
             return error_fail(VKCLIP_EINVALID, "%s and %s: expected numbers from 0 up",

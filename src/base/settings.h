@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads what the user sets from outside. This is the one place where the library reads VKCLIP_*
- * variables of the environment and finds the user's folders. A public function reads the
+ * Reads what the user sets from outside: params, and the variables of the environment if the
+ * application lets the library follow them (base/environment.h). A public function reads the
  * settings once and hands them down, so that everything below depends on its arguments alone.
  * Nothing is refused here: the module that uses a value says what it expected. The variables of the
  * Hugging Face hub are read where its folders are known, in format/hub.c.
@@ -24,6 +24,7 @@ struct settings {
     char *enabled_caps;  /* VKCLIP_ENABLE_CAPS: list of capabilities to use though they are slow */
     char *quirks;        /* VKCLIP_QUIRKS: `off` ignores what is known to be wrong with drivers */
     char *timeout;       /* VKCLIP_TIMEOUT: seconds after which a silent device counts as lost */
+    double timeout_seconds; /* the caller's, which counts before `timeout`; 0: not set */
     char *
         disabled_kernels; /* VKCLIP_DISABLE_KERNELS: list of shaders to treat as if none compiled */
     unsigned threads;     /* of the host, with the one that calls; 0: one per processor */

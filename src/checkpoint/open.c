@@ -257,10 +257,10 @@ static int find_tokenizer(const struct weights *weights, const char *folder, con
 }
 
 /* Finds the file of weights for a path or for a model's name on the hub. */
-static int find_weights(const char *path, char file[FILES_PATH_SIZE])
+static int find_weights(const char *path, const char *hub_dir, char file[FILES_PATH_SIZE])
 {
     char *found = NULL;
-    int error = hub_find(path, &found);
+    int error = hub_find(path, hub_dir, &found);
     if (!error)
         error = files_find_weights(found, file);
     free(found);
@@ -313,7 +313,7 @@ int checkpoint_open_source(const struct file_source *source,
     *config = config_defaults;
     *weights = NULL;
     if (source->kind == FILE_SOURCE_PATH) {
-        int error = find_weights(source->name, file);
+        int error = find_weights(source->name, params ? params->hub_dir : NULL, file);
         if (error)
             return error;
         files_folder(file, folder);

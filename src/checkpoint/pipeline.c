@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-int pipeline_find(const char *path, char **found)
+int pipeline_find(const char *path, const char *hub_dir, char **found)
 {
-    return hub_find(path, found);
+    return hub_find(path, hub_dir, found);
 }
 
 bool pipeline_is_folder(const char *path)

@@ -15,8 +15,9 @@ struct pipeline {
     uint32_t joint_width; /* of the text that its transformer takes; 0 if it does not say */
 };
 
-/* Finds the file or folder, a new string, of a path or of the name of a model on the hub. */
-int pipeline_find(const char *path, char **found);
+/* Finds the file or folder, a new string, of a path or of the name of a model on the hub, whose
+ * cache is `hub_dir`, or the usual one if that is NULL. */
+int pipeline_find(const char *path, const char *hub_dir, char **found);
 /* Tells whether a path is the folder of a pipeline. */
 bool pipeline_is_folder(const char *path);
 int pipeline_read(const char *folder, struct pipeline *pipeline);

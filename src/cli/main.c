@@ -211,6 +211,8 @@ int main(int argc, char **argv)
         if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
             return CLI_FAILED;
 #endif
+    if (vkclip_read_environment())
+        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     int status = run(argc, argv);
     bool failed = ferror(stdout);
     if ((fclose(stdout) || failed) && (status == CLI_DONE || status == CLI_FAILED))

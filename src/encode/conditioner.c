@@ -363,7 +363,7 @@ int conditioner_open(struct vkclip_device *device, const char *const *paths, siz
     struct opening opening = {.device = device, .params = params, .conditioner = conditioner};
     if (!conditioner)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a conditioner");
-    int error = sources_open(paths, count, &opening.sources);
+    int error = sources_open(paths, count, params->hub_dir, &opening.sources);
     if (!error)
         error = sources_find_family(&opening.sources, params->family, &conditioner->family);
     if (!error)

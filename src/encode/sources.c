@@ -64,10 +64,10 @@ static int inspect(struct source *source)
     return VKCLIP_OK;
 }
 
-static int inspect_path(const char *path, struct sources *sources)
+static int inspect_path(const char *path, const char *hub_dir, struct sources *sources)
 {
     struct source *source = &sources->list[sources->count++];
-    int error = pipeline_find(path, &source->path);
+    int error = pipeline_find(path, hub_dir, &source->path);
     if (error)
         return error;
     if (!pipeline_is_folder(source->path))
@@ -78,14 +78,15 @@ static int inspect_path(const char *path, struct sources *sources)
     return pipeline_read(source->path, &sources->pipeline);
 }
 
-int sources_open(const char *const *paths, size_t count, struct sources *sources)
+int sources_open(const char *const *paths, size_t count, const char *hub_dir,
+                 struct sources *sources)
 {
     int error = VKCLIP_OK;
     *sources = (struct sources){.list = calloc(count, sizeof(*sources->list))};
     if (!sources->list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a conditioner");
     for (size_t i = 0; i < count && !error; i++)
-        error = inspect_path(paths[i], sources);
+        error = inspect_path(paths[i], hub_dir, sources);
     return error;
 }
 

@@ -27,8 +27,10 @@ struct sources {
     struct pipeline pipeline;
 };
 
-/* Looks into all files. sources_close must be called even after an error. */
-int sources_open(const char *const *paths, size_t count, struct sources *sources);
+/* Looks into all files. Names are looked up in the hub's cache `hub_dir`, or in the usual one if
+ * that is NULL. sources_close must be called even after an error. */
+int sources_open(const char *const *paths, size_t count, const char *hub_dir,
+                 struct sources *sources);
 void sources_close(struct sources *sources);
 
 /* Finds the family that is called `name` or, if that is NULL, whose files these are. */

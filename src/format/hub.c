@@ -4,6 +4,8 @@
  * checked before it becomes part of a path, because other programs write to the cache too.
  */
 #include "format/hub.h"
+#include "base/array.h"
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
@@ -84,48 +86,67 @@ bool hub_parse_name(const char *text, struct hub_name *name)
 
 /* ---- The cache ------------------------------------------------------------------------------- */
 
-/* Returns the value of a variable of the environment, or NULL if it is unset or empty. */
-static const char *read_variable(const char *name)
-{
-    const char *value = getenv(name);
-    return value && *value ? value : NULL;
-}
+/* The hub's folders are below the first of these variables that is set. */
+struct place {
+    const char *variable, *below;
+};
 
-/* Makes a new string from a format with one argument. Returns NULL, with an error, if the argument
- * is NULL. */
-static char *make_path(const char *format, const char *base)
+static const struct place home_places[] = {{"HF_HOME", ""},
+                                           {"XDG_CACHE_HOME", "/huggingface"},
+                                           {"HOME", "/.cache/huggingface"},
+                                           {"USERPROFILE", "/.cache/huggingface"}};
+
+/* Finds a folder as a new string, or NULL without an error if the variable is not set. */
+static int find_place(const struct place *place, char **path)
 {
-    char *path = NULL;
-    if (!base)
-        error_fail(VKCLIP_EIO,
-                   "the location of the hub's cache is unknown: set HF_HUB_CACHE, HF_HOME or HOME");
-    else if (!(path = string_format(format, base)))
-        error_fail(VKCLIP_EMEMORY, "%s: out of memory", base);
-    return path;
+    char *root;
+    int error = environment_find_folder(place->variable, &root);
+    *path = root ? string_format("%s%s", root, place->below) : NULL;
+    if (root && !*path)
+        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", root);
+    free(root);
+    return error;
 }
 
 char *hub_home(void)
 {
-    const char *home = read_variable("HOME");
-    if (read_variable("HF_HOME"))
-        return make_path("%s", read_variable("HF_HOME"));
-    if (read_variable("XDG_CACHE_HOME"))
-        return make_path("%s/huggingface", read_variable("XDG_CACHE_HOME"));
-    return make_path("%s/.cache/huggingface", home ? home : read_variable("USERPROFILE"));
+    for (size_t i = 0; i < ARRAY_COUNT(home_places); i++) {
+        char *path;
+        if (find_place(&home_places[i], &path) || path)
+            return path;
+    }
+    error_fail(VKCLIP_EIO,
+               "the location of the hub's cache is unknown: set HF_HUB_CACHE, HF_HOME or HOME");
+    return NULL;
 }
 
 char *hub_cache(void)
 {
-    if (read_variable("HF_HUB_CACHE"))
-        return make_path("%s", read_variable("HF_HUB_CACHE"));
-    char *home = hub_home(), *path = home ? make_path("%s/hub", home) : NULL;
+    static const struct place cache_place = {"HF_HUB_CACHE", ""};
+    char *path;
+    if (find_place(&cache_place, &path) || path)
+        return path;
+    char *home = hub_home();
+    if (home && !(path = string_format("%s/hub", home)))
+        error_fail(VKCLIP_EMEMORY, "%s: out of memory", home);
     free(home);
     return path;
 }
 
+/* Returns the caller's folder of all models as a new string, or else that of the hub's client. */
+static char *find_cache(const char *wanted)
+{
+    if (!wanted || !*wanted)
+        return hub_cache();
+    char *copy = string_format("%s", wanted);
+    if (!copy)
+        error_fail(VKCLIP_EMEMORY, "%s: out of memory", wanted);
+    return copy;
+}
+
 char *hub_model_folder(const struct hub_name *name)
 {
-    char *cache = hub_cache(), *path = NULL;
+    char *cache = find_cache(name->cache), *path = NULL;
     int head = (int)strcspn(name->repository, "/");
     if (cache && !(path = string_format("%s/models--%.*s--%s", cache, head, name->repository,
                                         name->repository + head + 1)))
@@ -191,10 +212,11 @@ char *hub_find_snapshot(const struct hub_name *name)
     return path;
 }
 
-int hub_find(const char *path, char **found)
+int hub_find(const char *path, const char *wanted_cache, char **found)
 {
     struct hub_name name;
     const bool is_path = file_exists(path) || folder_exists(path) || !hub_parse_name(path, &name);
+    name.cache = wanted_cache;
     *found = is_path ? string_format("%s", path) : hub_find_snapshot(&name);
     if (*found)
         return VKCLIP_OK;
@@ -203,7 +225,7 @@ int hub_find(const char *path, char **found)
     if (name.model && name.model->obstacle)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: vkclip does not run this model: %s", path,
                           name.model->obstacle);
-    char *cache = hub_cache();
+    char *cache = find_cache(wanted_cache);
     int error = error_fail(VKCLIP_EIO,
                            "%s: no such file or folder, and not in the hub's cache %s: "
                            "'vkclip pull %s' fetches it",

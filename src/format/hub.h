@@ -41,6 +41,7 @@ struct hub_name {
     const struct hub_model *model;  /* NULL: the text named a repository */
     char repository[HUB_NAME_SIZE]; /* ORG/NAME */
     char revision[HUB_NAME_SIZE];   /* branch, tag or commit; "main" if none is named */
+    const char *cache; /* the folder of all models, which a caller may set; NULL: hub_cache's */
 };
 
 /* Gives row `index` of the table of models, or NULL after the last row. */
@@ -68,7 +69,7 @@ static inline bool hub_is_file_name(const char *text)
 
 /* The next three functions return, as new strings, the folder where the hub's client keeps its
  * files, the folder of all models, and the folder models--ORG--NAME. They return NULL, with an
- * error, if no variable of the environment says where the cache is. */
+ * error, if neither the environment nor the system says where the cache is. */
 char *hub_home(void);
 char *hub_cache(void);
 char *hub_model_folder(const struct hub_name *name);
@@ -78,7 +79,7 @@ char *hub_find_snapshot(const struct hub_name *name);
 
 /* Finds the folder or file to open for what a user calls a model, and gives it as a new string: a
  * path that exists, else the snapshot of that name, else the unchanged path if it cannot be a
- * name. */
-int hub_find(const char *path, char **found);
+ * name. `cache` is the folder of all models; NULL or "": hub_cache's. */
+int hub_find(const char *path, const char *cache, char **found);
 
 #endif

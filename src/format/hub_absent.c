@@ -70,7 +70,7 @@ char *hub_find_snapshot(const struct hub_name *name)
     return fail();
 }
 
-int hub_find(const char *path, char **found)
+int hub_find(const char *path, const char *cache, char **found)
 {
     *found = NULL;
     if (!file_exists(path) && !folder_exists(path))

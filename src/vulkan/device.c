@@ -272,10 +272,11 @@ static int create_device(struct gpu *gpu, struct features *features, bool backgr
  * on a GPU, but may take a minute on a busy CPU or where other programs use the device. */
 #define TIMEOUT_SECONDS 300
 
-static void take_timeout(struct gpu *gpu, const char *text)
+static void take_timeout(struct gpu *gpu, const struct settings *settings)
 {
     char *end = NULL;
-    gpu->timeout = TIMEOUT_SECONDS;
+    const char *text = settings->timeout_seconds > 0 ? NULL : settings->timeout;
+    gpu->timeout = settings->timeout_seconds > 0 ? settings->timeout_seconds : TIMEOUT_SECONDS;
     const double seconds = text ? strtod(text, &end) : 0;
     if (text && !*end && seconds > 0)
         gpu->timeout = seconds;
@@ -300,7 +301,7 @@ static int keep_settings(struct gpu *gpu, const struct settings *settings)
     if (settings->quirks && strcmp(settings->quirks, "on") && strcmp(settings->quirks, "off"))
         log_message(VKCLIP_LOG_WARNING, "VKCLIP_QUIRKS is \"%s\", expected on or off: taken as on",
                     settings->quirks);
-    take_timeout(gpu, settings->timeout);
+    take_timeout(gpu, settings);
     if (settings->cache_folder)
         gpu->cache_folder = string_format("%s", settings->cache_folder);
     if (settings->disabled_kernels)

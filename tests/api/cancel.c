@@ -8,6 +8,7 @@
 #include "support/difference.h"
 #include "support/scratch.h"
 #include "support/testing.h"
+#include "support/variable.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -350,8 +351,8 @@ static void a_first_call_can_be_cancelled(void **state)
     struct vkclip_device *own = NULL;
     size_t stop = 1, cancelled = 0;
     int error = VKCLIP_ECANCELLED;
-    setenv("VKCLIP_TUNE", "on", 1);
-    setenv("VKCLIP_CHECK", "on", 1);
+    set_variable("VKCLIP_TUNE", "on");
+    set_variable("VKCLIP_CHECK", "on");
     assert_int_equal(vkclip_open_device(&device_params, &own), VKCLIP_OK);
     while (error == VKCLIP_ECANCELLED && cancelled < 40) {
         struct vkclip_encode_params params = {.size = sizeof(params), ASK};
@@ -370,8 +371,8 @@ static void a_first_call_can_be_cancelled(void **state)
         vkclip_close_model(&opened);
     }
     vkclip_close_device(&own);
-    setenv("VKCLIP_TUNE", "off", 1);
-    setenv("VKCLIP_CHECK", "off", 1);
+    set_variable("VKCLIP_TUNE", "off");
+    set_variable("VKCLIP_CHECK", "off");
     assert_int_equal(error, VKCLIP_OK);
     assert_true(cancelled > 0);
 }

@@ -6,14 +6,7 @@
 #define _GNU_SOURCE
 #include "base/settings.h"
 #include "support/testing.h"
-
-static void set_variable(const char *name, const char *value)
-{
-    if (value)
-        setenv(name, value, 1);
-    else
-        unsetenv(name);
-}
+#include "support/variable.h"
 
 static void assert_text(const char *found, const char *expected)
 {
@@ -42,7 +35,7 @@ static void caller_wins_over_environment(void **state)
         settings_free(&settings);
         assert_null(settings.device);
     }
-    unsetenv("VKCLIP_DEVICE");
+    set_variable("VKCLIP_DEVICE", NULL);
 }
 
 static void cache_folder_is_found(void **state)
@@ -59,8 +52,8 @@ static void cache_folder_is_found(void **state)
         {NULL, NULL, "/x/vkclip"},
 #endif
     };
-    setenv("XDG_CACHE_HOME", "/x", 1);
-    setenv("HOME", "/h", 1);
+    set_variable("XDG_CACHE_HOME", "/x");
+    set_variable("HOME", "/h");
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         const struct vkclip_device_params params = {.size = sizeof(params),
                                                     .cache_dir = cases[i].param};
@@ -70,14 +63,14 @@ static void cache_folder_is_found(void **state)
         assert_text(settings.cache_folder, cases[i].expected);
         settings_free(&settings);
     }
-    unsetenv("VKCLIP_CACHE_DIR");
+    set_variable("VKCLIP_CACHE_DIR", NULL);
 #if !defined(_WIN32) && !defined(__APPLE__)
     struct settings settings;
-    setenv("XDG_CACHE_HOME", "", 1);
+    set_variable("XDG_CACHE_HOME", "");
     assert_int_equal(settings_read(NULL, &settings), 0);
     assert_text(settings.cache_folder, "/h/.cache/vkclip");
     settings_free(&settings);
-    unsetenv("HOME");
+    set_variable("HOME", NULL);
     assert_int_equal(settings_read(NULL, &settings), 0);
     assert_text(settings.cache_folder, NULL);
     settings_free(&settings);
@@ -100,10 +93,11 @@ static void other_variables_are_copied(void **state)
         {"VKCLIP_DISABLE_KERNELS", &settings.disabled_kernels},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
-        setenv(cases[i].variable, cases[i].variable, 1);
+        set_variable(cases[i].variable, cases[i].variable);
     assert_int_equal(settings_read(NULL, &settings), 0);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
-        unsetenv(cases[i].variable); /* The values must stay valid without the variables. */
+        set_variable(cases[i].variable,
+                     NULL); /* The values must stay valid without the variables. */
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
         assert_text(*cases[i].value, cases[i].variable);
     settings_free(&settings);
@@ -169,7 +163,7 @@ static void index_is_found(void **state)
         assert_text(settings.index, cases[i].expected);
         settings_free(&settings);
     }
-    unsetenv("VKCLIP_INDEX");
+    set_variable("VKCLIP_INDEX", NULL);
 }
 
 static void threads_are_the_callers(void **state)
@@ -188,13 +182,45 @@ static void threads_are_the_callers(void **state)
     settings_free(&settings);
 }
 
+static void kernels_are_the_callers(void **state)
+{
+    static const struct {
+        enum vkclip_tune tune;
+        bool skip_checks;
+        double timeout;
+        const char *tuning, *check;
+    } cases[] = {
+        {VKCLIP_TUNE_DEFAULT, false, 0, "variable", "variable"},
+        {VKCLIP_TUNE_ON, false, 0, "on", "variable"},
+        {VKCLIP_TUNE_OFF, true, 0, "off", "off"},
+        {VKCLIP_TUNE_FORCE, true, 2.5, "force", "off"},
+    };
+    (void)state;
+    set_variable("VKCLIP_TUNE", "variable");
+    set_variable("VKCLIP_CHECK", "variable");
+    set_variable("VKCLIP_TIMEOUT", "variable");
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const struct vkclip_device_params params = {.size = sizeof(params),
+                                                    .tune = cases[i].tune,
+                                                    .skip_checks = cases[i].skip_checks,
+                                                    .timeout = cases[i].timeout};
+        struct settings settings;
+        assert_int_equal(settings_read(&params, &settings), 0);
+        assert_text(settings.tuning, cases[i].tuning);
+        assert_text(settings.check, cases[i].check);
+        assert_text(settings.timeout, "variable");
+        assert_true(settings.timeout_seconds == cases[i].timeout);
+        settings_free(&settings);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(caller_wins_over_environment), cmocka_unit_test(threads_are_the_callers),
         cmocka_unit_test(cache_folder_is_found),        cmocka_unit_test(index_is_found),
         cmocka_unit_test(other_variables_are_copied),   cmocka_unit_test(lists_are_matched_by_word),
-        cmocka_unit_test(unknown_words_are_named),
+        cmocka_unit_test(unknown_words_are_named),      cmocka_unit_test(kernels_are_the_callers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

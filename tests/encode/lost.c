@@ -9,6 +9,7 @@
 #include "support/difference.h"
 #include "support/scratch.h"
 #include "support/testing.h"
+#include "support/variable.h"
 
 #include <fcntl.h>
 #include <math.h>
@@ -123,7 +124,7 @@ static int remove_cache(void **state)
 {
     (void)state;
     set_fault(NULL, NULL);
-    unsetenv("VKCLIP_TIMEOUT");
+    set_variable("VKCLIP_TIMEOUT", NULL);
     scratch_remove(cache);
     cache = "";
     return 0;
@@ -357,12 +358,12 @@ static void a_hang_ends(void **state)
 {
     (void)state;
     encode_as_expected(0);
-    setenv("VKCLIP_TIMEOUT", "1", 1);
+    set_variable("VKCLIP_TIMEOUT", "1");
     set_fault("HANG", "5");
     encode_as_expected(0);
     assert_said("no progress for 1 s");
     assert_said("opened again");
-    setenv("VKCLIP_TIMEOUT", "soon", 1);
+    set_variable("VKCLIP_TIMEOUT", "soon");
     set_fault(NULL, NULL);
     encode_as_expected(0);
     assert_said("VKCLIP_TIMEOUT is \"soon\"");

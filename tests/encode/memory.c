@@ -9,6 +9,7 @@
 #include "support/open_gpu.h"
 #include "support/scratch.h"
 #include "support/testing.h"
+#include "support/variable.h"
 
 #include "checkpoint/open.h"
 #include "encode/model.h"
@@ -47,14 +48,14 @@ static const char *const faults[] = {"VKCLIP_FAULT_DISCRETE",      "VKCLIP_FAULT
 
 static void set_fault(const char *name, const char *value)
 {
-    setenv(name, value, 1);
+    set_variable(name, value);
 }
 
 static int clear_faults(void **state)
 {
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(faults); i++)
-        unsetenv(faults[i]);
+        set_variable(faults[i], NULL);
     warnings = errors = 0;
     return 0;
 }
@@ -158,12 +159,12 @@ static void full_memory_halves_batch(void **state)
 static void full_memory_takes_host_memory(void **state)
 {
     (void)state;
-    unsetenv("VKCLIP_CHECK");
+    set_variable("VKCLIP_CHECK", NULL);
     set_fault("VKCLIP_FAULT_DISCRETE", "1");
     set_fault("VKCLIP_FAULT_ALLOCATE", "device");
     check_embeddings(1);
     assert_int_equal(warnings, 2);
-    setenv("VKCLIP_CHECK", "off", 1);
+    set_variable("VKCLIP_CHECK", "off");
 }
 
 static void no_memory_is_an_error(void **state)

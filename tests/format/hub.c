@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "format/hub.h"
 #include "support/scratch.h"
+#include "support/variable.h"
 
 #define COMMIT "0123456789abcdef0123456789abcdef01234567"
 
@@ -185,18 +186,18 @@ static void places(void **state)
     struct hub_name name;
     (void)state;
     for (size_t i = 0; i < ARRAY_COUNT(variables); i++)
-        unsetenv(variables[i]);
+        set_variable(variables[i], NULL);
     assert_null(hub_cache());
     assert_non_null(strstr(vkclip_last_error(), "HF_HUB_CACHE"));
     assert_true(hub_parse_name("a/b", &name));
     assert_null(hub_find_snapshot(&name));
-    setenv("HOME", "/h", 1);
+    set_variable("HOME", "/h");
     assert_path(hub_cache(), "/h/.cache/huggingface/hub");
-    setenv("XDG_CACHE_HOME", "/x", 1);
+    set_variable("XDG_CACHE_HOME", "/x");
     assert_path(hub_cache(), "/x/huggingface/hub");
-    setenv("HF_HOME", "/f", 1);
+    set_variable("HF_HOME", "/f");
     assert_path(hub_cache(), "/f/hub");
-    setenv("HF_HUB_CACHE", "/c", 1);
+    set_variable("HF_HUB_CACHE", "/c");
     assert_path(hub_cache(), "/c");
     assert_path(hub_home(), "/f");
     assert_path(hub_model_folder(&name), "/c/models--a--b");
@@ -206,12 +207,12 @@ static void finding(void **state)
 {
     char *folder = scratch_folder(), *found = NULL;
     (void)state;
-    setenv("HF_HUB_CACHE", folder, 1);
-    assert_failed(hub_find("a/b", &found), VKCLIP_EIO, "'vkclip pull a/b'");
+    set_variable("HF_HUB_CACHE", folder);
+    assert_failed(hub_find("a/b", NULL, &found), VKCLIP_EIO, "'vkclip pull a/b'");
     assert_null(found);
-    assert_failed(hub_find("RN50", &found), VKCLIP_EIO, "'vkclip pull RN50'");
-    assert_failed(hub_find("nllb-clip-base__v1", &found), VKCLIP_EUNSUPPORTED, "NLLB");
-    assert_int_equal(hub_find("/no/such/path", &found), 0);
+    assert_failed(hub_find("RN50", NULL, &found), VKCLIP_EIO, "'vkclip pull RN50'");
+    assert_failed(hub_find("nllb-clip-base__v1", NULL, &found), VKCLIP_EUNSUPPORTED, "NLLB");
+    assert_int_equal(hub_find("/no/such/path", NULL, &found), 0);
     assert_path(found, "/no/such/path");
     static const char *const parts[] = {"models--a--b", "models--a--b/snapshots",
                                         ("models--a--b/snapshots/" COMMIT), "models--a--b/refs"};
@@ -224,13 +225,21 @@ static void finding(void **state)
     static const char *const opened[] = {"a/b", ("a/b@" COMMIT), "a/b@v1"};
     scratch_text(folder, "models--a--b/refs/v1", COMMIT);
     for (size_t i = 0; i < ARRAY_COUNT(opened); i++) {
-        assert_int_equal(hub_find(opened[i], &found), 0);
+        assert_int_equal(hub_find(opened[i], NULL, &found), 0);
         assert_path(found, expected);
     }
-    assert_failed(hub_find("a/b@v2", &found), VKCLIP_EIO, folder);
+    /* The caller's folder takes the place of the variable's, unless it is empty. */
+    assert_failed(hub_find("a/b", "/c", &found), VKCLIP_EIO, "the hub's cache /c:");
+    assert_int_equal(hub_find("a/b", "", &found), 0);
+    assert_path(found, expected);
+    set_variable("HF_HUB_CACHE", "/c");
+    assert_int_equal(hub_find("a/b", folder, &found), 0);
+    assert_path(found, expected);
+    set_variable("HF_HUB_CACHE", folder);
+    assert_failed(hub_find("a/b@v2", NULL, &found), VKCLIP_EIO, folder);
     scratch_text(folder, "models--a--b/refs/v2",
                  "../../../../../../../../../../../../../../../../..");
-    assert_failed(hub_find("a/b@v2", &found), VKCLIP_EIO, folder);
+    assert_failed(hub_find("a/b@v2", NULL, &found), VKCLIP_EIO, folder);
     free(expected);
     scratch_remove(folder);
 }

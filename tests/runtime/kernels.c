@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "base/half.h"
 #include "support/testing.h"
+#include "support/variable.h"
 
 #include <math.h>
 
@@ -478,7 +479,7 @@ static void every_cap_masked(void **state)
         uint32_t absent = 1u << cap;
         if (!(gpu_caps(shared_gpu) & absent))
             continue; /* The device of every_variant lacks it too. */
-        setenv("VKCLIP_DISABLE_CAPS", cap_texts[cap], 1);
+        set_variable("VKCLIP_DISABLE_CAPS", cap_texts[cap]);
         struct gpu *gpu = open_gpu("");
         assert_int_equal(gpu_caps(gpu) & absent, 0);
         size_t number = 0;
@@ -498,7 +499,7 @@ static void every_cap_masked(void **state)
         }
         gpu_close(&gpu);
     }
-    unsetenv("VKCLIP_DISABLE_CAPS");
+    set_variable("VKCLIP_DISABLE_CAPS", NULL);
 }
 
 /* Runs cases in fp32 with weights of each type, with the variant that is chosen. */
@@ -724,6 +725,6 @@ int main(int argc, char **argv)
     /* A sample includes variants that are slow and therefore not used by default. LLVM 15 compiles
      * each of the integer dot products for half a minute, which is too long for all shapes. */
     if (sample)
-        setenv("VKCLIP_ENABLE_CAPS", "dot,coopmat16,address", 1);
+        set_variable("VKCLIP_ENABLE_CAPS", "dot,coopmat16,address");
     return cmocka_run_group_tests(tests, open_shared, close_shared);
 }

@@ -11,6 +11,7 @@
 #include "base/pages.h"
 #include "base/string.h"
 #include "support/testing.h"
+#include "support/variable.h"
 
 #include <math.h>
 #include <sys/resource.h>
@@ -414,9 +415,9 @@ static void devices_by_name(void **state)
         struct vkclip_device_params params = {
             .size = sizeof(params), .device = cases[i].device, .cache_dir = ""};
         if (cases[i].environment)
-            setenv("VKCLIP_DEVICE", cases[i].environment, 1);
+            set_variable("VKCLIP_DEVICE", cases[i].environment);
         int error = vkclip_open_device(&params, &device);
-        unsetenv("VKCLIP_DEVICE");
+        set_variable("VKCLIP_DEVICE", NULL);
         if (error != cases[i].error)
             fail_msg("device %zu: %s", i, vkclip_last_error());
         assert_true((device != NULL) == !error);

@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "support/testing.h"
+#include "support/variable.h"
 
 #include <math.h>
 
@@ -148,18 +149,18 @@ static void can_be_turned_off(void **state)
 {
     (void)state;
     struct kernel_choice choices[2];
-    setenv("VKCLIP_CHECK", "off", 1);
+    set_variable("VKCLIP_CHECK", "off");
     struct opened opened = open_tuner("");
     assert_int_equal(choose(&opened, choices), 0);
     assert_int_equal(rounds, 0);
     close_opened(&opened);
-    setenv("VKCLIP_CHECK", "never", 1);
+    set_variable("VKCLIP_CHECK", "never");
     opened = open_tuner("");
     assert_int_equal(choose(&opened, choices), 0);
     assert_int_equal(rounds, 1);
     assert_int_equal(warnings, 1);
     close_opened(&opened);
-    unsetenv("VKCLIP_CHECK");
+    set_variable("VKCLIP_CHECK", NULL);
 }
 
 /* The case of a node runs the pipeline that the node runs, and its largest error is far below the
@@ -295,7 +296,7 @@ int main(void)
         cmocka_unit_test(wrong_model_is_refused),
         cmocka_unit_test(rare_faults_are_found),
     };
-    unsetenv("VKCLIP_CHECK"); /* which other tests turn off */
+    set_variable("VKCLIP_CHECK", NULL); /* which other tests turn off */
     vkclip_set_log(count_messages, NULL);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/string.h"
 #include "support/testing.h"
+#include "support/variable.h"
 
 #include <math.h>
 
@@ -88,7 +89,7 @@ static struct noisy_clock quiet_clock = {.state = 2463534242u};
 static struct opened open_tuner(const char *mode, const char *cache)
 {
     struct opened opened;
-    setenv("VKCLIP_TUNE", mode, 1);
+    set_variable("VKCLIP_TUNE", mode);
     opened.gpu = open_gpu_and_tuner(cache, &opened.tuner);
     *quiet_clock.fixed = 0;
     tune_set_clock(opened.tuner, noisy_seconds, &quiet_clock);
@@ -204,12 +205,12 @@ static void failing_kernel_is_skipped(void **state)
 {
     (void)state;
     char name[KERNEL_CHOICE_NAME];
-    setenv("VKCLIP_DISABLE_KERNELS", "matmul_texel,other", 1);
+    set_variable("VKCLIP_DISABLE_KERNELS", "matmul_texel,other");
     struct opened opened = open_tuner("force", "");
     choose(&opened, name);
     assert_null(strstr(name, "matmul_texel"));
     close_opened(&opened);
-    unsetenv("VKCLIP_DISABLE_KERNELS");
+    set_variable("VKCLIP_DISABLE_KERNELS", NULL);
 }
 
 /* Runs attention where the driver cannot build some kernels. */
@@ -219,7 +220,7 @@ static int attend(const char *disabled, float *result)
     float x[2 * 16 * 96];
     struct graph graph;
     struct plan *plan = NULL;
-    setenv("VKCLIP_DISABLE_KERNELS", disabled, 1);
+    set_variable("VKCLIP_DISABLE_KERNELS", disabled);
     struct gpu *gpu = open_gpu("");
     graph_init(&graph, TYPE_F32);
     int y = graph_attention(&graph, "y", graph_input(&graph, "x", TYPE_F32, 3, shape), 2, false);
@@ -234,7 +235,7 @@ static int attend(const char *disabled, float *result)
     }
     plan_destroy(&plan);
     gpu_close(&gpu);
-    unsetenv("VKCLIP_DISABLE_KERNELS");
+    set_variable("VKCLIP_DISABLE_KERNELS", NULL);
     return error;
 }
 

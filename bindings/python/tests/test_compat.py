@@ -13,6 +13,7 @@ from conftest import MODEL
 from PIL import Image
 from vkclip import clip, open_clip, sentence_transformers, torch
 from vkclip._array import Array, as_array
+from vkclip._library import check, lib
 
 # These programs make the calls that the examples in the README.md of each project make, in their order.
 PREDICTION = '''
@@ -100,7 +101,10 @@ def hub(tmp_path, monkeypatch, device):
     monkeypatch.setenv('HF_HUB_CACHE', str(tmp_path / 'hub'))
     monkeypatch.setenv('VKCLIP_DEVICE', str(device.infos[0].index))
     monkeypatch.chdir(tmp_path)
-    return tmp_path
+    check(lib.vkclip_read_environment())  # as an import would do it
+    yield tmp_path
+    monkeypatch.undo()
+    check(lib.vkclip_read_environment())
 
 
 def run(program):

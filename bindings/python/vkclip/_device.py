@@ -145,10 +145,10 @@ class Device:
     """A Vulkan device, or several that share the work.
 
     `device` is a number or a part of a name, several of them with commas between, or 'all'; None takes the best
-    device, or what the environment variable VKCLIP_DEVICE says. `cache_dir` is the folder for compiled kernels and
-    measurements: None is the user's cache, '' keeps nothing. `threads` is how many threads of the host prepare
-    pictures (0: as many as there are processors). With `background` the device and these threads
-    give way to other programs.
+    device, or what the environment variable VKCLIP_DEVICE said at import. `cache_dir` is the folder for compiled
+    kernels and measurements: None is the user's cache, '' keeps nothing. `threads` is how many threads of the host
+    prepare pictures (0: as many as there are processors). With `background` the device and these threads give way to
+    other programs.
 
     Several threads may use one device and its models: their calls wait for each other, and other threads of Python run
     meanwhile. A device closes itself and its models at the end of a `with` statement, by `close`, or when nothing

@@ -35,6 +35,11 @@ VKCLIP_DEVICE_VIRTUAL = 2
 VKCLIP_DEVICE_INTEGRATED = 3
 VKCLIP_DEVICE_DISCRETE = 4
 
+VKCLIP_TUNE_DEFAULT = 0
+VKCLIP_TUNE_ON = 1
+VKCLIP_TUNE_OFF = 2
+VKCLIP_TUNE_FORCE = 3
+
 VKCLIP_PRECISION_F32 = 0
 VKCLIP_PRECISION_F16 = 1
 
@@ -193,7 +198,8 @@ vkclip_device_info._fields_ = [('size', _c.c_size_t), ('index', _c.c_uint32), ('
     ('driver_uuid', _c.c_uint8 * 16), ('has_luid', _c.c_bool), ('luid', _c.c_uint8 * 8)]
 
 vkclip_device_params._fields_ = [('size', _c.c_size_t), ('device', _c.c_char_p), ('cache_dir', _c.c_char_p),
-    ('threads', _c.c_uint32), ('background', _c.c_bool)]
+    ('threads', _c.c_uint32), ('background', _c.c_bool), ('tune', _c.c_int), ('skip_checks', _c.c_bool),
+    ('timeout', _c.c_double)]
 
 vkclip_peaks._fields_ = [('size', _c.c_size_t), ('flops', _c.c_double), ('bytes', _c.c_double),
     ('how', _c.c_char * 64), ('matrix_flops', _c.c_double), ('matrix_how', _c.c_char * 64)]
@@ -210,7 +216,7 @@ vkclip_tuning._fields_ = [('device', _c.c_char_p), ('shape', _c.c_char_p), ('ker
 vkclip_model_params._fields_ = [('size', _c.c_size_t), ('precision', _c.c_int), ('vocab', _c.c_char_p),
     ('activation', _c.c_int), ('max_batch', _c.c_uint32), ('image_size', _c.c_uint32), ('text_encoder', _c.c_char_p),
     ('weights', _c.c_int), ('stream', _c.c_bool), ('compute', _c.c_int), ('state_dict', _c.c_char_p),
-    ('progress', vkclip_progress_fn), ('user', _c.c_void_p), ('name', _c.c_char_p)]
+    ('progress', vkclip_progress_fn), ('user', _c.c_void_p), ('name', _c.c_char_p), ('hub_dir', _c.c_char_p)]
 
 vkclip_tower_info._fields_ = [('width', _c.c_uint32), ('layers', _c.c_uint32), ('heads', _c.c_uint32),
     ('mlp', _c.c_uint32), ('activation', _c.c_int), ('positions', _c.c_uint32), ('projection', _c.c_bool)]
@@ -278,7 +284,8 @@ vkclip_conditioner_params._fields_ = [('size', _c.c_size_t), ('family', _c.c_cha
     ('vocabs', _c.POINTER(_c.c_char_p)), ('vocab_count', _c.c_size_t), ('precision', _c.c_int), ('weights', _c.c_int),
     ('max_batch', _c.c_uint32), ('stream', _c.c_bool), ('embeddings', _c.POINTER(_c.c_char_p)),
     ('embedding_count', _c.c_size_t), ('loras', _c.POINTER(vkclip_lora)), ('lora_count', _c.c_size_t),
-    ('identify', _c.c_bool), ('compute', _c.c_int), ('progress', vkclip_progress_fn), ('user', _c.c_void_p)]
+    ('identify', _c.c_bool), ('compute', _c.c_int), ('progress', vkclip_progress_fn), ('user', _c.c_void_p),
+    ('hub_dir', _c.c_char_p)]
 
 vkclip_encoder_info._fields_ = [('name', _c.c_char_p), ('absent', _c.c_bool), ('variable', _c.c_bool),
     ('length', _c.c_uint32), ('width', _c.c_uint32), ('model', _c.POINTER(vkclip_model)), ('identity', _c.c_char_p),
@@ -401,6 +408,7 @@ vkclip_validation._fields_ = [('size', _c.c_size_t), ('images', _c.c_uint64), ('
 # The name, the result and the parameters of each function.
 FUNCTIONS = [
     ('vkclip_version', _c.c_char_p),
+    ('vkclip_read_environment', _c.c_int),
     ('vkclip_get_build', _c.c_char_p),
     ('vkclip_get_kernel_caps', _c.c_int, _c.POINTER(_c.c_char), _c.c_size_t),
     ('vkclip_error_text', _c.c_char_p, _c.c_int),

@@ -53,6 +53,8 @@ def _load():
     if not version.startswith(expected):
         raise ImportError(f'{found._name} is version {version}, expected {expected}*: other versions '
                           'have another interface')
+    if found.vkclip_read_environment():
+        raise MemoryError(found.vkclip_last_error().decode())
     return found
 
 

@@ -24,6 +24,8 @@ int main(int argc, char **argv)
     int status = EXIT_FAILURE;
     if (argc < 4)
         return EXIT_FAILURE;
+    if (vkclip_read_environment()) /* It names the tests' device and their cache folder. */
+        return fail("environment");
     const char *const *labels = (const char *const *)argv + 3;
     size_t label_count = (size_t)argc - 3;
 

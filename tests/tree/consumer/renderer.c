@@ -71,7 +71,8 @@ int main(void)
     struct vkclip_device *device = NULL;
     struct vkclip_device_info info = {.size = sizeof(info)};
     const unsigned before = count_devices();
-    if (vkclip_open_device(NULL, &device) || vkclip_get_device_info(device, &info)) {
+    if (vkclip_read_environment() || vkclip_open_device(NULL, &device) ||
+        vkclip_get_device_info(device, &info)) {
         fprintf(stderr, "%s\n", vkclip_last_error());
         return 1;
     }

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Without the environment, the user's folders come from the list of users, or from the shell on
+ * Windows. Applications on Android have folders of their own, which only they know.
+ */
+#ifndef _WIN32
+#define _GNU_SOURCE
+#endif
+#include "base/environment.h"
+#include "base/array.h"
+#include "base/string.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#ifdef _WIN32
+#include <windows.h>
+#include <shlobj.h>
+#elif !defined(__ANDROID__)
+#include <pwd.h>
+#include <unistd.h>
+#endif
+
+static const char *const variables[] = {
+    "VKCLIP_DEVICE",
+    "VKCLIP_CACHE_DIR",
+    "VKCLIP_INDEX",
+    "VKCLIP_TUNE",
+    "VKCLIP_CHECK",
+    "VKCLIP_TIMEOUT",
+    "VKCLIP_QUIRKS",
+    "VKCLIP_DISABLE_CAPS",
+    "VKCLIP_ENABLE_CAPS",
+    "VKCLIP_DISABLE_KERNELS",
+    "HF_HUB_CACHE",
+    "HF_HOME",
+    "XDG_CACHE_HOME",
+    "XDG_DATA_HOME",
+    "HOME",
+    "USERPROFILE",
+    "LOCALAPPDATA",
+    /* Of jobs, see settings_read_rank: */
+    "SLURM_ARRAY_TASK_ID",
+    "SLURM_ARRAY_TASK_COUNT",
+    "SLURM_ARRAY_TASK_MIN",
+    "SLURM_ARRAY_TASK_MAX",
+    "SLURM_ARRAY_TASK_STEP",
+    "SLURM_PROCID",
+    "SLURM_NTASKS",
+    "OMPI_COMM_WORLD_RANK",
+    "OMPI_COMM_WORLD_SIZE",
+    "PMI_RANK",
+    "PMI_SIZE",
+    "RANK",
+    "WORLD_SIZE",
+};
+
+static char *values[ARRAY_COUNT(variables)]; /* NULL: not set */
+static bool is_followed;
+
+static int out_of_memory(void)
+{
+    return error_fail(VKCLIP_EMEMORY, "out of memory for the environment");
+}
+
+int environment_read(void)
+{
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < ARRAY_COUNT(variables) && !error; i++) {
+        const char *value = getenv(variables[i]);
+        char *copy = value ? string_format("%s", value) : NULL;
+        if (value && !copy) {
+            error = out_of_memory();
+        } else {
+            free(values[i]);
+            values[i] = copy;
+        }
+    }
+    is_followed = is_followed || !error;
+    return error;
+}
+
+const char *environment_get(const char *variable)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(variables); i++)
+        if (!strcmp(variables[i], variable))
+            return is_followed ? values[i] : NULL;
+    return NULL;
+}
+
+/* ---- The user's folders ---------------------------------------------------------------------- */
+
+#ifdef _WIN32
+static char *ask_system(const char *variable)
+{
+    const int folder = !strcmp(variable, "LOCALAPPDATA")  ? CSIDL_LOCAL_APPDATA
+                       : !strcmp(variable, "USERPROFILE") ? CSIDL_PROFILE
+                                                          : -1;
+    wchar_t wide[MAX_PATH];
+    char path[3 * MAX_PATH]; /* A unit of UTF-16 needs at most three bytes of UTF-8. */
+    if (folder < 0 || SHGetFolderPathW(NULL, folder, NULL, 0, wide) != S_OK ||
+        !WideCharToMultiByte(CP_UTF8, 0, wide, -1, path, sizeof(path), NULL, NULL))
+        return NULL;
+    return string_format("%s", path);
+}
+#elif defined(__ANDROID__)
+static char *ask_system(const char *variable)
+{
+    (void)variable;
+    return NULL;
+}
+#else
+static char *ask_system(const char *variable)
+{
+    struct passwd entry, *found = NULL;
+    size_t size = 1024;
+    char *text = NULL, *home = NULL;
+    int error;
+    if (strcmp(variable, "HOME") != 0)
+        return NULL;
+    do { /* The entry of a user in a directory service may be long. */
+        free(text);
+        size *= 4;
+        text = malloc(size);
+        error = text ? getpwuid_r(getuid(), &entry, text, size, &found) : ENOMEM;
+    } while (error == ERANGE && size < 1 << 20);
+    if (!error && found && found->pw_dir && *found->pw_dir)
+        home = string_format("%s", found->pw_dir);
+    free(text);
+    return home;
+}
+#endif
+
+int environment_find_folder(const char *variable, char **folder)
+{
+    const char *value = environment_get(variable);
+    *folder = NULL;
+    if (!is_followed)
+        *folder = ask_system(variable);
+    else if (value && *value && !(*folder = string_format("%s", value)))
+        return out_of_memory();
+    return VKCLIP_OK;
+}
