@@ -11,9 +11,9 @@
  *              in their place. The library never exits, aborts or prints; warnings go to the log
  *              callback.
  *   Ownership  The caller owns what it passes in, and the library keeps no pointer to it after the
- *              call returns; vkclip_open_model_memory is the exception. What an open function
- *              returns is released by the close function of the same name, which accepts NULL and
- *              half-built handles and sets the handle to NULL.
+ *              call returns; vkclip_open_model_memory and jobs are the exceptions. What an open
+ *              function returns is released by the close function of the same name, which accepts
+ *              NULL and half-built handles and sets the handle to NULL.
  *   Threads    Any thread may use any handle. Calls on one device, which are those on all handles
  *              that were opened on it, take turns in the order in which they were made, and so do
  *              calls on one index. A vkclip_progress_fn is called while its call waits, too.
@@ -22,11 +22,13 @@
  *              vkclip_get_features_shape, vkclip_get_grid, and the infos of devices, models,
  *              conditioners and trainers. Different devices are independent. The library has
  *              threads of its own, which end with their device; of the functions of the caller they
- *              call vkclip_source_fn and those of vkclip_index_paths.
+ *              call vkclip_source_fn and those of vkclip_index_paths. A job has a thread of its
+ *              own, which calls its caller's functions.
  *   Callbacks  A function of the caller may make calls itself: those that wait for no turn, and
  *              those on other devices and indexes than the call uses that has called the function.
  *              Any other call would wait for itself, and is EINVALID. vkclip_hit_fn may make all
- *              calls.
+ *              calls, vkclip_done_fn all that do not wait for its own job, and every function may
+ *              start jobs.
  *   Closing    A close function waits until the calls on its handle have returned; none may begin
  *              from then on. Handles may be closed in any order. A device that is closed while
  *              others are open on it keeps its memory until these are closed, which is logged as an
@@ -167,8 +169,9 @@ VKCLIP_API const char *vkclip_last_error(void);
 
 enum vkclip_log_level { VKCLIP_LOG_ERROR, VKCLIP_LOG_WARNING, VKCLIP_LOG_INFO, VKCLIP_LOG_DEBUG };
 
-/* Receives every message as one line without its end, on the thread that called the library. Set
- * the function before other threads use the library. NULL, the default, drops messages. */
+/* Receives every message as one line without its end, on the thread that called the library, or on
+ * that of a job. Set the function before other threads use the library. NULL, the default, drops
+ * messages. */
 typedef void vkclip_log_fn(void *user, enum vkclip_log_level level, const char *message);
 VKCLIP_API void vkclip_set_log(vkclip_log_fn *log, void *user);
 
@@ -883,6 +886,14 @@ VKCLIP_API int vkclip_get_features_shape(const struct vkclip_model *model, enum 
                                          const struct vkclip_features *features, size_t length,
                                          size_t shape[2]);
 
+/* A call that goes on after the function which made it has returned. */
+struct vkclip_job;
+
+/* Called when a job has ended: `error` is what the call would have returned without a job, and
+ * `message` what vkclip_last_error would say of it; "" without an error. `message` is valid during
+ * the call of the function. */
+typedef void vkclip_done_fn(void *user, int error, const char *message);
+
 struct vkclip_encode_params {
     size_t size;       /* sizeof(struct vkclip_encode_params) */
     bool no_normalize; /* Embeddings are not divided by their L2 norm. */
@@ -911,14 +922,20 @@ struct vkclip_encode_params {
      * attends; NULL: all tokens are attended to, the padding too by T5. CLIP ignores it, because no
      * token of its texts attends to the padding after it. */
     const int32_t *attention_mask;
+    /* NULL: the call returns when all is done. Otherwise it starts a job, writes its handle here
+     * before any of the caller's functions is called, and returns at once: see vkclip_wait_job. The
+     * handle is NULL if the job cannot be started. */
+    struct vkclip_job **job;
+    vkclip_done_fn *done; /* is called when the job has ended; NULL: nothing is. It needs `job`. */
 };
 
 /* The functions below encode `count` items to embeddings [count,D], which are L2-normalised by
  * default. The library prepares items on its own threads (reads, decodes and resizes pictures,
  * tokenises texts) while the devices compute the items before them, on several devices at once
  * if the handle has several. The order of the embeddings is that of the items. All of the
- * caller's functions are called on the thread that called the library, except vkclip_source_fn.
- * With `count` 0 only the model is checked: none of the caller's functions is called.
+ * caller's functions are called on the thread that called the library, except vkclip_source_fn, or
+ * on that of params->job. With `count` 0 only the model is checked: none of the caller's functions
+ * is called, except params->done.
  *
  * With params->item, `embeds` may be NULL; where it is not, the rows of failed items are undefined.
  * Errors of one item are those of its file, picture or text: EIO, EFORMAT, EUNSUPPORTED, ETOOLONG,
@@ -962,6 +979,34 @@ VKCLIP_API int vkclip_encode_texts(struct vkclip_model *model, const char *const
 VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                                     size_t length, const struct vkclip_encode_params *params,
                                     float *embeds);
+
+/* With params->job, the six functions above start a job on a thread of the library and return:
+ * params that are wrong, NULL among strings and the handle of another process are their errors,
+ * and all others are the job's. The params and the `features` are copied; everything else that
+ * they and the arguments point to, such as strings, pixels and `embeds`, must stay as it is
+ * until the job has ended. A job takes its turn on the device where it was started, so that jobs
+ * run one after the other in the order in which they were started, and so do calls that are made
+ * after them. It counts as a call on its model: closing the model or the device waits for it,
+ * but the handle of the job stays. The functions that encode labels, classify, or encode
+ * Vulkan's images and buffers have no jobs: EINVALID.
+ *
+ * params->progress, item, hidden and done are called on the job's thread. When `done` is called,
+ * the job has left the device, so that the function may make calls and start jobs. */
+
+/* Waits at most `seconds` until a job has ended and its `done` has returned: 0 only looks, and a
+ * negative number waits as long as it takes. *ended, which may be NULL, tells whether it has. Once
+ * it has, the function returns the job's error, and vkclip_last_error its message, on every call;
+ * before, VKCLIP_OK. Several threads may wait. Errors: EINVALID (a function of the caller waits for
+ * the job that has called it, or for one that needs the device of the call that has called it). */
+VKCLIP_API int vkclip_wait_job(const struct vkclip_job *job, double seconds, bool *ended);
+/* Cancels a job, also before it has its turn: it ends with ECANCELLED as soon as what the device
+ * computes at that moment is done, unless it ends by itself before. Any thread may do so, and the
+ * job's functions, too. Nothing happens after the job has ended. */
+VKCLIP_API int vkclip_cancel_job(struct vkclip_job *job);
+/* Cancels a job, waits until it and the calls of vkclip_wait_job have ended, and frees it. Each job
+ * is to be closed. Called by one of the job's own functions, it closes nothing, leaves the handle
+ * as it is, and logs that. */
+VKCLIP_API void vkclip_close_job(struct vkclip_job **job);
 
 /* ---- Conditioning of diffusion models -------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "api/guard.h"
+#include "api/job.h"
 #include "base/error.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
@@ -22,32 +23,38 @@ int vkclip_preprocess(const struct vkclip_model *model, const struct vkclip_imag
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
 
+static int run_pictures(const struct job_work *work)
+{
+    return pictures_encode(work->model, &work->pictures, work->count, &work->params, work->embeds);
+}
+
 static int encode_pictures(const char *function, struct vkclip_model *model,
                            const struct pictures *pictures, size_t count,
                            const struct vkclip_encode_params *params, float *embeds)
 {
-    struct vkclip_encode_params full;
-    struct turn turn;
-    int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    if (!error)
-        error = guard_enter_encoding(&turn, function, model, &full, count);
-    return error ? error
-                 : guard_leave(&turn, pictures_encode(model, pictures, count, &full, embeds));
+    struct job_work work = {.function = function,
+                            .run = run_pictures,
+                            .model = model,
+                            .pictures = *pictures,
+                            .count = count,
+                            .embeds = embeds};
+    const int error = GROWTH_READ(vkclip_encode_params, &work.params, params);
+    return error ? error : job_do(&work);
 }
 
 int vkclip_encode_files(struct vkclip_model *model, const char *const *paths, size_t count,
                         const struct vkclip_encode_params *params, float *embeds)
 {
-    struct vkclip_encode_params full;
-    struct turn turn;
-    const struct pictures pictures = {.paths = paths};
-    int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    if (!error && !full.item) /* Otherwise it is the error of its item. */
+    struct job_work work = {.function = __func__,
+                            .run = run_pictures,
+                            .model = model,
+                            .pictures = {.paths = paths},
+                            .count = count,
+                            .embeds = embeds};
+    int error = GROWTH_READ(vkclip_encode_params, &work.params, params);
+    if (!error && !work.params.item) /* Otherwise it is the error of its item. */
         error = arguments_check_strings("paths", paths, NULL, count);
-    if (!error)
-        error = guard_enter_encoding(&turn, __func__, model, &full, count);
-    return error ? error
-                 : guard_leave(&turn, pictures_encode(model, &pictures, count, &full, embeds));
+    return error ? error : job_do(&work);
 }
 
 int vkclip_encode_images(struct vkclip_model *model, const struct vkclip_image *images,
@@ -73,28 +80,36 @@ int vkclip_encode_source(struct vkclip_model *model, vkclip_source_fn *source, s
 
 /* ---- Texts ----------------------------------------------------------------------------------- */
 
+static int run_texts(const struct job_work *work)
+{
+    return texts_encode(work->model, &work->texts, work->count, &work->params, work->embeds);
+}
+
 int vkclip_encode_texts(struct vkclip_model *model, const char *const *texts, size_t count,
                         const struct vkclip_encode_params *params, float *embeds)
 {
-    struct vkclip_encode_params full;
-    struct turn turn;
-    const struct text_items items = {.strings = texts};
-    int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    if (!error && !full.item) /* Otherwise it is the error of its item. */
-        error = arguments_check_strings("texts", texts, full.lengths, count);
-    if (!error)
-        error = guard_enter_encoding(&turn, __func__, model, &full, count);
-    return error ? error : guard_leave(&turn, texts_encode(model, &items, count, &full, embeds));
+    struct job_work work = {.function = __func__,
+                            .run = run_texts,
+                            .model = model,
+                            .texts = {.strings = texts},
+                            .count = count,
+                            .embeds = embeds};
+    int error = GROWTH_READ(vkclip_encode_params, &work.params, params);
+    if (!error && !work.params.item) /* Otherwise it is the error of its item. */
+        error = arguments_check_strings("texts", texts, work.params.lengths, count);
+    return error ? error : job_do(&work);
 }
 
 int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *ids, size_t count,
                          size_t length, const struct vkclip_encode_params *params, float *embeds)
 {
-    struct vkclip_encode_params full;
-    struct turn turn;
-    int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    const struct text_items items = {.ids = ids, .mask = full.attention_mask, .width = length};
-    if (!error)
-        error = guard_enter_encoding(&turn, __func__, model, &full, count);
-    return error ? error : guard_leave(&turn, texts_encode(model, &items, count, &full, embeds));
+    struct job_work work = {.function = __func__,
+                            .run = run_texts,
+                            .model = model,
+                            .texts = {.ids = ids, .width = length},
+                            .count = count,
+                            .embeds = embeds};
+    const int error = GROWTH_READ(vkclip_encode_params, &work.params, params);
+    work.texts.mask = work.params.attention_mask;
+    return error ? error : job_do(&work);
 }

@@ -151,14 +151,14 @@ void guard_drop(struct guard *guard)
 
 /* ---- Calls that use the device --------------------------------------------------------------- */
 
-static bool is_inherited(const struct guard *guard)
+bool guard_is_inherited(const struct guard *guard)
 {
     return guard->sharing->process != (long)getpid();
 }
 
 int guard_check(const char *function, const struct guard *guard)
 {
-    if (!guard || !is_inherited(guard))
+    if (!guard || !guard_is_inherited(guard))
         return VKCLIP_OK;
     return error_fail(VKCLIP_EINVALID,
                       "%s: %s was opened by process %ld, from which this process was forked: open "
@@ -168,9 +168,9 @@ int guard_check(const char *function, const struct guard *guard)
 
 /* Refuses a call that would wait for the one that has called it. It is not logged, because the
  * program's log function may be what makes it. */
-static int check_nesting(const char *function, const struct guard *guard)
+int guard_check_turns(const char *function, const struct turns *turns)
 {
-    const struct turn *outer = turn_find(guard->sharing->turns);
+    const struct turn *outer = turn_find(turns);
     char message[ERROR_MESSAGE];
     if (!outer)
         return VKCLIP_OK;
@@ -180,6 +180,11 @@ static int check_nesting(const char *function, const struct guard *guard)
              function, outer->function, outer->function);
     error_keep(message);
     return VKCLIP_EINVALID;
+}
+
+static int check_nesting(const char *function, const struct guard *guard)
+{
+    return guard_check_turns(function, guard->sharing->turns);
 }
 
 /* The handles of a call, and the devices that are attached to them. */
@@ -198,19 +203,24 @@ static int add_handle(struct handles *handles, const char *function, const struc
     return error;
 }
 
+/* Who has the turn knows whether the program has closed the device. */
+static int check_open(struct turn *turn, const struct guard *guard)
+{
+    if (!guard->sharing->closed)
+        return VKCLIP_OK;
+    return guard_leave(turn, error_fail(VKCLIP_EINVALID, "%s: %s: its device was closed",
+                                        turn->function, guard->name));
+}
+
 static int take_turn(struct turn *turn, const char *function, const struct handles *handles)
 {
     *turn = (struct turn){.function = function, .count = handles->count};
     for (size_t i = 0; i < handles->count; i++)
         turn->turns[i] = handles->guards[i]->sharing->turns;
-    const int error = turn_take(turn);
-    if (error)
-        return error;
-    for (size_t i = 0; i < handles->count; i++)
-        if (handles->guards[i]->sharing->closed)
-            return guard_leave(turn, error_fail(VKCLIP_EINVALID, "%s: %s: its device was closed",
-                                                function, handles->guards[i]->name));
-    return VKCLIP_OK;
+    int error = turn_take(turn);
+    for (size_t i = 0; i < handles->count && !error; i++)
+        error = check_open(turn, handles->guards[i]);
+    return error;
 }
 
 int guard_enter(struct turn *turn, const char *function, const struct guard *guard)
@@ -261,6 +271,28 @@ int guard_enter_encoding(struct turn *turn, const char *function, const struct v
     struct progress waiting;
     progress_begin(&waiting, params->progress, params->user, count);
     const int error = guard_enter_model(turn, function, model);
+    progress_end(&waiting, VKCLIP_ECANCELLED); /* The program is not told that all is done. */
+    return error;
+}
+
+int guard_join(struct turn *turn, const char *function, const struct guard *guard)
+{
+    const int error = guard_check(function, guard);
+    if (error)
+        return error;
+    *turn = (struct turn){.function = function, .turns = {guard->sharing->turns}, .count = 1};
+    turn_join(turn);
+    return VKCLIP_OK;
+}
+
+int guard_enter_joined(struct turn *turn, const struct guard *guard,
+                       const struct vkclip_encode_params *params, size_t count)
+{
+    struct progress waiting;
+    progress_begin(&waiting, params->progress, params->user, count);
+    int error = turn_take(turn);
+    if (!error)
+        error = check_open(turn, guard);
     progress_end(&waiting, VKCLIP_ECANCELLED); /* The program is not told that all is done. */
     return error;
 }
@@ -361,7 +393,7 @@ enum guard_closing guard_begin_close(struct turn *turn, const char *function, st
                                      const void *handle)
 {
     struct sharing *sharing = guard->sharing;
-    if (is_inherited(guard)) {
+    if (guard_is_inherited(guard)) {
         abandon(guard, handle);
         return GUARD_ABANDONS;
     }

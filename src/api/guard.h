@@ -46,6 +46,12 @@ int guard_enter_encoding(struct turn *turn, const char *function, const struct v
  * attached to them. */
 int guard_enter_both(struct turn *turn, const char *function, const struct guard *first,
                      const struct guard *second);
+/* Takes a place in the queue for a call that another thread will make, with guard_enter_joined.
+ * turn_quit gives it back. */
+int guard_join(struct turn *turn, const char *function, const struct guard *guard);
+/* The same as guard_enter_encoding where guard_join has taken the place. */
+int guard_enter_joined(struct turn *turn, const struct guard *guard,
+                       const struct vkclip_encode_params *params, size_t count);
 /* Ends a call, and returns its error. */
 int guard_leave(struct turn *turn, int error);
 
@@ -53,6 +59,11 @@ int guard_leave(struct turn *turn, int error);
  * not closed before guard_end_visit, which returns the error of the call. */
 int guard_visit(const char *function, const struct guard *guard);
 int guard_end_visit(const struct guard *guard, int error);
+/* Refuses a function that would wait for the call which has called it, because that one has a turn
+ * of these. */
+int guard_check_turns(const char *function, const struct turns *turns);
+/* Tells whether a handle belongs to the process that this one was forked from. */
+bool guard_is_inherited(const struct guard *guard);
 /* Checks a handle for a call that ends at once. */
 int guard_check(const char *function, const struct guard *guard);
 

@@ -5,6 +5,7 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "api/guard.h"
+#include "api/job.h"
 #include "base/error.h"
 #include "encode/device.h"
 #include "encode/renders.h"
@@ -52,6 +53,8 @@ int vkclip_encode_vulkan_images(struct vkclip_model *model,
     void *copies = NULL;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (!error)
+        error = job_refuse(__func__, &full);
+    if (!error)
         error = GROWTH_READ_ALL(vkclip_vulkan_image, &copies, images, count);
     if (!error)
         error = guard_enter_encoding(&turn, __func__, model, &full, count);
@@ -69,6 +72,8 @@ int vkclip_encode_vulkan_buffers(struct vkclip_model *model,
     struct turn turn;
     void *copies = NULL;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = job_refuse(__func__, &full);
     if (!error)
         error = GROWTH_READ_ALL(vkclip_vulkan_buffer, &copies, buffers, count);
     if (!error)

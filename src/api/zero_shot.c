@@ -6,6 +6,7 @@
 #include "api/arguments.h"
 #include "api/growth.h"
 #include "api/guard.h"
+#include "api/job.h"
 #include "base/error.h"
 
 int vkclip_similarity(const struct vkclip_model *model, const float *image_embeds, size_t n,
@@ -27,6 +28,8 @@ int vkclip_encode_labels(struct vkclip_model *model, const char *const *labels, 
     struct vkclip_encode_params full;
     struct turn turn;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = job_refuse(__func__, &full);
     if (error)
         return error;
     if (!model || (label_count && (!labels || !embeds)) || full.item)
@@ -51,6 +54,8 @@ int vkclip_classify(struct vkclip_model *model, const struct vkclip_image *image
     struct vkclip_encode_params full;
     struct turn turn;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
+    if (!error)
+        error = job_refuse(__func__, &full);
     if (error)
         return error;
     if (!model || (count && label_count && !label_embeds) || full.no_normalize || full.item)

@@ -32,13 +32,21 @@ static void ask(struct progress *progress)
     progress->asked = clock_seconds();
 }
 
+static bool is_cancelled(const struct progress *progress)
+{
+    for (; progress; progress = progress->outer)
+        if (progress->cancelled)
+            return true;
+    return false;
+}
+
 int progress_report(struct progress *progress, uint64_t done)
 {
     progress->done = done;
     ask(progress);
     if (done == progress->total)
         progress->cancelled = false;
-    return progress->cancelled ? fail_cancelled() : VKCLIP_OK;
+    return is_cancelled(progress) ? fail_cancelled() : VKCLIP_OK;
 }
 
 int progress_end(struct progress *progress, int error)

@@ -20,7 +20,7 @@ struct progress {
     uint64_t done, total; /* what the program was told last */
     double asked;         /* when it was asked last */
     bool asking;          /* The program is being asked, and may make calls of its own meanwhile. */
-    atomic_bool cancelled;
+    atomic_bool cancelled; /* Any thread may set this. */
     struct progress *outer;
 };
 
@@ -31,7 +31,7 @@ void progress_begin(struct progress *progress, vkclip_progress_fn *ask, void *us
 int progress_end(struct progress *progress, int error);
 
 /* Tells the program on the call's thread how much of it is done. Fails with ECANCELLED if the
- * program cancels the call, unless all is done. */
+ * program cancels the call, unless all is done, or if an outer call is cancelled. */
 int progress_report(struct progress *progress, uint64_t done);
 /* The same for the call that runs on this thread, if one does, with the total. It is for functions
  * that do all of a call's work. */

@@ -64,16 +64,22 @@ static void leave_queue(struct turns *turns, struct turn_place *place)
     pthread_cond_broadcast(&turns->changed);
 }
 
-/* Joins the queue, and leaves it where the program cancels a call that does not stay. */
-static int wait_for(struct turns *turns, struct turn_place *place, bool stays)
+static void join_queue(struct turns *turns, struct turn_place *place)
 {
-    int error = VKCLIP_OK;
     place->next = NULL;
     pthread_mutex_lock(&turns->lock);
     struct turn_place **link = &turns->first;
     while (*link)
         link = &(*link)->next;
     *link = place;
+    pthread_mutex_unlock(&turns->lock);
+}
+
+/* Waits in the queue, and leaves it where the program cancels a call that does not stay. */
+static int wait_for(struct turns *turns, struct turn_place *place, bool stays)
+{
+    int error = VKCLIP_OK;
+    pthread_mutex_lock(&turns->lock);
     while (turns->first != place && !error) {
         wait_briefly(turns);
         pthread_mutex_unlock(&turns->lock);
@@ -127,16 +133,32 @@ static void sort(struct turn *turn)
     turn->count = count;
 }
 
+void turn_join(struct turn *turn)
+{
+    sort(turn);
+    join_queue(turn->turns[0], &turn->places[0]);
+    turn->joined = true;
+}
+
+void turn_quit(struct turn *turn)
+{
+    give_back(turn->turns[0], &turn->places[0]);
+    turn->joined = false;
+}
+
 /* The call is current while it waits, because what the program does meanwhile on this thread would
  * wait behind it. */
 int turn_take(struct turn *turn)
 {
     int error = VKCLIP_OK;
     size_t taken = 0;
-    sort(turn);
+    if (!turn->joined)
+        sort(turn);
     turn->outer = current;
     current = turn;
     while (taken < turn->count && !error) {
+        if (taken || !turn->joined)
+            join_queue(turn->turns[taken], &turn->places[taken]);
         error = wait_for(turn->turns[taken], &turn->places[taken], turn->stays);
         taken += !error;
     }

@@ -33,6 +33,7 @@ struct turn {
     struct turns *turns[TURN_MOST]; /* in the order in which they are taken */
     struct turn_place places[TURN_MOST];
     size_t count;
+    bool joined;              /* turn_join has taken the place in the first queue. */
     bool stays;               /* The program cannot cancel the wait. */
     const char *function;     /* the name of the call for messages */
     const struct turn *outer; /* of the call that has called this one's thread; NULL: none has */
@@ -41,6 +42,11 @@ struct turn {
 /* Finds the call which the calling thread works for and which has a turn of these; NULL: there is
  * none, so that the thread may wait. */
 const struct turn *turn_find(const struct turns *turns);
+/* Takes a place in the first queue without waiting, for another thread that calls turn_take later,
+ * so that calls which are made on other threads keep the order in which they were asked for. The
+ * turn must not move. turn_quit gives the place back if there will be no such thread. */
+void turn_join(struct turn *turn);
+void turn_quit(struct turn *turn);
 /* Waits for all of turn->turns, which may have some of them twice. `turns`, `count` and `function`
  * are set. Fails with ECANCELLED if the program cancels the call meanwhile (progress.h). */
 int turn_take(struct turn *turn);

@@ -250,6 +250,11 @@ static void empty_texts_are_texts(void **state)
     assert_memory_equal(found, expected, sizeof(found));
 }
 
+static void ignore_done(void *user, int error, const char *message)
+{
+    (void)user, (void)error, (void)message;
+}
+
 static void pictures(void **state)
 {
     (void)state;
@@ -293,6 +298,27 @@ static void pictures(void **state)
     REFUSED(
         vkclip_explain(model, &image, embeds, 1, WITHOUT_SIZE(vkclip_explain_params), values, NULL),
         SIZE_OF(vkclip_explain_params));
+}
+
+static void jobs(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {"a"};
+    struct vkclip_job *job = NULL;
+    float embeds[2 * D];
+    const struct vkclip_encode_params *params = WITH(vkclip_encode_params, .job = &job);
+    REFUSED(vkclip_encode_texts(NULL, texts, 1, params, embeds), "model expected");
+    REFUSED(vkclip_encode_texts(model, NULL, 1, params, embeds), "`texts` is NULL");
+    REFUSED(vkclip_encode_texts(model, texts, 1, WITH(vkclip_encode_params, .done = ignore_done),
+                                embeds),
+            "`done` is set: expected `job`, too");
+    REFUSED(vkclip_encode_labels(model, texts, 1, NULL, 0, params, embeds), "has no jobs");
+    REFUSED(vkclip_classify(model, NULL, 0, embeds, 1, params, embeds, NULL), "has no jobs");
+    REFUSED(vkclip_wait_job(NULL, 0, NULL), "job");
+    REFUSED(vkclip_cancel_job(NULL), "job");
+    assert_null(job);
+    vkclip_close_job(NULL);
+    vkclip_close_job(&job);
 }
 
 static void probes(void **state)
@@ -568,6 +594,7 @@ int main(void)
         cmocka_unit_test(texts),
         cmocka_unit_test(empty_texts_are_texts),
         cmocka_unit_test(pictures),
+        cmocka_unit_test(jobs),
         cmocka_unit_test(probes),
         cmocka_unit_test(conditioners),
         cmocka_unit_test(indexes),

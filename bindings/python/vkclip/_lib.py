@@ -115,6 +115,7 @@ class vkclip_archive(_c.Structure): pass
 class vkclip_conditioner(_c.Structure): pass
 class vkclip_device(_c.Structure): pass
 class vkclip_index(_c.Structure): pass
+class vkclip_job(_c.Structure): pass
 class vkclip_model(_c.Structure): pass
 class vkclip_trainer(_c.Structure): pass
 class vkclip_device_info(_c.Structure): pass
@@ -181,6 +182,7 @@ vkclip_tuning_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_tuning)
 vkclip_hidden_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_char_p, _c.POINTER(_c.c_float), _c.POINTER(_c.c_size_t),
     _c.c_size_t, _c.c_size_t, _c.c_size_t)
 vkclip_item_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_item))
+vkclip_done_fn = _c.CFUNCTYPE(None, _c.c_void_p, _c.c_int, _c.c_char_p)
 vkclip_source_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_size_t, _c.POINTER(_c.c_float))
 vkclip_node_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_node))
 vkclip_folder_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_char_p)
@@ -276,7 +278,8 @@ vkclip_features._fields_ = [('layer', _c.c_int), ('norm', _c.c_bool), ('no_class
 vkclip_encode_params._fields_ = [('size', _c.c_size_t), ('no_normalize', _c.c_bool), ('hidden', vkclip_hidden_fn),
     ('progress', vkclip_progress_fn), ('user', _c.c_void_p), ('item', vkclip_item_fn), ('max_pixels', _c.c_uint64),
     ('orient', _c.c_bool), ('fast_decode', _c.c_bool), ('strict', _c.c_bool), ('lengths', _c.POINTER(_c.c_size_t)),
-    ('features', _c.POINTER(vkclip_features)), ('attention_mask', _c.POINTER(_c.c_int32))]
+    ('features', _c.POINTER(vkclip_features)), ('attention_mask', _c.POINTER(_c.c_int32)),
+    ('job', _c.POINTER(_c.POINTER(vkclip_job))), ('done', vkclip_done_fn)]
 
 vkclip_lora._fields_ = [('path', _c.c_char_p), ('scale', _c.c_float)]
 
@@ -476,6 +479,9 @@ FUNCTIONS = [
         _c.POINTER(vkclip_encode_params), _c.POINTER(_c.c_float)),
     ('vkclip_encode_tokens', _c.c_int, _c.POINTER(vkclip_model), _c.POINTER(_c.c_int32), _c.c_size_t, _c.c_size_t,
         _c.POINTER(vkclip_encode_params), _c.POINTER(_c.c_float)),
+    ('vkclip_wait_job', _c.c_int, _c.POINTER(vkclip_job), _c.c_double, _c.POINTER(_c.c_bool)),
+    ('vkclip_cancel_job', _c.c_int, _c.POINTER(vkclip_job)),
+    ('vkclip_close_job', None, _c.POINTER(_c.POINTER(vkclip_job))),
     ('vkclip_diffusion_family', _c.c_char_p, _c.c_size_t),
     ('vkclip_open_conditioner', _c.c_int, _c.POINTER(vkclip_device), _c.POINTER(_c.c_char_p), _c.c_size_t,
         _c.POINTER(vkclip_conditioner_params), _c.POINTER(_c.POINTER(vkclip_conditioner))),
