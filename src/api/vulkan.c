@@ -44,42 +44,41 @@ int vkclip_open_vulkan_device(const struct vkclip_device_params *params,
     return error;
 }
 
-int vkclip_encode_vulkan_images(struct vkclip_model *model,
-                                const struct vkclip_vulkan_image *images, size_t count,
-                                const struct vkclip_encode_params *params, float *embeds)
+/* Encodes the images, or the buffers if `images` is NULL. */
+static int encode_renders(const char *function, struct vkclip_model *model,
+                          const struct vkclip_vulkan_image *images,
+                          const struct vkclip_vulkan_buffer *buffers, size_t count,
+                          const struct vkclip_encode_params *params, float *embeds)
 {
     struct vkclip_encode_params full;
     struct turn turn;
     void *copies = NULL;
     int error = GROWTH_READ(vkclip_encode_params, &full, params);
     if (!error)
-        error = job_refuse(__func__, &full);
-    if (!error)
+        error = job_refuse(function, &full);
+    if (!error && images)
         error = GROWTH_READ_ALL(vkclip_vulkan_image, &copies, images, count);
+    else if (!error)
+        error = GROWTH_READ_ALL(vkclip_vulkan_buffer, &copies, buffers, count);
     if (!error)
-        error = guard_enter_encoding(&turn, __func__, model, &full, count);
+        error = guard_enter_encoding(&turn, function, model, &full, count);
     if (!error)
-        error = guard_leave(&turn, renders_encode(model, copies, NULL, count, &full, embeds));
+        error = guard_leave(&turn, renders_encode(model, images ? copies : NULL,
+                                                  images ? NULL : copies, count, &full, embeds));
     free(copies);
     return error;
+}
+
+int vkclip_encode_vulkan_images(struct vkclip_model *model,
+                                const struct vkclip_vulkan_image *images, size_t count,
+                                const struct vkclip_encode_params *params, float *embeds)
+{
+    return encode_renders(__func__, model, images, NULL, count, params, embeds);
 }
 
 int vkclip_encode_vulkan_buffers(struct vkclip_model *model,
                                  const struct vkclip_vulkan_buffer *buffers, size_t count,
                                  const struct vkclip_encode_params *params, float *embeds)
 {
-    struct vkclip_encode_params full;
-    struct turn turn;
-    void *copies = NULL;
-    int error = GROWTH_READ(vkclip_encode_params, &full, params);
-    if (!error)
-        error = job_refuse(__func__, &full);
-    if (!error)
-        error = GROWTH_READ_ALL(vkclip_vulkan_buffer, &copies, buffers, count);
-    if (!error)
-        error = guard_enter_encoding(&turn, __func__, model, &full, count);
-    if (!error)
-        error = guard_leave(&turn, renders_encode(model, NULL, copies, count, &full, embeds));
-    free(copies);
-    return error;
+    return encode_renders(__func__, model, NULL, buffers, count, params, embeds);
 }

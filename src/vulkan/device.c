@@ -323,25 +323,20 @@ static int open_workers(struct gpu *gpu, const struct settings *settings)
     return error;
 }
 
-int gpu_open(const struct settings *settings, const char *device, struct gpu **result)
+/* Makes what a device has before anything of Vulkan. */
+static int begin_open(const struct settings *settings, struct gpu **result)
 {
-    struct description chosen;
-    struct enabled enabled;
     struct gpu *gpu = *result = calloc(1, sizeof(*gpu));
     if (!gpu)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    int error = keep_settings(gpu, settings);
-    if (!error)
-        error = open_workers(gpu, settings);
-    if (!error)
-        error = gpu_loader_open();
-    gpu->loader = !error;
-    if (!error)
-        error = choose_device(settings, device, &chosen);
-    if (!error)
-        error = probe_device(gpu, settings, &chosen, &enabled);
-    if (!error)
-        error = create_device(gpu, &enabled.features, settings->background);
+    const int error = keep_settings(gpu, settings);
+    return error ? error : open_workers(gpu, settings);
+}
+
+/* Makes what a device has besides its VkDevice, or closes it where there was an error. */
+static int complete_open(struct gpu **result, int error)
+{
+    struct gpu *gpu = *result;
     if (!error)
         error = pipelines_open(gpu);
     if (error) {
@@ -349,9 +344,28 @@ int gpu_open(const struct settings *settings, const char *device, struct gpu **r
         return error;
     }
     rows_open(gpu);
-    log_message(VKCLIP_LOG_INFO, "device %u: %s (%s)", gpu->info.index, gpu->info.name,
-                gpu->info.driver);
+    log_message(VKCLIP_LOG_INFO, "device %u: %s (%s)%s", gpu->info.index, gpu->info.name,
+                gpu->info.driver, gpu->lent ? ", which the application opened" : "");
     return VKCLIP_OK;
+}
+
+int gpu_open(const struct settings *settings, const char *device, struct gpu **result)
+{
+    struct description chosen;
+    struct enabled enabled;
+    int error = begin_open(settings, result);
+    struct gpu *gpu = *result;
+    if (!error) {
+        error = gpu_loader_open();
+        gpu->loader = !error;
+    }
+    if (!error)
+        error = choose_device(settings, device, &chosen);
+    if (!error)
+        error = probe_device(gpu, settings, &chosen, &enabled);
+    if (!error)
+        error = create_device(gpu, &enabled.features, settings->background);
+    return complete_open(result, error);
 }
 
 /* Takes over what the application created in place of creating it. */
@@ -373,12 +387,8 @@ int gpu_open_lent(const struct settings *settings, const struct vkclip_vulkan_de
 {
     struct description device;
     struct enabled enabled;
-    struct gpu *gpu = *result = calloc(1, sizeof(*gpu));
-    if (!gpu)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    int error = keep_settings(gpu, settings);
-    if (!error)
-        error = open_workers(gpu, settings);
+    int error = begin_open(settings, result);
+    struct gpu *gpu = *result;
     if (!error)
         error = lent_describe(settings, lent, &gpu->lent_functions, &device);
     if (!error)
@@ -387,16 +397,7 @@ int gpu_open_lent(const struct settings *settings, const struct vkclip_vulkan_de
         error = probe_device(gpu, settings, &device, &enabled);
     if (!error)
         error = take_device(gpu, lent);
-    if (!error)
-        error = pipelines_open(gpu);
-    if (error) {
-        gpu_close(result);
-        return error;
-    }
-    rows_open(gpu);
-    log_message(VKCLIP_LOG_INFO, "device %u: %s (%s), which the application opened",
-                gpu->info.index, gpu->info.name, gpu->info.driver);
-    return VKCLIP_OK;
+    return complete_open(result, error);
 }
 
 bool gpu_is_lent(const struct gpu *gpu)
