@@ -14,7 +14,6 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct vkclip_job {
     struct job_work work;
@@ -181,18 +180,6 @@ int job_refuse(const char *function, const struct vkclip_encode_params *params)
 /* No wait is longer than this many seconds at once, so that a time can be written for it. */
 #define LONGEST_WAIT 3600.0
 
-static void wait_at_most(struct vkclip_job *job, double seconds)
-{
-    struct timespec end;
-    timespec_get(&end, TIME_UTC);
-    const double whole = floor(seconds);
-    end.tv_sec += (time_t)whole;
-    end.tv_nsec += (long)((seconds - whole) * 1e9);
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&job->changed, &job->lock, &end);
-}
-
 /* Waits with the job's lock. */
 static void wait_until_ended(struct vkclip_job *job, double seconds)
 {
@@ -201,7 +188,7 @@ static void wait_until_ended(struct vkclip_job *job, double seconds)
         const double left = seconds < 0 ? LONGEST_WAIT : end - clock_seconds();
         if (left <= 0)
             return;
-        wait_at_most(job, left < LONGEST_WAIT ? left : LONGEST_WAIT);
+        clock_wait(&job->changed, &job->lock, left < LONGEST_WAIT ? left : LONGEST_WAIT);
     }
 }
 

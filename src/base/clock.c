@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "base/clock.h"
 
+#include <math.h>
 #include <time.h>
 
 double clock_seconds(void)
@@ -16,4 +17,16 @@ double clock_seconds(void)
     timespec_get(&now, TIME_UTC);
 #endif
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+void clock_wait(pthread_cond_t *changed, pthread_mutex_t *lock, double seconds)
+{
+    struct timespec end;
+    const double whole = floor(seconds);
+    timespec_get(&end, TIME_UTC);
+    end.tv_sec += (time_t)whole;
+    end.tv_nsec += (long)((seconds - whole) * 1e9);
+    end.tv_sec += end.tv_nsec / 1000000000;
+    end.tv_nsec %= 1000000000;
+    pthread_cond_timedwait(changed, lock, &end);
 }

@@ -4,13 +4,13 @@
  * others.
  */
 #include "base/turns.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/progress.h"
 
 #include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
-#include <time.h>
 
 struct turns {
     enum turns_class class;
@@ -43,18 +43,6 @@ void turns_close(struct turns **handle)
     *handle = NULL;
 }
 
-/* Waits for a change of the queue, but not so long that a person who cancels the call would notice.
- */
-static void wait_briefly(struct turns *turns)
-{
-    struct timespec end;
-    timespec_get(&end, TIME_UTC);
-    end.tv_nsec += 50000000;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&turns->changed, &turns->lock, &end);
-}
-
 static void leave_queue(struct turns *turns, struct turn_place *place)
 {
     struct turn_place **link = &turns->first;
@@ -81,7 +69,7 @@ static int wait_for(struct turns *turns, struct turn_place *place, bool stays)
     int error = VKCLIP_OK;
     pthread_mutex_lock(&turns->lock);
     while (turns->first != place && !error) {
-        wait_briefly(turns);
+        clock_wait(&turns->changed, &turns->lock, CLOCK_MOMENT);
         pthread_mutex_unlock(&turns->lock);
         error = stays ? VKCLIP_OK : progress_check();
         pthread_mutex_lock(&turns->lock);

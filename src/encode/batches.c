@@ -16,7 +16,6 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 /* Seconds of work that a replica takes while another one's speed is unknown. With less, batches
  * would be small and slow; with more, too little would be left for a device that turns out to be
@@ -451,18 +450,6 @@ static int drive_next(void *user, size_t index, unsigned thread)
     return found ? drive_replica(state, number, false) : VKCLIP_OK;
 }
 
-/* Waits until something has changed, but not so long that a person who cancels the call would
- * notice. Must be called with the lock held. */
-static void wait_briefly(struct state *state)
-{
-    struct timespec end;
-    timespec_get(&end, TIME_UTC);
-    end.tv_nsec += 50000000;
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(&state->changed, &state->lock, &end);
-}
-
 /* Delivers on the caller's thread, whose replica has no more work, until the other drivers end. */
 static int deliver_for_others(struct state *state)
 {
@@ -471,7 +458,7 @@ static int deliver_for_others(struct state *state)
     while (!error && !all_ended) {
         pthread_mutex_lock(&state->lock);
         if (state->ended < state->replica_count && !has_delivery(state))
-            wait_briefly(state);
+            clock_wait(&state->changed, &state->lock, CLOCK_MOMENT);
         all_ended = state->ended == state->replica_count;
         pthread_mutex_unlock(&state->lock);
         error = deliver_ready(state);
