@@ -260,11 +260,6 @@ static bool recognize_byte_bpe(const struct vocabulary_source *source)
            !json_object_get(source->root, VOCABULARY_START);
 }
 
-static int32_t find_token(const void *vocabulary, const char *text)
-{
-    return vocabulary_find(vocabulary, text, strlen(text));
-}
-
 /* Spells an added token. This is the added_text_fn of these tokenizers. */
 static void spell_added(const void *user, const struct added_token *token, struct code_points *text)
 {
@@ -276,9 +271,7 @@ static void spell_added(const void *user, const struct added_token *token, struc
 static int apply_config(struct byte_bpe *bpe, const char *path)
 {
     struct tokenizer_config config;
-    int error = vocabulary_file_read_pad(path, find_token, &bpe->vocabulary, &bpe->vocabulary.pad);
-    if (!error)
-        error = tokenizer_config_read(path, &config);
+    const int error = tokenizer_config_read(path, &config);
     if (!error && config.has_spaced)
         bpe->prefix_space = config.spaced;
     return error;
@@ -290,12 +283,9 @@ static int load(struct byte_bpe *bpe, const struct vocabulary_source *source)
     const char *path = source->path;
     int error = is_tokenizer_json(source) ? load_json(bpe, path, source->root)
                                           : load_pair(bpe, path, source->root);
-    if (error)
-        return error;
-    vocabulary->pad = find_token(vocabulary, "<pad>");
-    if (vocabulary->pad < 0)
-        vocabulary->pad = vocabulary->end;
-    if (!source->in_memory)
+    if (!error)
+        error = vocabulary_find_pad(vocabulary, source, "<pad>");
+    if (!error && !source->in_memory)
         error = apply_config(bpe, path);
     if (!error && !added_tokens_open(&bpe->added, vocabulary->added, vocabulary->added_count,
                                      spell_added, vocabulary))

@@ -184,23 +184,15 @@ static int load_added(struct sentencepiece_bpe *bpe, const char *path, const jso
     return VKCLIP_OK;
 }
 
-static int32_t find_token(const void *vocabulary, const char *text)
-{
-    return vocabulary_find(vocabulary, text, strlen(text));
-}
-
 /* Reads what the files beside tokenizer.json say: the pad token, and whether texts become lower
  * case. Where no pad token is named, it is <pad>. */
 static int load_settings(struct sentencepiece_bpe *bpe, const struct vocabulary_source *source)
 {
     struct vocabulary *vocabulary = &bpe->vocabulary;
     struct tokenizer_config config = {0};
-    vocabulary->pad = find_token(vocabulary, "<pad>");
-    if (vocabulary->pad < 0)
-        vocabulary->pad = vocabulary->end;
+    int error = vocabulary_find_pad(vocabulary, source, "<pad>");
     if (source->in_memory)
-        return VKCLIP_OK;
-    int error = vocabulary_file_read_pad(source->path, find_token, vocabulary, &vocabulary->pad);
+        return error;
     if (!error)
         error = tokenizer_config_read(source->path, &config);
     if (!error && (config.lower || !strcmp(config.class, "Siglip2Tokenizer")))

@@ -44,6 +44,10 @@ void vocabulary_close(struct vocabulary *vocabulary);
  * special_tokens_map.json in the folder of `path`, else end of text. As in transformers it is found
  * in texts like every special token: the "!" of Stable Diffusion 2 is then padding. */
 int vocabulary_read_pad(struct vocabulary *vocabulary, const char *path);
+/* Sets the pad id to that of the token `usual`, or to end of text if there is no such token, unless
+ * the files beside the source name another. */
+int vocabulary_find_pad(struct vocabulary *vocabulary, const struct vocabulary_source *source,
+                        const char *usual);
 
 struct gguf;
 /* Reads the tokens in a GGUF file, which may be closed afterwards. */

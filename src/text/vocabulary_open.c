@@ -108,3 +108,14 @@ int vocabulary_read_pad(struct vocabulary *v, const char *path)
     int error = vocabulary_file_read_pad(path, find_token, v, &v->pad);
     return error || v->pad == v->end ? error : add_pad(v, path);
 }
+
+int vocabulary_find_pad(struct vocabulary *v, const struct vocabulary_source *source,
+                        const char *usual)
+{
+    v->pad = find_token(v, usual);
+    if (v->pad < 0)
+        v->pad = v->end;
+    if (source->in_memory)
+        return VKCLIP_OK;
+    return vocabulary_file_read_pad(source->path, find_token, v, &v->pad);
+}

@@ -332,13 +332,8 @@ static int load(struct wordpiece *wordpiece, const struct vocabulary_source *sou
         if (!error)
             error = make_normalizer(wordpiece, path);
     }
-    if (error)
-        return error;
-    vocabulary->pad = find_token(vocabulary, "[PAD]");
-    if (vocabulary->pad < 0)
-        vocabulary->pad = vocabulary->end;
-    if (!source->in_memory)
-        error = vocabulary_file_read_pad(path, find_token, vocabulary, &vocabulary->pad);
+    if (!error)
+        error = vocabulary_find_pad(vocabulary, source, "[PAD]");
     if (!error && !source->in_memory)
         error = apply_config(wordpiece, path);
     return error ? error : finish(wordpiece, path);
