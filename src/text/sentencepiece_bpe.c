@@ -14,7 +14,6 @@
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json.h"
 #include "text/tokenizer_kind.h"
-#include "text/vocabulary_file.h"
 #include "text/vocabulary_readers.h"
 
 #include <stdio.h>
