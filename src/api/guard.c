@@ -7,21 +7,21 @@
 #include "api/guard.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/progress.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 /* What the handles on one device share. */
 struct sharing {
     struct turns *turns;
     long process;                 /* which opened the handles */
     struct vkclip_device *device; /* is closed with the last handle on it; NULL: there is none */
-    bool closed; /* The program has closed the device. Only who has the turn may use this. */
-    pthread_mutex_t lock; /* protects what follows, and the visitors of all handles */
-    pthread_cond_t left;  /* a visitor has left */
+    bool closed;       /* The program has closed the device. Only who has the turn may use this. */
+    struct mutex lock; /* protects what follows, and the visitors of all handles */
+    struct condition left; /* a visitor has left */
     unsigned handles;
 };
 
@@ -43,9 +43,9 @@ static int open_sharing(enum turns_class class, struct sharing **result)
     struct sharing *sharing = *result = calloc(1, sizeof(*sharing));
     if (!sharing)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a handle");
-    sharing->process = (long)getpid();
-    pthread_mutex_init(&sharing->lock, NULL);
-    pthread_cond_init(&sharing->left, NULL);
+    sharing->process = process_number();
+    mutex_init(&sharing->lock);
+    condition_init(&sharing->left);
     return turns_open(class, &sharing->turns);
 }
 
@@ -54,8 +54,8 @@ static void close_sharing(struct sharing *sharing)
     if (sharing->device)
         device_close(&sharing->device);
     turns_close(&sharing->turns);
-    pthread_cond_destroy(&sharing->left);
-    pthread_mutex_destroy(&sharing->lock);
+    condition_destroy(&sharing->left);
+    mutex_destroy(&sharing->lock);
     free(sharing);
 }
 
@@ -76,9 +76,9 @@ int guard_open(const char *name, enum turns_class class, const struct vkclip_dev
         return error;
     }
     guard->name = name;
-    pthread_mutex_lock(&guard->sharing->lock);
+    mutex_lock(&guard->sharing->lock);
     guard->sharing->handles++;
-    pthread_mutex_unlock(&guard->sharing->lock);
+    mutex_unlock(&guard->sharing->lock);
     return VKCLIP_OK;
 }
 
@@ -141,9 +141,9 @@ void guard_drop(struct guard *guard)
         next = device->next;
         guard_drop(device);
     }
-    pthread_mutex_lock(&sharing->lock);
+    mutex_lock(&sharing->lock);
     const bool last = !--sharing->handles;
-    pthread_mutex_unlock(&sharing->lock);
+    mutex_unlock(&sharing->lock);
     free(guard);
     if (last)
         close_sharing(sharing);
@@ -153,7 +153,7 @@ void guard_drop(struct guard *guard)
 
 bool guard_is_inherited(const struct guard *guard)
 {
-    return guard->sharing->process != (long)getpid();
+    return guard->sharing->process != process_number();
 }
 
 int guard_check(const char *function, const struct guard *guard)
@@ -310,12 +310,12 @@ static void count_visitor(const struct guard *guard, bool enters)
 {
     struct sharing *sharing = guard->sharing;
     struct guard *counted = (struct guard *)guard;
-    pthread_mutex_lock(&sharing->lock);
+    mutex_lock(&sharing->lock);
     if (enters)
         counted->visitors++;
     else if (!--counted->visitors)
-        pthread_cond_broadcast(&sharing->left);
-    pthread_mutex_unlock(&sharing->lock);
+        condition_tell(&sharing->left);
+    mutex_unlock(&sharing->lock);
 }
 
 int guard_visit(const char *function, const struct guard *guard)
@@ -348,9 +348,9 @@ static void abandon(struct guard *guard, const void *handle)
 /* Marks a device as closed whose handles may still be open. */
 static void close_to_calls(struct sharing *sharing, const char *function, const char *name)
 {
-    pthread_mutex_lock(&sharing->lock);
+    mutex_lock(&sharing->lock);
     const unsigned others = sharing->handles - 1;
-    pthread_mutex_unlock(&sharing->lock);
+    mutex_unlock(&sharing->lock);
     sharing->closed = true;
     if (others)
         log_message(VKCLIP_LOG_ERROR,
@@ -401,10 +401,10 @@ enum guard_closing guard_begin_close(struct turn *turn, const char *function, st
         tell_keeping();
         return GUARD_KEEPS;
     }
-    pthread_mutex_lock(&sharing->lock);
+    mutex_lock(&sharing->lock);
     while (guard->visitors)
-        pthread_cond_wait(&sharing->left, &sharing->lock);
-    pthread_mutex_unlock(&sharing->lock);
+        condition_wait(&sharing->left, &sharing->lock);
+    mutex_unlock(&sharing->lock);
     if (sharing->device && handle == sharing->device)
         close_to_calls(sharing, function, guard->name);
     return GUARD_CLOSES;

@@ -10,9 +10,9 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "base/string.h"
+#include "base/thread.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 
 struct vkclip_job {
@@ -20,9 +20,9 @@ struct vkclip_job {
     struct vkclip_features features; /* work.params.features points to it, if there are any */
     struct guard *guard;             /* of the job itself */
     struct turn own, device;         /* of the thread */
-    pthread_t thread;
-    pthread_mutex_t lock; /* protects what follows */
-    pthread_cond_t changed;
+    struct thread thread;
+    struct mutex lock; /* protects what follows */
+    struct condition changed;
     /* The job waits for a turn of these or has it; NULL: it does not any more. They are only
      * compared, because the device may be closed meanwhile. */
     const struct turns *awaited;
@@ -38,19 +38,19 @@ struct vkclip_job {
  * makes the thread wait until its id is known, for whoever closes the job. */
 static void show_progress(struct vkclip_job *job, struct progress *progress)
 {
-    pthread_mutex_lock(&job->lock);
+    mutex_lock(&job->lock);
     job->progress = progress;
     if (progress && job->cancelled)
         progress->cancelled = true;
-    pthread_mutex_unlock(&job->lock);
+    mutex_unlock(&job->lock);
 }
 
 /* Who waits for the job from now on waits for nothing that needs the device. */
 static void leave_device(struct vkclip_job *job)
 {
-    pthread_mutex_lock(&job->lock);
+    mutex_lock(&job->lock);
     job->awaited = NULL;
-    pthread_mutex_unlock(&job->lock);
+    mutex_unlock(&job->lock);
     turn_leave(&job->device);
 }
 
@@ -70,9 +70,9 @@ static int run(struct vkclip_job *job)
     return progress_end(&progress, error);
 }
 
-static void *run_thread(void *argument)
+static void run_thread(void *user)
 {
-    struct vkclip_job *job = argument;
+    struct vkclip_job *job = user;
     turn_take(&job->own);
     const int error = run(job);
     char *message = error ? string_format("%s", error_last()) : NULL;
@@ -81,22 +81,21 @@ static void *run_thread(void *argument)
                               message ? message
                               : error ? error_text(error)
                                       : "");
-    pthread_mutex_lock(&job->lock);
+    mutex_lock(&job->lock);
     job->error = error;
     job->message = message;
     job->ended = true;
-    pthread_cond_broadcast(&job->changed);
-    pthread_mutex_unlock(&job->lock);
+    condition_tell(&job->changed);
+    mutex_unlock(&job->lock);
     turn_leave(&job->own);
-    return NULL;
 }
 
 /* ---- Starting -------------------------------------------------------------------------------- */
 
 static void free_job(struct vkclip_job *job)
 {
-    pthread_cond_destroy(&job->changed);
-    pthread_mutex_destroy(&job->lock);
+    condition_destroy(&job->changed);
+    mutex_destroy(&job->lock);
     free(job->message);
     free(job);
 }
@@ -106,8 +105,8 @@ static int open_job(const struct job_work *work, struct vkclip_job **result)
     struct vkclip_job *job = *result = calloc(1, sizeof(*job));
     if (!job)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a job");
-    pthread_mutex_init(&job->lock, NULL);
-    pthread_cond_init(&job->changed, NULL);
+    mutex_init(&job->lock);
+    condition_init(&job->changed);
     job->work = *work;
     if (work->params.features) {
         job->features = *work->params.features;
@@ -127,9 +126,9 @@ static int start_thread(struct vkclip_job *job)
     job->awaited = job->device.turns[0];
     guard_join(&job->own, function, job->guard);
     *given = job;
-    pthread_mutex_lock(&job->lock);
-    const bool started = !pthread_create(&job->thread, NULL, run_thread, job);
-    pthread_mutex_unlock(&job->lock);
+    mutex_lock(&job->lock);
+    const bool started = thread_start(&job->thread, run_thread, job);
+    mutex_unlock(&job->lock);
     if (started)
         return VKCLIP_OK;
     *given = NULL;
@@ -188,7 +187,7 @@ static void wait_until_ended(struct vkclip_job *job, double seconds)
         const double left = seconds < 0 ? LONGEST_WAIT : end - clock_seconds();
         if (left <= 0)
             return;
-        clock_wait(&job->changed, &job->lock, left < LONGEST_WAIT ? left : LONGEST_WAIT);
+        condition_wait_for(&job->changed, &job->lock, left < LONGEST_WAIT ? left : LONGEST_WAIT);
     }
 }
 
@@ -204,7 +203,7 @@ static int check_waiting(const char *function, struct vkclip_job *job)
 static int wait_for(const char *function, struct vkclip_job *job, double seconds, bool *ended)
 {
     int error = VKCLIP_OK;
-    pthread_mutex_lock(&job->lock);
+    mutex_lock(&job->lock);
     if (!job->ended && seconds != 0)
         error = check_waiting(function, job);
     if (!error)
@@ -215,7 +214,7 @@ static int wait_for(const char *function, struct vkclip_job *job, double seconds
         error = job->error;
         error_keep(job->message ? job->message : error_text(error));
     }
-    pthread_mutex_unlock(&job->lock);
+    mutex_unlock(&job->lock);
     return error;
 }
 
@@ -235,11 +234,11 @@ int vkclip_wait_job(const struct vkclip_job *job, double seconds, bool *ended)
 
 static void cancel(struct vkclip_job *job)
 {
-    pthread_mutex_lock(&job->lock);
+    mutex_lock(&job->lock);
     job->cancelled = true;
     if (job->progress)
         job->progress->cancelled = true;
-    pthread_mutex_unlock(&job->lock);
+    mutex_unlock(&job->lock);
 }
 
 int vkclip_cancel_job(struct vkclip_job *job)
@@ -268,7 +267,7 @@ void vkclip_close_job(struct vkclip_job **handle)
         *handle = NULL;
     if (closing != GUARD_CLOSES)
         return;
-    pthread_join(job->thread, NULL);
+    thread_join(&job->thread);
     guard_end_close(&turn, job->guard);
     free_job(job);
 }

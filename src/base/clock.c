@@ -1,32 +1,57 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the monotonic clock. A system without a monotonic clock gives the time of day.
+ * Each function has one version per system.
  */
 #define _GNU_SOURCE
 #include "base/clock.h"
 
-#include <math.h>
+#ifdef _WIN32
+#include <windows.h>
+#else
 #include <time.h>
+#endif
 
+#ifdef _WIN32
+double clock_seconds(void)
+{
+    LARGE_INTEGER frequency, now;
+    QueryPerformanceFrequency(&frequency);
+    QueryPerformanceCounter(&now);
+    return (double)now.QuadPart / (double)frequency.QuadPart;
+}
+
+int64_t clock_date(void)
+{
+    FILETIME now;
+    GetSystemTimePreciseAsFileTime(&now);
+    /* Windows counts units of 100 nanoseconds since 1601. */
+    const int64_t units = (int64_t)((uint64_t)now.dwHighDateTime << 32 | now.dwLowDateTime);
+    return (units - 116444736000000000) * 100;
+}
+
+void clock_sleep(double seconds)
+{
+    Sleep((DWORD)(seconds * 1000));
+}
+#else
 double clock_seconds(void)
 {
     struct timespec now;
-#ifdef CLOCK_MONOTONIC
     clock_gettime(CLOCK_MONOTONIC, &now);
-#else
-    timespec_get(&now, TIME_UTC);
-#endif
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
-void clock_wait(pthread_cond_t *changed, pthread_mutex_t *lock, double seconds)
+int64_t clock_date(void)
 {
-    struct timespec end;
-    const double whole = floor(seconds);
-    timespec_get(&end, TIME_UTC);
-    end.tv_sec += (time_t)whole;
-    end.tv_nsec += (long)((seconds - whole) * 1e9);
-    end.tv_sec += end.tv_nsec / 1000000000;
-    end.tv_nsec %= 1000000000;
-    pthread_cond_timedwait(changed, lock, &end);
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
+
+void clock_sleep(double seconds)
+{
+    struct timespec rest = {.tv_sec = (time_t)seconds};
+    rest.tv_nsec = (long)((seconds - (double)rest.tv_sec) * 1e9);
+    nanosleep(&rest, NULL);
+}
+#endif

@@ -7,15 +7,15 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/progress.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <stdint.h>
 #include <stdlib.h>
 
 struct turns {
     enum turns_class class;
-    pthread_mutex_t lock; /* protects the queue */
-    pthread_cond_t changed;
+    struct mutex lock; /* protects the queue */
+    struct condition changed;
     struct turn_place *first; /* who has the turn; NULL: nobody */
 };
 
@@ -27,8 +27,8 @@ int turns_open(enum turns_class class, struct turns **result)
     if (!turns)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a lock");
     turns->class = class;
-    pthread_mutex_init(&turns->lock, NULL);
-    pthread_cond_init(&turns->changed, NULL);
+    mutex_init(&turns->lock);
+    condition_init(&turns->changed);
     return VKCLIP_OK;
 }
 
@@ -37,8 +37,8 @@ void turns_close(struct turns **handle)
     struct turns *turns = *handle;
     if (!turns)
         return;
-    pthread_cond_destroy(&turns->changed);
-    pthread_mutex_destroy(&turns->lock);
+    condition_destroy(&turns->changed);
+    mutex_destroy(&turns->lock);
     free(turns);
     *handle = NULL;
 }
@@ -49,42 +49,42 @@ static void leave_queue(struct turns *turns, struct turn_place *place)
     while (*link != place)
         link = &(*link)->next;
     *link = place->next;
-    pthread_cond_broadcast(&turns->changed);
+    condition_tell(&turns->changed);
 }
 
 static void join_queue(struct turns *turns, struct turn_place *place)
 {
     place->next = NULL;
-    pthread_mutex_lock(&turns->lock);
+    mutex_lock(&turns->lock);
     struct turn_place **link = &turns->first;
     while (*link)
         link = &(*link)->next;
     *link = place;
-    pthread_mutex_unlock(&turns->lock);
+    mutex_unlock(&turns->lock);
 }
 
 /* Waits in the queue, and leaves it where the program cancels a call that does not stay. */
 static int wait_for(struct turns *turns, struct turn_place *place, bool stays)
 {
     int error = VKCLIP_OK;
-    pthread_mutex_lock(&turns->lock);
+    mutex_lock(&turns->lock);
     while (turns->first != place && !error) {
-        clock_wait(&turns->changed, &turns->lock, CLOCK_MOMENT);
-        pthread_mutex_unlock(&turns->lock);
+        condition_wait_for(&turns->changed, &turns->lock, CLOCK_MOMENT);
+        mutex_unlock(&turns->lock);
         error = stays ? VKCLIP_OK : progress_check();
-        pthread_mutex_lock(&turns->lock);
+        mutex_lock(&turns->lock);
     }
     if (error)
         leave_queue(turns, place);
-    pthread_mutex_unlock(&turns->lock);
+    mutex_unlock(&turns->lock);
     return error;
 }
 
 static void give_back(struct turns *turns, struct turn_place *place)
 {
-    pthread_mutex_lock(&turns->lock);
+    mutex_lock(&turns->lock);
     leave_queue(turns, place);
-    pthread_mutex_unlock(&turns->lock);
+    mutex_unlock(&turns->lock);
 }
 
 /* ---- Turns of a call ------------------------------------------------------------------------- */

@@ -3,29 +3,17 @@
  * All groups wait in one queue under one lock, because jobs take far longer than what the lock
  * protects.
  */
-#define _GNU_SOURCE
 #include "base/workers.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/thread.h"
 #include "base/turns.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
-#ifdef __linux__
-#include <sched.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#endif
 
 enum { MOST_THREADS = 63 };
-
-/* Half of the way to the lowest priority: the system still gives such a thread a tenth of what it
- * gives to others that want the same processor. */
-enum { BACKGROUND_NICE = 10 };
 
 struct workers_message {
     struct workers_message *earlier;
@@ -34,45 +22,33 @@ struct workers_message {
     char text[];
 };
 
-struct thread {
+struct worker {
     struct workers *workers;
-    pthread_t id;
+    struct thread thread;
     unsigned number;
 };
 
 struct workers {
-    pthread_mutex_t lock;
-    pthread_cond_t more;                /* there are jobs to begin, or the pool is closing */
-    pthread_cond_t done;                /* a group's last job has ended */
+    struct mutex lock;
+    struct condition more;              /* there are jobs to begin, or the pool is closing */
+    struct condition done;              /* a group's last job has ended */
     struct workers_group *first, *last; /* the queue of groups with jobs to begin */
     unsigned wanted, started;           /* threads */
     bool background;                    /* threads have a low priority */
     bool closing;
-    struct thread threads[MOST_THREADS];
+    struct worker threads[MOST_THREADS];
 };
-
-/* Counts the processors that this process may run on. */
-static unsigned count_processors(void)
-{
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-#ifdef __linux__
-    cpu_set_t set; /* Linux can restrict a process to some of the processors. */
-    if (!sched_getaffinity(0, sizeof(set), &set))
-        count = CPU_COUNT(&set);
-#endif
-    return count > 1 ? (unsigned)count : 1;
-}
 
 int workers_open(unsigned threads, struct workers **result)
 {
     struct workers *workers = *result = calloc(1, sizeof(*workers));
     if (!workers)
         return error_fail(VKCLIP_EMEMORY, "out of memory for threads");
-    threads = threads ? threads : count_processors() - 1;
+    threads = threads ? threads : thread_processors() - 1;
     workers->wanted = threads < MOST_THREADS ? threads : MOST_THREADS;
-    pthread_mutex_init(&workers->lock, NULL);
-    pthread_cond_init(&workers->more, NULL);
-    pthread_cond_init(&workers->done, NULL);
+    mutex_init(&workers->lock);
+    condition_init(&workers->more);
+    condition_init(&workers->done);
     return VKCLIP_OK;
 }
 
@@ -87,15 +63,15 @@ void workers_close(struct workers **handle)
     struct workers *workers = *handle;
     if (!workers)
         return;
-    pthread_mutex_lock(&workers->lock);
+    mutex_lock(&workers->lock);
     workers->closing = true;
-    pthread_cond_broadcast(&workers->more);
-    pthread_mutex_unlock(&workers->lock);
+    condition_tell(&workers->more);
+    mutex_unlock(&workers->lock);
     for (unsigned i = 0; i < workers->started; i++)
-        pthread_join(workers->threads[i].id, NULL);
-    pthread_cond_destroy(&workers->more);
-    pthread_cond_destroy(&workers->done);
-    pthread_mutex_destroy(&workers->lock);
+        thread_join(&workers->threads[i].thread);
+    condition_destroy(&workers->more);
+    condition_destroy(&workers->done);
+    mutex_destroy(&workers->lock);
     free(workers);
     *handle = NULL;
 }
@@ -118,13 +94,13 @@ struct message_keeper {
 static void lock_pool(struct workers *workers)
 {
     if (workers)
-        pthread_mutex_lock(&workers->lock);
+        mutex_lock(&workers->lock);
 }
 
 static void unlock_pool(struct workers *workers)
 {
     if (workers)
-        pthread_mutex_unlock(&workers->lock);
+        mutex_unlock(&workers->lock);
 }
 
 static void keep_message(void *user, enum vkclip_log_level level, const char *text)
@@ -206,49 +182,34 @@ static void do_job(struct workers *workers, struct workers_group *group, unsigne
         stop_group(workers, group, keeper.index, error);
     group->running--;
     if (workers && !group->running && group->next >= group->count)
-        pthread_cond_broadcast(&workers->done);
+        condition_tell(&workers->done);
 }
 
-/* Lowers the priority of the calling thread, which on Linux has one of its own. */
-static void lower_priority(void)
+static void run_thread(void *user)
 {
-#ifdef __linux__
-    const int now = getpriority(PRIO_PROCESS, 0);
-    setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), now + BACKGROUND_NICE);
-#endif
-}
-
-static void *run_thread(void *argument)
-{
-    const struct thread *thread = argument;
-    struct workers *workers = thread->workers;
+    const struct worker *worker = user;
+    struct workers *workers = worker->workers;
     if (workers->background)
-        lower_priority();
-    pthread_mutex_lock(&workers->lock);
+        thread_lower_priority();
+    mutex_lock(&workers->lock);
     while (!workers->closing)
         if (workers->first)
-            do_job(workers, workers->first, thread->number);
+            do_job(workers, workers->first, worker->number);
         else
-            pthread_cond_wait(&workers->more, &workers->lock);
-    pthread_mutex_unlock(&workers->lock);
-    return NULL;
+            condition_wait(&workers->more, &workers->lock);
+    mutex_unlock(&workers->lock);
 }
 
-/* Starts the pool's threads with signals blocked. Threads inherit the block, so that the program
- * handles no signal on a thread that it does not know. */
 static void start_threads(struct workers *workers)
 {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (workers->started < workers->wanted) {
-        struct thread *thread = &workers->threads[workers->started];
-        *thread = (struct thread){.workers = workers, .number = workers->started + 1};
-        if (pthread_create(&thread->id, NULL, run_thread, thread))
+        struct worker *worker = &workers->threads[workers->started];
+        worker->workers = workers;
+        worker->number = workers->started + 1;
+        if (!thread_start(&worker->thread, run_thread, worker))
             break;
         workers->started++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 unsigned workers_start(struct workers *workers, struct workers_group *group)
@@ -262,13 +223,13 @@ unsigned workers_start(struct workers *workers, struct workers_group *group)
     };
     if (!workers || !group->count)
         return 0;
-    pthread_mutex_lock(&workers->lock);
+    mutex_lock(&workers->lock);
     if (group->count > 1 && workers->started < workers->wanted)
         start_threads(workers);
     enter_queue(workers, group);
     unsigned started = workers->started;
-    pthread_cond_broadcast(&workers->more);
-    pthread_mutex_unlock(&workers->lock);
+    condition_tell(&workers->more);
+    mutex_unlock(&workers->lock);
     return started;
 }
 
@@ -302,7 +263,7 @@ int workers_wait(struct workers *workers, struct workers_group *group)
     while (group->next < group->count)
         do_job(workers, group, 0);
     while (group->running)
-        pthread_cond_wait(&workers->done, &workers->lock);
+        condition_wait(&workers->done, &workers->lock);
     unlock_pool(workers);
     pass_on_messages(group);
     if (group->error)

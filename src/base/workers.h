@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * A pool of threads does work of the host that is cut into numbered jobs: decoding pictures,
- * converting weights, building pipelines. It knows nothing of what the jobs do. It uses POSIX
- * threads; where a thread cannot be started, the thread that waits does the work.
+ * converting weights, building pipelines. It knows nothing of what the jobs do. Where a thread
+ * cannot be started, the thread that waits does the work.
  */
 #ifndef VKCLIP_BASE_WORKERS_H
 #define VKCLIP_BASE_WORKERS_H

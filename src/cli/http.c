@@ -6,6 +6,7 @@
 #define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #include "cli/http.h"
+#include "base/clock.h"
 #include "base/string.h"
 #include "cli/print.h"
 
@@ -14,7 +15,6 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -223,9 +223,7 @@ static int fail_request(CURL *easy, const char *url, const struct body *body, CU
 /* Waits 0.5, 1, 2 and 4 seconds before the second to fifth try. */
 static void wait_for(int tries)
 {
-    const long half_seconds = 1L << (tries - 1);
-    const struct timespec pause = {half_seconds / 2, half_seconds % 2 * 500000000};
-    nanosleep(&pause, NULL);
+    clock_sleep(0.5 * (1 << (tries - 1)));
 }
 
 static void prepare(CURL *easy, const char *url, struct body *body)

@@ -7,13 +7,13 @@
 #define _POSIX_C_SOURCE 200809L
 #endif
 #include "base/base64.h"
+#include "base/clock.h"
 #include "base/string.h"
 #include "cli/print.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <utf8proc.h>
 
 #ifdef _WIN32
@@ -33,13 +33,6 @@ static struct {
     double started, drawn;
 } progress;
 
-static double seconds(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
-
 void cli_start_progress(const struct cli_session *session, size_t done, size_t total)
 {
     cli_clear_progress();
@@ -48,7 +41,7 @@ void cli_start_progress(const struct cli_session *session, size_t done, size_t t
     progress.first = done;
     progress.total = total;
     progress.name = progress.unit = "";
-    progress.started = progress.drawn = seconds();
+    progress.started = progress.drawn = clock_seconds();
 }
 
 void cli_start_download(const struct cli_session *session, const char *name, size_t done,
@@ -76,7 +69,7 @@ void cli_show_progress(size_t done, const char *note)
     enum { CELLS = 30 };
     char bar[CELLS + 1] = {0}, left[32];
     const bool lines = progress.lines && *note;
-    double now = progress.enabled || lines ? seconds() : 0;
+    double now = progress.enabled || lines ? clock_seconds() : 0;
     if (now - progress.started < 1 || now - progress.drawn < (lines ? 60 : 0.1) ||
         done <= progress.first || done > progress.total)
         return;

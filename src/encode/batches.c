@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/thread.h"
 #include "base/turns.h"
 
 #include <math.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +26,8 @@ struct state {
     const struct batches *work;
     struct replica *const *replicas;
     struct workers *workers;
-    pthread_mutex_t lock;   /* protects everything below */
-    pthread_cond_t changed; /* A batch or a driver ended, or items were delivered. */
+    struct mutex lock;        /* protects everything below */
+    struct condition changed; /* A batch or a driver ended, or items were delivered. */
     size_t replica_count;
     size_t driven, ended; /* number of replicas that have a driver, and that no longer have one */
     struct batches_load loads[BATCHES_REPLICAS];
@@ -131,7 +131,7 @@ static size_t wait_for_share(const struct driver *driver, bool idle)
     size_t number = share_now(state, driver->number);
     while (!number && idle && !state->failed && window_end(state) < state->work->count &&
            !(driver->delivers && has_delivery(state))) {
-        pthread_cond_wait(&state->changed, &state->lock);
+        condition_wait(&state->changed, &state->lock);
         number = share_now(state, driver->number);
     }
     return number;
@@ -185,13 +185,13 @@ static bool take_batch(struct driver *driver, bool idle, struct batch *batch)
         take_rest(driver, batch);
         return true;
     }
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     const size_t number = wait_for_share(driver, idle);
     if (number)
         fill_batch(driver, number, batch);
     else if (idle && (state->failed || window_end(state) == state->work->count))
         state->loads[driver->number].active = false;
-    pthread_mutex_unlock(&state->lock);
+    mutex_unlock(&state->lock);
     return number > 0;
 }
 
@@ -244,14 +244,14 @@ static void count_batch(struct driver *driver, const struct batch *batch, bool f
 {
     struct state *state = driver->state;
     const struct batches *work = state->work;
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     state->loads[driver->number].speed = replica_speed(driver->replica, work->tower);
     state->loads[driver->number].in_flight -= batch->number;
     state->done += batch->number;
     for (size_t i = 0; i < batch->number && work->window && !failed; i++)
         state->complete[(batch->first + i) % work->window] = true;
-    pthread_cond_broadcast(&state->changed);
-    pthread_mutex_unlock(&state->lock);
+    condition_tell(&state->changed);
+    mutex_unlock(&state->lock);
 }
 
 static int finish_batch(struct driver *driver, const struct batch *batch)
@@ -276,9 +276,9 @@ static int finish_batch(struct driver *driver, const struct batch *batch)
 
 static int report_progress(struct state *state)
 {
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     size_t done = state->done;
-    pthread_mutex_unlock(&state->lock);
+    mutex_unlock(&state->lock);
     return state->work->progress ? state->work->progress(state->work->user, done)
                                  : progress_check();
 }
@@ -286,10 +286,10 @@ static int report_progress(struct state *state)
 /* Stops all replicas from taking more items. */
 static void stop_all(struct state *state)
 {
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     state->failed = true;
-    pthread_cond_broadcast(&state->changed);
-    pthread_mutex_unlock(&state->lock);
+    condition_tell(&state->changed);
+    mutex_unlock(&state->lock);
 }
 
 /* Delivers every complete item whose predecessors are all delivered. */
@@ -297,22 +297,22 @@ static int deliver_ready(struct state *state)
 {
     const struct batches *work = state->work;
     int error = VKCLIP_OK;
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     while (!error && has_delivery(state)) {
         const size_t first = state->delivered;
         size_t number = 1;
         while (number < work->window && first + number < work->count &&
                state->complete[(first + number) % work->window])
             number++;
-        pthread_mutex_unlock(&state->lock);
+        mutex_unlock(&state->lock);
         error = work->deliver(work->user, first, number);
-        pthread_mutex_lock(&state->lock);
+        mutex_lock(&state->lock);
         for (size_t i = 0; i < number; i++)
             state->complete[(first + i) % work->window] = false;
         state->delivered += number;
-        pthread_cond_broadcast(&state->changed);
+        condition_tell(&state->changed);
     }
-    pthread_mutex_unlock(&state->lock);
+    mutex_unlock(&state->lock);
     return error;
 }
 
@@ -391,9 +391,9 @@ static int finish_oldest(struct driver *driver, struct batch batches[PLAN_REPLAY
 static bool is_active(const struct driver *driver)
 {
     struct state *state = driver->state;
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     const bool active = state->loads[driver->number].active;
-    pthread_mutex_unlock(&state->lock);
+    mutex_unlock(&state->lock);
     return active;
 }
 
@@ -428,10 +428,10 @@ static int drive_replica(struct state *state, size_t number, bool delivers)
     struct driver driver = {
         .state = state, .number = number, .replica = state->replicas[number], .delivers = delivers};
     int error = drive_batches(&driver);
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     state->ended++;
-    pthread_cond_broadcast(&state->changed);
-    pthread_mutex_unlock(&state->lock);
+    condition_tell(&state->changed);
+    mutex_unlock(&state->lock);
     return error;
 }
 
@@ -442,11 +442,11 @@ static int drive_next(void *user, size_t index, unsigned thread)
     struct state *state = user;
     (void)index;
     (void)thread;
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     const size_t number = state->driven;
     const bool found = number < state->replica_count;
     state->driven += found;
-    pthread_mutex_unlock(&state->lock);
+    mutex_unlock(&state->lock);
     return found ? drive_replica(state, number, false) : VKCLIP_OK;
 }
 
@@ -456,11 +456,11 @@ static int deliver_for_others(struct state *state)
     int error = VKCLIP_OK;
     bool all_ended = false;
     while (!error && !all_ended) {
-        pthread_mutex_lock(&state->lock);
+        mutex_lock(&state->lock);
         if (state->ended < state->replica_count && !has_delivery(state))
-            clock_wait(&state->changed, &state->lock, CLOCK_MOMENT);
+            condition_wait_for(&state->changed, &state->lock, CLOCK_MOMENT);
         all_ended = state->ended == state->replica_count;
-        pthread_mutex_unlock(&state->lock);
+        mutex_unlock(&state->lock);
         error = deliver_ready(state);
         if (!error)
             error = report_progress(state);
@@ -479,12 +479,12 @@ static int drive_several(struct state *state, struct workers *drivers)
                                   .count = state->replica_count,
                                   .progress = progress_current(),
                                   .turn = turn_current()};
-    pthread_mutex_lock(&state->lock);
+    mutex_lock(&state->lock);
     const size_t threads = workers_start(drivers, &group);
     if (state->replica_count > threads + 1)
         state->replica_count = threads + 1;
     state->driven = 1;
-    pthread_mutex_unlock(&state->lock);
+    mutex_unlock(&state->lock);
     int error = drive_replica(state, 0, true);
     if (!error)
         error = deliver_for_others(state);
@@ -502,16 +502,16 @@ int batches_run(const struct batches *work, struct replica *const *replicas, siz
     if (work->window && !state.complete)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the results of %zu items",
                           work->window);
-    pthread_mutex_init(&state.lock, NULL);
-    pthread_cond_init(&state.changed, NULL);
+    mutex_init(&state.lock);
+    condition_init(&state.changed);
     for (size_t i = 0; i < replica_count; i++)
         state.loads[i] =
             (struct batches_load){.speed = replica_speed(replicas[i], work->tower), .active = true};
     int error = work->count ? progress_check() : VKCLIP_OK;
     if (!error)
         error = replica_count > 1 ? drive_several(&state, drivers) : drive_replica(&state, 0, true);
-    pthread_cond_destroy(&state.changed);
-    pthread_mutex_destroy(&state.lock);
+    condition_destroy(&state.changed);
+    mutex_destroy(&state.lock);
     free(state.complete);
     return error;
 }

@@ -157,7 +157,7 @@ static int replace_gpu(struct vkclip_device *device, size_t number)
 int device_reopen(struct vkclip_device *device, const struct gpu *lost, struct gpu **gpu,
                   struct tuner **tuner)
 {
-    pthread_mutex_lock(&device->lock);
+    mutex_lock(&device->lock);
     const size_t number = find_number(device, lost);
     int error = VKCLIP_OK;
     if (device->gpus[number] == lost || gpu_is_lost(device->gpus[number]))
@@ -166,7 +166,7 @@ int device_reopen(struct vkclip_device *device, const struct gpu *lost, struct g
         *gpu = device->gpus[number];
         *tuner = device->tuners[number];
     }
-    pthread_mutex_unlock(&device->lock);
+    mutex_unlock(&device->lock);
     return error;
 }
 
@@ -177,7 +177,7 @@ int device_open(const struct vkclip_device_params *params, struct vkclip_device 
     struct vkclip_device *device = *result = calloc(1, sizeof(*device));
     if (!device)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    pthread_mutex_init(&device->lock, NULL);
+    mutex_init(&device->lock);
     int error = settings_read(params, &device->settings);
     if (!error)
         error = open_gpus(device, &device->settings);
@@ -196,7 +196,7 @@ int device_open_lent(const struct vkclip_device_params *params,
     struct vkclip_device *device = *result = calloc(1, sizeof(*device));
     if (!device)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    pthread_mutex_init(&device->lock, NULL);
+    mutex_init(&device->lock);
     int error = settings_read(params, &device->settings);
     if (!error)
         error = gpu_open_lent(&device->settings, lent, &device->gpus[0]);
@@ -225,7 +225,7 @@ void device_close(struct vkclip_device **handle)
         gpu_close(&device->losses[i].gpu);
     }
     settings_free(&device->settings);
-    pthread_mutex_destroy(&device->lock);
+    mutex_destroy(&device->lock);
     free(device);
     *handle = NULL;
 }

@@ -8,9 +8,8 @@
 
 #include "vulkan/gpu.h"
 #include "base/settings.h"
+#include "base/thread.h"
 #include "base/workers.h"
-
-#include <pthread.h>
 
 #define DEVICE_GPUS 16 /* the most that one handle can have */
 /* A handle's GPUs are opened again at most this often in all, because each lost GPU keeps its
@@ -35,7 +34,7 @@ struct vkclip_device {
     struct settings settings;                            /* with which a lost GPU is opened again */
     struct device_loss losses[DEVICE_LOSSES];
     size_t loss_count;
-    pthread_mutex_t lock;    /* protects the GPUs and losses while several threads drive GPUs */
+    struct mutex lock;       /* protects the GPUs and losses while several threads drive GPUs */
     struct workers *drivers; /* one thread per GPU except the first; NULL for one GPU */
 };
 

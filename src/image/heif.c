@@ -5,22 +5,21 @@
  * itself. Samples of more than 8 bits are reduced to 8. Sequences without a still picture are
  * refused.
  */
-#define _POSIX_C_SOURCE 200809L
 #include "base/array.h"
 #include "base/error.h"
 #include "base/mute.h"
 #include "base/string.h"
+#include "base/thread.h"
 #include "image/reader.h"
 
 #include <libheif/heif.h>
 #include <math.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* Registers the decoders that are installed as plugins. They stay registered, because searching
  * their folder again for every picture would take longer than decoding a small one. */
-static pthread_once_t once = PTHREAD_ONCE_INIT;
+static struct once once = ONCE_INIT;
 
 static void register_decoders(void)
 {
@@ -52,7 +51,7 @@ static const struct decoder *find_absent(const struct image_file *file)
 bool image_heif_has_decoder_now(const char *message)
 {
     const char *codec = strstr(message, NO_DECODER);
-    pthread_once(&once, register_decoders);
+    once_run(&once, register_decoders);
     for (size_t i = 0; codec && i < ARRAY_COUNT(decoders); i++)
         if (string_begins_with(codec + strlen(NO_DECODER), decoders[i].codec))
             return heif_have_decoder_for_format(decoders[i].compression);
@@ -300,7 +299,7 @@ static int decode_primary(struct image_file *file, struct heif_context *context,
 
 int image_heif_decode(struct image_file *file, uint8_t **pixels)
 {
-    pthread_once(&once, register_decoders);
+    once_run(&once, register_decoders);
     struct heif_context *context = heif_context_alloc();
     if (!context)
         return reader_no_memory(file);

@@ -7,9 +7,9 @@
 #include "runtime/tuning_file.h"
 #include "base/cache.h"
 #include "base/hash.h"
+#include "base/thread.h"
 #include "base/version.h"
 
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,8 +39,8 @@ static void compute_hash(void)
  * SPIR-V, so it is computed once, and only if there is a file. */
 static const char *hash_table(void)
 {
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, compute_hash);
+    static struct once once = ONCE_INIT;
+    once_run(&once, compute_hash);
     return table_hash;
 }
 

@@ -13,18 +13,17 @@
 #include "base/folder.h"
 #include "base/half.h"
 #include "base/string.h"
+#include "base/thread.h"
 #include "image/decode.h"
 #include "search/file_hash.h"
 #include "search/roots.h"
 #include "search/walk.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum {
     MOST_ENDED = 256, /* entries that wait: more would be lost at a kill, and take more memory */
@@ -43,7 +42,7 @@ struct pass {
     int64_t model, now;        /* `now` names the pass: nanoseconds since 1970 */
     struct vkclip_update_result result;
 
-    pthread_mutex_t lock; /* protects the store and everything below */
+    struct mutex lock; /* protects the store and everything below */
     struct entry *open, *ended;
     struct entry *waiting; /* Another process encodes their contents now. */
     struct entry *ready;   /* waited, and must be encoded after all */
@@ -186,12 +185,12 @@ static void end_entry(struct pass *pass, struct entry *entry)
 
 int pass_flush(struct pass *pass)
 {
-    pthread_mutex_lock(&pass->lock);
+    mutex_lock(&pass->lock);
     if (clock_seconds() - pass->flushed >= FLUSH_INTERVAL)
         write_ended(pass);
     report_progress(pass);
     const int error = pass->error;
-    pthread_mutex_unlock(&pass->lock);
+    mutex_unlock(&pass->lock);
     return error;
 }
 
@@ -288,15 +287,15 @@ static struct entry *settle_entry(struct pass *pass, struct entry *entry)
 
 struct pass_entry *pass_next(struct pass *pass)
 {
-    pthread_mutex_lock(&pass->lock);
+    mutex_lock(&pass->lock);
     struct entry *entry = entry_pop(&pass->ready);
     while (!entry) {
         char *path = take_work(pass);
         if (!path)
             break;
-        pthread_mutex_unlock(&pass->lock);
+        mutex_unlock(&pass->lock);
         struct entry *read = entry_read(path);
-        pthread_mutex_lock(&pass->lock);
+        mutex_lock(&pass->lock);
         if (read)
             entry = settle_entry(pass, read);
         else
@@ -304,7 +303,7 @@ struct pass_entry *pass_next(struct pass *pass)
     }
     if (entry)
         entry_push(&pass->open, entry);
-    pthread_mutex_unlock(&pass->lock);
+    mutex_unlock(&pass->lock);
     return entry ? &entry->open : NULL;
 }
 
@@ -348,9 +347,9 @@ void pass_finish(struct pass *pass, struct pass_entry *open, const float *embedd
         entry->vector[i] = half_from_float(embedding[i]);
     if (embedding && !entry->vector)
         entry_fail(entry, VKCLIP_EMEMORY, "out of memory for an embedding");
-    pthread_mutex_lock(&pass->lock);
+    mutex_lock(&pass->lock);
     close_entry(pass, entry);
-    pthread_mutex_unlock(&pass->lock);
+    mutex_unlock(&pass->lock);
 }
 
 void pass_fail(struct pass *pass, struct pass_entry *open, int error, const char *message)
@@ -358,11 +357,11 @@ void pass_fail(struct pass *pass, struct pass_entry *open, int error, const char
     struct entry *entry = (struct entry *)open;
     if (!open->encoded)
         entry_fail(entry, error, message);
-    pthread_mutex_lock(&pass->lock);
+    mutex_lock(&pass->lock);
     if (open->encoded)
         report_failure(pass, open->path, error, message);
     close_entry(pass, entry);
-    pthread_mutex_unlock(&pass->lock);
+    mutex_unlock(&pass->lock);
 }
 
 /* ---- Finding files --------------------------------------------------------------------------- */
@@ -605,10 +604,9 @@ static int count_results(struct pass *pass)
  */
 static int settle_waiting(struct pass *pass)
 {
-    const struct timespec pause = {.tv_nsec = 100000000};
     uint64_t count = 0;
     write_ended(pass);
-    nanosleep(&pause, NULL);
+    clock_sleep(0.1);
     struct entry *list = pass->waiting;
     pass->waiting = NULL;
     for (struct entry *entry; (entry = entry_pop(&list));) {
@@ -646,22 +644,15 @@ static int encode_work(struct pass *pass)
     return pass->error;
 }
 
-static int64_t name_pass(void)
-{
-    struct timespec now;
-    timespec_get(&now, TIME_UTC);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
-}
-
 int pass_run(struct vkclip_index *index, const struct pass_params *params, const char *const *paths,
              size_t count, struct vkclip_update_result *result)
 {
     struct pass pass = {
-        .index = index, .store = index->store, .params = params, .now = name_pass()};
+        .index = index, .store = index->store, .params = params, .now = clock_date()};
     struct roots roots = {0};
     pass.roots = &roots;
     pass.whole = !count;
-    pthread_mutex_init(&pass.lock, NULL);
+    mutex_init(&pass.lock);
     int error = index_check_writable(index);
     if (!error)
         error = roots_list(index, paths, count, &roots);
@@ -682,6 +673,6 @@ int pass_run(struct vkclip_index *index, const struct pass_params *params, const
     entry_free_all(&pass.waiting);
     entry_free_all(&pass.ready);
     roots_free(&roots);
-    pthread_mutex_destroy(&pass.lock);
+    mutex_destroy(&pass.lock);
     return error;
 }

@@ -7,13 +7,14 @@
 #include "vulkan/internal.h"
 
 #include "base/error.h"
+#include "base/process.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* protects the following */
-static struct global_functions global;                   /* of the loader, where it was found */
+static struct mutex lock = MUTEX_INIT; /* protects the following */
+static struct global_functions global; /* of the loader, where it was found */
 static VkInstance instance;
 static struct instance_functions functions; /* of the instance */
 static unsigned users; /* calls of gpu_loader_open that gpu_loader_close has not ended */
@@ -67,21 +68,19 @@ static uint32_t loader_version(void)
     return version;
 }
 
-#ifndef _WIN32
 /* Forgets in a forked child what belongs to its parent: the driver's threads do not exist there,
  * and a thread of the parent may have held the lock. */
 static void forget_inherited(void)
 {
-    static const pthread_mutex_t fresh = PTHREAD_MUTEX_INITIALIZER;
+    static const struct mutex fresh = MUTEX_INIT;
     lock = fresh;
     users = 0;
 }
 
 static void watch_forks(void)
 {
-    pthread_atfork(NULL, NULL, forget_inherited);
+    process_watch_forks(forget_inherited);
 }
-#endif
 
 static int create_instance(void)
 {
@@ -113,23 +112,21 @@ static int create_instance(void)
 
 int gpu_loader_open(void)
 {
-#ifndef _WIN32
-    static pthread_once_t once = PTHREAD_ONCE_INIT;
-    pthread_once(&once, watch_forks);
-#endif
-    pthread_mutex_lock(&lock);
+    static struct once once = ONCE_INIT;
+    once_run(&once, watch_forks);
+    mutex_lock(&lock);
     int error = users ? VKCLIP_OK : create_instance();
     users += !error;
-    pthread_mutex_unlock(&lock);
+    mutex_unlock(&lock);
     return error;
 }
 
 void gpu_loader_close(void)
 {
-    pthread_mutex_lock(&lock);
+    mutex_lock(&lock);
     if (!--users)
         functions.DestroyInstance(instance, NULL);
-    pthread_mutex_unlock(&lock);
+    mutex_unlock(&lock);
 }
 
 int instance_list(const struct instance_functions *vk, VkInstance handle,
@@ -154,9 +151,9 @@ int instance_list(const struct instance_functions *vk, VkInstance handle,
 
 PFN_vkGetInstanceProcAddr instance_find_loader(void)
 {
-    pthread_mutex_lock(&lock);
+    mutex_lock(&lock);
     const PFN_vkGetInstanceProcAddr get = functions_find_loader();
-    pthread_mutex_unlock(&lock);
+    mutex_unlock(&lock);
     return get;
 }
 

@@ -17,7 +17,6 @@
  * operations and the seconds of the longest dispatch that was timed, and the row's name. Files of
  * another version of the library are ignored, because its kernels may be others.
  */
-#define _POSIX_C_SOURCE 200809L /* kill, getpid */
 #include "vulkan/internal.h"
 
 #include "base/array.h"
@@ -26,22 +25,15 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/process.h"
 #include "base/string.h"
 #include "base/version.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef _WIN32
-#include <process.h>
-#define getpid _getpid
-#else
-#include <signal.h>
-#include <unistd.h>
-#endif
 
 #define ROW_NAME 120
 
@@ -299,17 +291,6 @@ void rows_blame(struct gpu *gpu, struct gpu_row *const *rows, size_t count)
 
 /* ---- What other processes left --------------------------------------------------------------- */
 
-/* Tells whether a process still runs. On Windows a file of a running process cannot be removed, so
- * that the answer is not needed there. */
-static bool is_running(long process)
-{
-#ifdef _WIN32
-    return process == getpid();
-#else
-    return process > 0 && (kill((pid_t)process, 0) == 0 || errno == EPERM);
-#endif
-}
-
 static void read_crash(struct gpu *gpu, const char *path)
 {
     struct gpu_row *rows[ROWS_MOST];
@@ -331,7 +312,7 @@ static void read_crash(struct gpu *gpu, const char *path)
 static bool is_left(const struct gpu *gpu, const char *path, const char *prefix)
 {
     return (gpu->running_path && !strcmp(path, gpu->running_path)) ||
-           !is_running(atol(path + strlen(prefix)));
+           !process_is_running(atol(path + strlen(prefix)));
 }
 
 /* Finds the files of processes that ended while they ran rows for the first time. */
@@ -363,7 +344,7 @@ void rows_open(struct gpu *gpu)
     gpu->rows_path = gpu_cache_path(gpu, "rows");
     if (prefix)
         gpu->running_path =
-            string_format("%s%d.%u", prefix, (int)getpid(), atomic_fetch_add(&opened, 1));
+            string_format("%s%ld.%u", prefix, process_number(), atomic_fetch_add(&opened, 1));
     read_rows(gpu);
     for (const struct gpu_row *row = gpu->rows; row; row = row->next)
         if (row->state == ROW_OUT)
