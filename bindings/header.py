@@ -46,7 +46,8 @@ def enumerators(text):
 
 def function_types(text):
     """Yields the result, the name and the parameters of each type of a function."""
-    yield from re.findall(r'typedef (\w+) (vkclip_\w+)\((.*?)\);', text)
+    for result, name, arguments in re.findall(r'typedef ([\w *]+?)(vkclip_\w+)\((.*?)\);', text):
+        yield result.strip(), name, arguments
 
 
 def functions(text):

@@ -149,6 +149,31 @@ VKCLIP_API const char *vkclip_version(void);
  * EMEMORY. */
 VKCLIP_API int vkclip_read_environment(void);
 
+/* Functions of an allocator. They are called on any thread, several at a time, and must not call
+ * vkclip. */
+typedef void *vkclip_allocate_fn(void *user, size_t bytes);
+typedef void *vkclip_reallocate_fn(void *user, void *memory, size_t bytes);
+typedef void vkclip_release_fn(void *user, void *memory);
+
+/* All three functions are needed. They do what malloc, realloc and free do: `allocate` returns
+ * memory that is aligned for every type, or NULL, upon which calls fail with EMEMORY; neither of
+ * the others gets NULL as `memory`. */
+struct vkclip_allocator {
+    size_t size; /* sizeof(struct vkclip_allocator) */
+    void *user;
+    vkclip_allocate_fn *allocate;
+    vkclip_reallocate_fn *reallocate;
+    vkclip_release_fn *release;
+};
+
+/* Lets the library take its memory on the host from an allocator, which is copied; NULL stands for
+ * malloc, the default. It is EINVALID while the library has memory in use: call it before all
+ * others, also before vkclip_read_environment, or after every handle was closed and every result
+ * freed; and while no other thread uses the library. The C library, Vulkan's drivers and the
+ * libraries that vkclip uses take memory of their own; of these only zlib, libspng, libjxl and stb
+ * use the allocator. */
+VKCLIP_API int vkclip_set_allocator(const struct vkclip_allocator *allocator);
+
 /* Names what this build has of what builds may leave out, separated by spaces: the parts training
  * (with explanations), torch (PyTorch's files), hub (names of models) and search (the index of
  * pictures), whose functions otherwise fail with EUNSUPPORTED, and the libraries postgresql, tar,

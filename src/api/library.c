@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * Implements the public functions of the library as a whole: its version, its errors, its
- * log, and the environment.
+ * log, its memory, and the environment.
  */
+#include "api/growth.h"
 #include "base/environment.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/version.h"
 #include "runtime/kernels.h"
 
@@ -17,6 +19,16 @@ const char *vkclip_version(void)
 int vkclip_read_environment(void)
 {
     return environment_read();
+}
+
+int vkclip_set_allocator(const struct vkclip_allocator *given)
+{
+    struct vkclip_allocator allocator;
+    int error = GROWTH_READ(vkclip_allocator, &allocator, given);
+    if (!error && given && (!allocator.allocate || !allocator.reallocate || !allocator.release))
+        error = error_fail(VKCLIP_EINVALID, "vkclip_set_allocator: `allocate`, `reallocate` and "
+                                            "`release` expected");
+    return error ? error : memory_set_allocator(given ? &allocator : NULL);
 }
 
 const char *vkclip_get_build(void)

@@ -113,7 +113,7 @@ int weights_replace(struct weights *weights, const char *name, const uint64_t *s
 
 /* Forgets a tensor, if there is one of that name. */
 void weights_remove(struct weights *weights, const char *name);
-/* Adds a tensor of fp32 values. Takes ownership of the values, in memory of malloc. */
+/* Adds a tensor of fp32 values. Takes ownership of the values, in memory of memory_alloc. */
 int weights_add(struct weights *weights, const char *name, unsigned rank, const uint64_t *shape,
                 float *values);
 /* Appends rows to a tensor's first dimension, as for tokens that a model did not have. Takes
@@ -123,7 +123,7 @@ int weights_append_rows(struct weights *weights, const char *name, uint64_t rows
 /* A product of two small matrices, left [rows,rank] times right [rank,columns], in fp32. */
 struct weights_product {
     uint64_t rows, columns, rank;
-    float *left, *right; /* from malloc */
+    float *left, *right; /* from memory_alloc */
 };
 /* Adds a product to the values of a tensor of two dimensions, beginning with row `first`, whenever
  * they are read. Takes ownership of the matrices, even after an error. Returns EINVALID if the

@@ -5,6 +5,7 @@
  */
 #include "checkpoint/write_config.h"
 #include "base/array.h"
+#include "base/dump.h"
 #include "base/error.h"
 #include "checkpoint/bert.h"
 #include "checkpoint/openclip_tokenizer.h"
@@ -22,7 +23,7 @@
  * it was built. */
 static int dump_text(json_t *root, char **text)
 {
-    *text = root ? json_dumps(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
+    *text = root ? dump_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(root);
     return *text ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a configuration");
 }

@@ -4,6 +4,7 @@
  * next byte belong to it. From there decompression can begin again, if it gets the text before.
  */
 #include "format/gzip.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -153,7 +154,7 @@ static int begin(struct gzip *gzip, const struct place *place)
 {
     if (gzip->is_open)
         inflateEnd(&gzip->stream);
-    gzip->stream = (z_stream){.next_in = NULL};
+    gzip->stream = (z_stream){.zalloc = memory_zlib_alloc, .zfree = memory_zlib_free};
     gzip->is_open = inflateInit2(&gzip->stream, place ? RAW : GZIP) == Z_OK;
     gzip->is_raw = place != NULL;
     gzip->has_ended = false;

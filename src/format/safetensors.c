@@ -6,6 +6,7 @@
  * and so must the host be.
  */
 #include "format/safetensors.h"
+#include "base/dump.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/string.h"
@@ -426,7 +427,7 @@ static int build_header(const char *path, const struct tensor_view *tensors, siz
     if (!error)
         error = describe_tensors(path, tensors, count, header);
     if (!error)
-        json = json_dumps(header, JSON_COMPACT);
+        json = dump_json(header, JSON_COMPACT);
     if (json && strlen(json) > SAFETENSORS_HEADER_MAX)
         error = error_fail(VKCLIP_EUNSUPPORTED,
                            "%s: not written, its header would have %zu bytes, and readers of "

@@ -7,7 +7,7 @@
 
 #include "vkclip.h"
 
-/* Replaces the picture's pixels, which come from malloc and have no padding, by upright ones.
+/* Replaces the picture's pixels, which come from memory_alloc and have no padding, by upright ones.
  * `orientation` is EXIF's: 1 is upright; 5 to 8 exchange width and height. Fails only for lack of
  * memory, which leaves the picture as it is. */
 int image_orient(struct vkclip_image *image, uint32_t orientation);

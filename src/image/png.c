@@ -7,6 +7,7 @@
  * colour (tRNS) is ignored, as it is when Pillow converts to RGB.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/reader.h"
 
 #include <stdlib.h>
@@ -201,7 +202,8 @@ static int run_spng(const struct image_file *file, spng_ctx *spng, const uint8_t
 static int decode_pixels(struct image_file *file, const struct chunks *found, const uint8_t *data,
                          size_t size, uint8_t **pixels)
 {
-    spng_ctx *spng = spng_ctx_new(SPNG_CTX_IGNORE_ADLER32);
+    struct spng_alloc memory = {memory_alloc, memory_realloc, memory_calloc, memory_free};
+    spng_ctx *spng = spng_ctx_new2(&memory, SPNG_CTX_IGNORE_ADLER32);
     const int error =
         spng ? run_spng(file, spng, data, size, choose_format(found), pixels) : SPNG_EMEM;
     spng_ctx_free(spng);

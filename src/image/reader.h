@@ -59,7 +59,7 @@ int reader_no_memory(const struct image_file *file);
 /* Returns memory for pixels, which may be the spare one, or NULL when out of memory. */
 uint8_t *reader_allocate(const struct image_file *file, size_t bytes);
 
-/* A reader decodes the file to width * height * channels bytes from malloc, which the caller
+/* A reader decodes the file to width * height * channels bytes from memory_alloc, which the caller
  * releases even after an error. A reader whose library this build does not have is NULL, so that
  * image/decode.c refuses the file with the library's name. */
 typedef int image_reader(struct image_file *file, uint8_t **pixels);

@@ -5,6 +5,7 @@
  */
 #include "image/thumbnail.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,9 @@
 #define STB_IMAGE_WRITE_IMPLEMENTATION
 #define STB_IMAGE_WRITE_STATIC
 #define STBI_WRITE_NO_STDIO
+#define STBIW_MALLOC(size) memory_alloc(size)
+#define STBIW_REALLOC(memory, size) memory_realloc(memory, size)
+#define STBIW_FREE(memory) memory_free(memory)
 #include <stb_image_write.h>
 
 enum { QUALITY = 85 }; /* Below it, blocks show in skies; above it, files grow fast. */

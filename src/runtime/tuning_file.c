@@ -6,6 +6,7 @@
  */
 #include "runtime/tuning_file.h"
 #include "base/cache.h"
+#include "base/dump.h"
 #include "base/hash.h"
 #include "base/thread.h"
 #include "base/version.h"
@@ -69,7 +70,7 @@ void tuning_file_write(const struct gpu *gpu, const char *path, const char *memb
     /* The names help a person who reads the file. A name that is not UTF-8 is left out. */
     json_object_set_new(file, "device", json_string(info->name));
     json_object_set_new(file, "driver", json_string(info->driver));
-    char *text = file ? json_dumps(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
+    char *text = file ? dump_json(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
     if (text)
         cache_write(path, text, strlen(text));
     free(text);

@@ -19,7 +19,7 @@ struct pass_entry {
     /* The receiver sets these. */
     struct store_facts facts;
     char camera[96]; /* that facts.camera may point to */
-    void *thumbnail; /* in memory of malloc */
+    void *thumbnail; /* in memory of memory_alloc */
     size_t thumbnail_size;
 };
 

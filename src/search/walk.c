@@ -7,6 +7,7 @@
 #include "search/walk.h"
 #include "base/array.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "image/formats.h"
 
@@ -69,9 +70,9 @@ char *walk_resolve(const char *path)
 {
 #ifdef _WIN32
     struct stat status;
-    return stat(path, &status) ? NULL : _fullpath(NULL, path, 0);
+    return stat(path, &status) ? NULL : memory_adopt(_fullpath(NULL, path, 0));
 #else
-    return realpath(path, NULL);
+    return memory_adopt(realpath(path, NULL));
 #endif
 }
 

@@ -4,6 +4,7 @@
  * the vocabulary as Hugging Face's files. Texts without any word are refused.
  */
 #include "text/learn.h"
+#include "base/dump.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
@@ -122,7 +123,7 @@ static int write_json(const char *folder, const char *name, char *text)
 
 static char *print_json(json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_INDENT(2)) : NULL;
+    char *text = json ? dump_json(json, JSON_INDENT(2)) : NULL;
     json_decref(json);
     return text;
 }

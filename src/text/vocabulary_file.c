@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <stdlib.h>
@@ -55,7 +56,10 @@ static int inflate_all(const char *path, z_stream *stream, size_t limit, char **
 static int unpack(const char *path, char *packed, size_t packed_size, size_t limit, char **data,
                   size_t *size)
 {
-    z_stream stream = {.next_in = (Bytef *)packed, .avail_in = (uInt)packed_size};
+    z_stream stream = {.next_in = (Bytef *)packed,
+                       .avail_in = (uInt)packed_size,
+                       .zalloc = memory_zlib_alloc,
+                       .zfree = memory_zlib_free};
     *data = NULL;
     *size = 0;
     int status = inflateInit2(&stream, 16 + MAX_WBITS); /* 16 selects gzip's header. */

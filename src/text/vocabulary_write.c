@@ -2,6 +2,7 @@
  *
  * Writes a vocabulary as vocab.json and merges.txt, which every reader of such tokenizers knows.
  */
+#include "base/dump.h"
 #include "base/error.h"
 #include "text/vocabulary.h"
 
@@ -48,7 +49,7 @@ int vocabulary_write(const struct vocabulary *v, char **vocab, char **merges)
     bool good = ids;
     for (uint32_t id = 0; good && id < v->count; id++)
         good = !json_object_set_new(ids, v->tokens[id], json_integer(id));
-    *vocab = good ? json_dumps(ids, JSON_COMPACT) : NULL;
+    *vocab = good ? dump_json(ids, JSON_COMPACT) : NULL;
     *merges = good ? merges_text(v) : NULL;
     json_decref(ids);
     if (*vocab && *merges)

@@ -5,6 +5,7 @@
  */
 #include "train/options.h"
 #include "base/array.h"
+#include "base/dump.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/string.h"
@@ -218,7 +219,7 @@ static void print_value(const json_t *value, char text[256])
     else if (json_is_real(value))
         snprintf(text, 256, "%g", json_real_value(value));
     else
-        dump = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+        dump = dump_json(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
     if (dump)
         snprintf(text, 256, "%s", json_is_null(value) ? "none" : dump);
     free(dump);

@@ -4,6 +4,7 @@
  * cannot be mistaken for a complete one.
  */
 #include "train/run.h"
+#include "base/dump.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
@@ -169,7 +170,7 @@ static int write_state(const struct run_state *state, const char *path)
                              (json_int_t)state->seed, "data", data, "loss_scale", state->loss_scale,
                              "loss_scale_steps", (json_int_t)state->loss_scale_steps, "options",
                              state->options);
-    text = json ? json_dumps(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
+    text = json ? dump_json(json, JSON_INDENT(2) | JSON_REAL_PRECISION(17)) : NULL;
     json_decref(json);
     if (!text)
         return no_memory(path);

@@ -5,6 +5,7 @@
 #include "vulkan/spirv.h"
 
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <zlib.h>
@@ -15,20 +16,33 @@ bool spirv_equal(const struct spirv *a, const struct spirv *b)
            a->count == b->count;
 }
 
+/* Does what zlib's uncompress does, which has no place for an allocator. */
+static bool inflate_block(const struct spirv_block *block, uint8_t *planes)
+{
+    z_stream stream = {.next_in = (Bytef *)block->packed,
+                       .avail_in = (uInt)block->packed_bytes,
+                       .next_out = planes,
+                       .avail_out = (uInt)(4 * block->words),
+                       .zalloc = memory_zlib_alloc,
+                       .zfree = memory_zlib_free};
+    if (inflateInit(&stream) != Z_OK)
+        return false;
+    const int result = inflate(&stream, Z_FINISH);
+    inflateEnd(&stream);
+    return result == Z_STREAM_END;
+}
+
 int spirv_unpack(const struct spirv_block *block, uint32_t **words)
 {
     const size_t count = block->words;
-    uLongf bytes = (uLongf)(4 * count);
     uint8_t *planes = malloc(4 * count);
     *words = malloc(4 * count);
-    int result = Z_MEM_ERROR;
-    if (planes && *words)
-        result = uncompress(planes, &bytes, block->packed, (uLong)block->packed_bytes);
-    for (size_t i = 0; i < count && result == Z_OK; i++)
+    const bool good = planes && *words && inflate_block(block, planes);
+    for (size_t i = 0; i < count && good; i++)
         (*words)[i] = planes[i] | (uint32_t)planes[count + i] << 8 |
                       (uint32_t)planes[2 * count + i] << 16 | (uint32_t)planes[3 * count + i] << 24;
     free(planes);
-    if (result == Z_OK)
+    if (good)
         return VKCLIP_OK;
     free(*words);
     *words = NULL;

@@ -73,6 +73,9 @@ static void devices(void **state)
     (void)state;
     struct vkclip_device *made = NULL;
     size_t count;
+    REFUSED(vkclip_set_allocator(WITHOUT_SIZE(vkclip_allocator)), SIZE_OF(vkclip_allocator));
+    REFUSED(vkclip_set_allocator(WITH(vkclip_allocator, .user = NULL)), "`allocate`");
+    REFUSED(vkclip_set_allocator(NULL), "while the library has");
     REFUSED(vkclip_get_kernel_caps(NULL, 3), "caps");
     REFUSED(vkclip_list_devices(NULL, 1, &count), "infos");
     REFUSED(vkclip_list_devices(WITHOUT_SIZE(vkclip_device_info), 1, &count),

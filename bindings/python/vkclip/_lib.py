@@ -118,6 +118,7 @@ class vkclip_index(_c.Structure): pass
 class vkclip_job(_c.Structure): pass
 class vkclip_model(_c.Structure): pass
 class vkclip_trainer(_c.Structure): pass
+class vkclip_allocator(_c.Structure): pass
 class vkclip_device_info(_c.Structure): pass
 class vkclip_device_params(_c.Structure): pass
 class vkclip_peaks(_c.Structure): pass
@@ -175,6 +176,9 @@ class vkclip_trainer_memory(_c.Structure): pass
 class vkclip_train_result(_c.Structure): pass
 class vkclip_validation(_c.Structure): pass
 
+vkclip_allocate_fn = _c.CFUNCTYPE(_c.c_void_p, _c.c_void_p, _c.c_size_t)
+vkclip_reallocate_fn = _c.CFUNCTYPE(_c.c_void_p, _c.c_void_p, _c.c_void_p, _c.c_size_t)
+vkclip_release_fn = _c.CFUNCTYPE(None, _c.c_void_p, _c.c_void_p)
 vkclip_log_fn = _c.CFUNCTYPE(None, _c.c_void_p, _c.c_int, _c.c_char_p)
 vkclip_progress_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_uint64, _c.c_uint64)
 vkclip_check_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_check))
@@ -192,6 +196,9 @@ vkclip_hit_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_hit))
 vkclip_indexed_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_hit), _c.POINTER(_c.c_float))
 vkclip_group_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_group))
 vkclip_share_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_double)
+
+vkclip_allocator._fields_ = [('size', _c.c_size_t), ('user', _c.c_void_p), ('allocate', vkclip_allocate_fn),
+    ('reallocate', vkclip_reallocate_fn), ('release', vkclip_release_fn)]
 
 vkclip_device_info._fields_ = [('size', _c.c_size_t), ('index', _c.c_uint32), ('name', _c.c_char * 256),
     ('type', _c.c_int), ('driver', _c.c_char * 512), ('api_version', _c.c_uint32 * 3), ('memory', _c.c_uint64),
@@ -412,6 +419,7 @@ vkclip_validation._fields_ = [('size', _c.c_size_t), ('images', _c.c_uint64), ('
 FUNCTIONS = [
     ('vkclip_version', _c.c_char_p),
     ('vkclip_read_environment', _c.c_int),
+    ('vkclip_set_allocator', _c.c_int, _c.POINTER(vkclip_allocator)),
     ('vkclip_get_build', _c.c_char_p),
     ('vkclip_get_kernel_caps', _c.c_int, _c.POINTER(_c.c_char), _c.c_size_t),
     ('vkclip_error_text', _c.c_char_p, _c.c_int),
