@@ -4,9 +4,8 @@
  */
 #include "api/image.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "data/dataset.h"
-
-#include <stdlib.h>
 
 struct vkclip_archive {
     struct dataset *pictures;
@@ -17,7 +16,7 @@ int vkclip_open_archive(const char *path, struct vkclip_archive **archive)
     static const struct dataset_params params = {.pictures_only = true};
     if (!path || !archive)
         return error_fail(VKCLIP_EINVALID, "no path or no place for the archive");
-    *archive = calloc(1, sizeof(**archive));
+    *archive = memory_calloc(1, sizeof(**archive));
     if (!*archive)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     const int error = dataset_open(&path, 1, &params, &(*archive)->pictures);
@@ -47,6 +46,6 @@ void vkclip_close_archive(struct vkclip_archive **archive)
     if (!archive || !*archive)
         return;
     dataset_close(&(*archive)->pictures);
-    free(*archive);
+    memory_free(*archive);
     *archive = NULL;
 }

@@ -6,11 +6,11 @@
 #include "api/growth.h"
 #include "api/guard.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "encode/device.h"
 #include "runtime/selftest_model.h"
 #include "runtime/tune.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_t *count)
@@ -20,13 +20,13 @@ int vkclip_list_devices(struct vkclip_device_info *infos, size_t capacity, size_
     int error = capacity ? GROWTH_CHECK(vkclip_device_info, infos) : VKCLIP_OK;
     if (error)
         return error;
-    struct vkclip_device_info *found = calloc(capacity + 1, sizeof(*found));
+    struct vkclip_device_info *found = memory_calloc(capacity + 1, sizeof(*found));
     if (!found)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu devices", capacity);
     error = device_list(found, capacity, count);
     for (size_t i = 0; !error && i < *count && i < capacity; i++)
         GROWTH_WRITE_ENTRY(vkclip_device_info, infos, i, &found[i]);
-    free(found);
+    memory_free(found);
     return error;
 }
 

@@ -4,12 +4,12 @@
  */
 #include "api/growth.h"
 #include "api/guard.h"
+#include "base/memory.h"
 #include "encode/device.h"
 #include "search/current.h"
 #include "search/groups.h"
 #include "search/walk.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* As immich's, whose users found larger ones to bring merely similar pictures together. */
@@ -42,7 +42,7 @@ static int find_model(struct vkclip_index *index, struct choice *choice)
     choice->path = path;
     int error = index->store->read->each_model(index->store, choose_model, choice);
     choice->path = NULL;
-    free(path);
+    memory_free(path);
     if (!error && !choice->count && choice->name)
         error = error_fail(VKCLIP_EABSENT, "%s: the index has no pictures by the model %s",
                            index->path, choice->name);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/growth.h"
 #include "base/error.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* No struct comes near this size, but memory that was never set may say anything. */
@@ -48,7 +48,7 @@ int growth_read_all(void **copies, size_t size, const void *given, size_t count,
     *copies = NULL;
     if (!given || !count)
         return VKCLIP_OK;
-    char *copy = calloc(count, size);
+    char *copy = memory_calloc(count, size);
     int error =
         copy ? growth_check(given, name) : error_fail(VKCLIP_EMEMORY, "out of memory for %s", name);
     for (size_t i = 0; i < count && !error; i++)

@@ -7,12 +7,12 @@
 #include "api/guard.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/process.h"
 #include "base/progress.h"
 #include "base/thread.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 
 /* What the handles on one device share. */
 struct sharing {
@@ -40,7 +40,7 @@ struct guard {
 
 static int open_sharing(enum turns_class class, struct sharing **result)
 {
-    struct sharing *sharing = *result = calloc(1, sizeof(*sharing));
+    struct sharing *sharing = *result = memory_calloc(1, sizeof(*sharing));
     if (!sharing)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a handle");
     sharing->process = process_number();
@@ -56,13 +56,13 @@ static void close_sharing(struct sharing *sharing)
     turns_close(&sharing->turns);
     condition_destroy(&sharing->left);
     mutex_destroy(&sharing->lock);
-    free(sharing);
+    memory_free(sharing);
 }
 
 int guard_open(const char *name, enum turns_class class, const struct vkclip_device *device,
                struct guard **result)
 {
-    struct guard *guard = *result = calloc(1, sizeof(*guard));
+    struct guard *guard = *result = memory_calloc(1, sizeof(*guard));
     int error = guard ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a handle");
     if (!error && device)
         guard->sharing = device->guard->sharing;
@@ -71,7 +71,7 @@ int guard_open(const char *name, enum turns_class class, const struct vkclip_dev
     if (error) {
         if (guard && guard->sharing)
             close_sharing(guard->sharing);
-        free(guard);
+        memory_free(guard);
         *result = NULL;
         return error;
     }
@@ -144,7 +144,7 @@ void guard_drop(struct guard *guard)
     mutex_lock(&sharing->lock);
     const bool last = !--sharing->handles;
     mutex_unlock(&sharing->lock);
-    free(guard);
+    memory_free(guard);
     if (last)
         close_sharing(sharing);
 }

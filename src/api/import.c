@@ -9,6 +9,7 @@
 
 #include "api/update.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "encode/pictures.h"
 #include "image/decode.h"
@@ -17,7 +18,6 @@
 #include "search/walk.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -96,7 +96,7 @@ static double compare_row(const struct import *import, const struct row *row, fl
 static int compare_sample(struct import *import)
 {
     struct vkclip_import_result *result = import->result;
-    float *embedding = malloc(import->dim * sizeof(*embedding));
+    float *embedding = memory_alloc(import->dim * sizeof(*embedding));
     int error = embedding ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a picture");
     const uint64_t sample = result->rows < SAMPLE ? result->rows : SAMPLE;
     for (uint64_t i = 0; i < sample && !error; i++) {
@@ -124,7 +124,7 @@ static int compare_sample(struct import *import)
         }
         row_release(&row);
     }
-    free(embedding);
+    memory_free(embedding);
     if (!error && result->compared && result->least_cosine < LEAST_COSINE)
         error = error_fail(VKCLIP_EINVALID,
                            "%s: comes from another model: the cosine of a picture is %.4f, "
@@ -196,7 +196,7 @@ static int import_row(void *user, const struct row *row)
         file_hash_read(path, &stamp, &hash, &data, &size))
         return VKCLIP_OK;
     const bool good = read_facts(path, data, size, &facts);
-    free(data);
+    memory_free(data);
     if (!good)
         return VKCLIP_OK;
     int error = write_row(import, path, &stamp, &hash, &facts);
@@ -243,8 +243,8 @@ int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const c
         error = sqlite_open(path, SQLITE_MODE_READ, &import.rclip);
     if (error)
         return error;
-    import.values = malloc(dim * sizeof(*import.values));
-    import.vector = malloc(dim * sizeof(*import.vector));
+    import.values = memory_alloc(dim * sizeof(*import.values));
+    import.vector = memory_alloc(dim * sizeof(*import.vector));
     if (!import.values || !import.vector)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
     if (!error)
@@ -263,8 +263,8 @@ int import_rclip(struct vkclip_index *index, struct vkclip_model *model, const c
         error = compare_sample(&import);
     if (!error)
         error = import_rows(&import, &described);
-    free(import.values);
-    free(import.vector);
+    memory_free(import.values);
+    memory_free(import.vector);
     sqlite_close(&import.rclip);
     return error;
 }

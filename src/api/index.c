@@ -7,11 +7,10 @@
 #include "api/guard.h"
 #include "api/import.h"
 #include "api/update.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "search/export.h"
 #include "search/index.h"
-
-#include <stdlib.h>
 
 bool vkclip_has_search(void)
 {
@@ -85,7 +84,7 @@ int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_mod
     int error = capacity ? GROWTH_CHECK(vkclip_index_model, models) : VKCLIP_OK;
     if (error)
         return error;
-    struct vkclip_index_model *found = calloc(capacity + 1, sizeof(*found));
+    struct vkclip_index_model *found = memory_calloc(capacity + 1, sizeof(*found));
     if (!found)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu models", capacity);
     error = guard_enter(&turn, __func__, index->guard);
@@ -93,7 +92,7 @@ int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_mod
         error = guard_leave(&turn, index_list_models(index, found, capacity, count));
     for (size_t i = 0; !error && i < *count && i < capacity; i++)
         GROWTH_WRITE_ENTRY(vkclip_index_model, models, i, &found[i]);
-    free(found);
+    memory_free(found);
     return error;
 }
 

@@ -8,12 +8,12 @@
 #include "api/guard.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/string.h"
 #include "base/thread.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 struct vkclip_job {
     struct job_work work;
@@ -96,13 +96,13 @@ static void free_job(struct vkclip_job *job)
 {
     condition_destroy(&job->changed);
     mutex_destroy(&job->lock);
-    free(job->message);
-    free(job);
+    memory_free(job->message);
+    memory_free(job);
 }
 
 static int open_job(const struct job_work *work, struct vkclip_job **result)
 {
-    struct vkclip_job *job = *result = calloc(1, sizeof(*job));
+    struct vkclip_job *job = *result = memory_calloc(1, sizeof(*job));
     if (!job)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a job");
     mutex_init(&job->lock);

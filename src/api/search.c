@@ -7,6 +7,7 @@
 #include "api/growth.h"
 #include "api/guard.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "encode/identity.h"
 #include "encode/pictures.h"
@@ -18,7 +19,6 @@
 #include "search/query.h"
 #include "search/search.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The parts of a query, and what is known of each. */
@@ -58,14 +58,14 @@ static int find_vectors(struct vkclip_index *index, const struct vkclip_model *m
 static int read_embedding(const struct request *request, int64_t id, float *embed, bool *found)
 {
     struct store *store = request->index->store;
-    uint16_t *row = malloc(request->dim * sizeof(*row));
+    uint16_t *row = memory_alloc(request->dim * sizeof(*row));
     if (!row)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
     const int error =
         store->read->read_vector(store, id, request->number, row, request->dim, found);
     for (size_t i = 0; !error && *found && i < request->dim; i++)
         embed[i] = half_to_float(row[i]);
-    free(row);
+    memory_free(row);
     return error;
 }
 
@@ -96,7 +96,7 @@ static int find_picture(struct request *request, size_t part, bool *found)
         file_hash_bytes(picture->data, picture->size, &hash);
     else
         error = file_hash_read(picture->value, &stamp, &hash, &data, &size);
-    free(data);
+    memory_free(data);
     if (!error)
         error = store->read->find_content(store, &hash, request->number, &content);
     request->ids[part] = content.id;
@@ -120,9 +120,9 @@ static int load_picture(const struct request *request, size_t part, struct vkcli
 static int encode_parts(struct request *request, enum vkclip_query_kind kind, const bool *done)
 {
     const struct vkclip_search_params *params = request->params;
-    const char **strings = calloc(params->part_count, sizeof(*strings));
-    struct vkclip_image *images = calloc(params->part_count, sizeof(*images));
-    float *embeds = calloc(params->part_count * request->dim, sizeof(*embeds));
+    const char **strings = memory_calloc(params->part_count, sizeof(*strings));
+    struct vkclip_image *images = memory_calloc(params->part_count, sizeof(*images));
+    float *embeds = memory_calloc(params->part_count * request->dim, sizeof(*embeds));
     size_t count = 0;
     int error =
         strings && images && embeds ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
@@ -147,9 +147,9 @@ static int encode_parts(struct request *request, enum vkclip_query_kind kind, co
         if (params->parts[i].kind == kind && !done[i])
             memcpy(request->embeds + i * request->dim, embeds + count++ * request->dim,
                    request->dim * sizeof(*embeds));
-    free(strings);
-    free(images);
-    free(embeds);
+    memory_free(strings);
+    memory_free(images);
+    memory_free(embeds);
     return error;
 }
 
@@ -157,7 +157,7 @@ static int encode_parts(struct request *request, enum vkclip_query_kind kind, co
 static int find_embeddings(struct request *request)
 {
     const struct vkclip_search_params *params = request->params;
-    bool *done = calloc(params->part_count, sizeof(*done));
+    bool *done = memory_calloc(params->part_count, sizeof(*done));
     int error = done ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
     for (size_t i = 0; !error && i < params->part_count; i++) {
         if (params->parts[i].kind == VKCLIP_QUERY_ID)
@@ -169,7 +169,7 @@ static int find_embeddings(struct request *request)
         error = encode_parts(request, VKCLIP_QUERY_TEXT, done);
     if (!error)
         error = encode_parts(request, VKCLIP_QUERY_IMAGE, done);
-    free(done);
+    memory_free(done);
     return error;
 }
 
@@ -187,9 +187,9 @@ static int give_hit(void *user, const struct vkclip_hit *hit)
 static int search_parts(struct request *request)
 {
     const struct vkclip_search_params *params = request->params;
-    float *query = calloc(request->dim, sizeof(*query));
-    request->ids = calloc(params->part_count, sizeof(*request->ids));
-    request->embeds = calloc(params->part_count * request->dim, sizeof(*request->embeds));
+    float *query = memory_calloc(request->dim, sizeof(*query));
+    request->ids = memory_calloc(params->part_count, sizeof(*request->ids));
+    request->embeds = memory_calloc(params->part_count * request->dim, sizeof(*request->embeds));
     int error = query && request->ids && request->embeds
                     ? find_embeddings(request)
                     : error_fail(VKCLIP_EMEMORY, "out of memory for a query");
@@ -208,9 +208,9 @@ static int search_parts(struct request *request)
                                   .left_out_count = params->part_count};
     if (!error)
         error = search_run(&search, give_hit, request);
-    free(query);
-    free(request->ids);
-    free(request->embeds);
+    memory_free(query);
+    memory_free(request->ids);
+    memory_free(request->embeds);
     return error;
 }
 
@@ -309,6 +309,6 @@ int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_
         error = error_fail(VKCLIP_EABSENT, "id:%lld: the index has no thumbnail", (long long)id);
     if (!error)
         error = vkclip_decode_image(data, size, "thumbnail", NULL, image);
-    free(data);
+    memory_free(data);
     return error;
 }

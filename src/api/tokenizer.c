@@ -6,10 +6,10 @@
 #include "api/growth.h"
 #include "api/guard.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "encode/texts.h"
 #include "text/prompt.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int vkclip_tokenize(const struct vkclip_model *model, const char *text, size_t length,
@@ -49,7 +49,7 @@ int vkclip_detokenize(const struct vkclip_model *model, const int32_t *ids, size
         memcpy(text, whole, copied);
     if (capacity)
         text[copied] = 0;
-    free(whole);
+    memory_free(whole);
     return VKCLIP_OK;
 }
 

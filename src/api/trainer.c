@@ -6,13 +6,13 @@
 #include "api/growth.h"
 #include "api/guard.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "encode/device.h"
 #include "train/step.h"
 #include "train/trainer.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 _Static_assert(DEVICE_GPUS <= TRAIN_DEVICES, "a run can use every device of a handle");
 
@@ -170,7 +170,7 @@ int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capac
     error = progress_end(&progress, error);
     if (!error && path)
         snprintf(path, capacity, "%s", written);
-    free(written);
+    memory_free(written);
     return error;
 }
 

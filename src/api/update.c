@@ -6,6 +6,7 @@
  */
 #include "api/update.h"
 #include "base/array.h"
+#include "base/memory.h"
 #include "checkpoint/inputs.h"
 #include "encode/call.h"
 #include "encode/identity.h"
@@ -18,7 +19,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 /* The longer side of a thumbnail fits a grid of results on a dense screen. */
 enum { THUMBNAIL_SIDE = 256 };
@@ -163,7 +163,7 @@ int update_describe_model(const struct vkclip_index *index, const struct vkclip_
     char *path = walk_resolve(model->info.weights_path);
     snprintf(described->name, sizeof(described->name), "%s",
              path ? path : model->info.weights_path);
-    free(path);
+    memory_free(path);
     int error = identity_of_model(model, index->cache_folder, identity);
     if (!error)
         snprintf(described->identity, sizeof(described->identity), "%s", identity);
@@ -181,7 +181,7 @@ int update_index(struct vkclip_index *index, struct vkclip_model *model, const c
                  size_t count, const struct vkclip_update_params *params,
                  struct vkclip_update_result *result)
 {
-    struct update *update = calloc(1, sizeof(*update));
+    struct update *update = memory_calloc(1, sizeof(*update));
     *result = (struct vkclip_update_result){0};
     if (!update)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an update of the index");
@@ -194,6 +194,6 @@ int update_index(struct vkclip_index *index, struct vkclip_model *model, const c
         error = update_describe_model(index, model, &pass.model);
     if (!error)
         error = pass_run(index, &pass, paths, count, result);
-    free(update);
+    memory_free(update);
     return error;
 }

@@ -7,11 +7,10 @@
 #include "api/guard.h"
 #include "api/job.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "encode/device.h"
 #include "encode/renders.h"
 #include "vkclip_vulkan.h"
-
-#include <stdlib.h>
 
 int vkclip_get_vulkan_wants(const struct vkclip_vulkan_device *device,
                             struct vkclip_vulkan_wants *wants)
@@ -65,7 +64,7 @@ static int encode_renders(const char *function, struct vkclip_model *model,
     if (!error)
         error = guard_leave(&turn, renders_encode(model, images ? copies : NULL,
                                                   images ? NULL : copies, count, &full, embeds));
-    free(copies);
+    memory_free(copies);
     return error;
 }
 

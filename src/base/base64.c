@@ -4,9 +4,9 @@
  * of four, is refused.
  */
 #include "base/base64.h"
+#include "base/memory.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -14,7 +14,7 @@ static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwx
 char *base64_encode(const void *data, size_t size)
 {
     const uint8_t *bytes = data;
-    char *text = size < SIZE_MAX / 2 ? malloc((size + 2) / 3 * 4 + 1) : NULL;
+    char *text = size < SIZE_MAX / 2 ? memory_alloc((size + 2) / 3 * 4 + 1) : NULL;
     size_t length = 0;
     for (size_t i = 0; text && i < size; i += 3) {
         const size_t left = size - i;
@@ -37,13 +37,13 @@ char *base64_decode(const char *text, size_t *size)
     size_t padding = 0;
     while (padding < 2 && padding < length && text[length - 1 - padding] == '=')
         padding++;
-    char *data = length % 4 ? NULL : malloc(length / 4 * 3 + 1);
+    char *data = length % 4 ? NULL : memory_alloc(length / 4 * 3 + 1);
     uint32_t group = 0;
     *size = 0;
     for (size_t i = 0; data && i < length; i++) {
         const char *digit = i < length - padding ? strchr(digits, text[i]) : digits;
         if (!digit) {
-            free(data);
+            memory_free(data);
             return NULL;
         }
         group = group << 6 | (uint32_t)(digit - digits);

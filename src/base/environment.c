@@ -8,6 +8,7 @@
 #endif
 #include "base/environment.h"
 #include "base/array.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <errno.h>
@@ -73,7 +74,7 @@ int environment_read(void)
         if (value && !copy) {
             error = out_of_memory();
         } else {
-            free(values[i]);
+            memory_free(values[i]);
             values[i] = copy;
         }
     }
@@ -120,14 +121,14 @@ static char *ask_system(const char *variable)
     if (strcmp(variable, "HOME") != 0)
         return NULL;
     do { /* The entry of a user in a directory service may be long. */
-        free(text);
+        memory_free(text);
         size *= 4;
-        text = malloc(size);
+        text = memory_alloc(size);
         error = text ? getpwuid_r(getuid(), &entry, text, size, &found) : ENOMEM;
     } while (error == ERANGE && size < 1 << 20);
     if (!error && found && found->pw_dir && *found->pw_dir)
         home = string_format("%s", found->pw_dir);
-    free(text);
+    memory_free(text);
     return home;
 }
 #endif

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <errno.h>
@@ -355,7 +356,7 @@ void file_map_close(struct file_map *map)
         munmap((char *)(uintptr_t)map->data - map->lead, map->lead + map->size);
     if (map->path)
         close(map->file);
-    free(map->path);
+    memory_free(map->path);
     *map = (struct file_map){0};
 }
 #endif
@@ -411,7 +412,7 @@ static int allocate_bytes(const char *path, size_t limit, size_t size, char **da
 {
     if (size > limit)
         return error_fail(VKCLIP_EFORMAT, "%s: %zu bytes, expected at most %zu", path, size, limit);
-    *data = malloc(size + 1);
+    *data = memory_alloc(size + 1);
     if (!*data)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path, size);
     (*data)[size] = 0;
@@ -453,7 +454,7 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
     if (!error) {
         *size = length;
     } else {
-        free(*data);
+        memory_free(*data);
         *data = NULL;
     }
     return error;
@@ -574,8 +575,8 @@ int file_output_close(struct file_output *output, int error)
         error = file_fail_writing(output->path);
     if (error && output->file)
         remove(output->temporary);
-    free(output->path);
-    free(output->temporary);
+    memory_free(output->path);
+    memory_free(output->temporary);
     *output = (struct file_output){0};
     return error;
 }
@@ -653,7 +654,7 @@ int file_lock(const char *path, struct file_lock *lock)
         is_busy()
             ? error_fail(VKCLIP_EIO, "%s: another process is writing it; wait until it ends", path)
             : file_fail_writing(path);
-    free(lock->path);
+    memory_free(lock->path);
     lock->path = NULL;
     return error;
 }
@@ -662,6 +663,6 @@ void file_unlock(struct file_lock *lock)
 {
     if (lock->path)
         close_lock(lock);
-    free(lock->path);
+    memory_free(lock->path);
     *lock = (struct file_lock){0};
 }

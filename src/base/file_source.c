@@ -6,11 +6,11 @@
 #define _GNU_SOURCE
 #include "base/file_source.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -109,7 +109,7 @@ int file_source_keep(const struct file_source *source, struct file_source *kept)
                                strerror(errno));
     }
     if (error) {
-        free((char *)kept->name);
+        memory_free((char *)kept->name);
         *kept = (struct file_source){0};
     }
     return error;
@@ -119,6 +119,6 @@ void file_source_release(struct file_source *kept)
 {
     if (kept->name && kept->kind == FILE_SOURCE_DESCRIPTOR)
         close_duplicate(kept->file);
-    free((char *)kept->name);
+    memory_free((char *)kept->name);
     *kept = (struct file_source){0};
 }

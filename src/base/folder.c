@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "base/folder.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <errno.h>
@@ -43,7 +44,7 @@ static bool add_name(char ***names, size_t *count, const char *name)
 {
     if (!strcmp(name, ".") || !strcmp(name, ".."))
         return true;
-    char **larger = realloc(*names, (*count + 1) * sizeof(*larger));
+    char **larger = memory_realloc(*names, (*count + 1) * sizeof(*larger));
     if (!larger)
         return false;
     *names = larger;
@@ -75,7 +76,7 @@ int folder_list(const char *path, char ***names, size_t *count)
     struct _finddata_t entry;
     char *pattern = string_format("%s/*", path);
     intptr_t folder = pattern ? _findfirst(pattern, &entry) : -1;
-    free(pattern);
+    memory_free(pattern);
     if (folder == -1)
         return error_fail(VKCLIP_EIO, "%s: folder cannot be read", path);
     do
@@ -104,8 +105,8 @@ int folder_list(const char *path, char ***names, size_t *count)
 void folder_free_names(char ***names, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        free((*names)[i]);
-    free(*names);
+        memory_free((*names)[i]);
+    memory_free(*names);
     *names = NULL;
 }
 
@@ -153,7 +154,7 @@ bool folder_make_all(const char *path, unsigned mode)
         }
     make_one(copy, mode);
     const bool usable = folder_exists(copy) && !access(copy, W_OK);
-    free(copy);
+    memory_free(copy);
     return usable;
 }
 
@@ -191,7 +192,7 @@ void folder_remove(const char *path)
             folder_remove(file);
         else if (file)
             remove(file);
-        free(file);
+        memory_free(file);
     }
     folder_free_names(&names, count);
 #ifdef _WIN32
@@ -236,7 +237,7 @@ int folder_replace(const char *source, const char *target)
         folder_remove(old);
         sync_folder(parent);
     }
-    free(old);
-    free(parent);
+    memory_free(old);
+    memory_free(parent);
     return error;
 }

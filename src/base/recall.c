@@ -3,9 +3,9 @@
  * Compares each owner with all rows of the other matrix, one job per owner.
  */
 #include "base/recall.h"
+#include "base/memory.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 
 const size_t recall_places[RECALL_PLACES] = {1, 5, 10};
 
@@ -120,10 +120,10 @@ int recall_rank(const struct recall_input *input, struct workers *workers, struc
 {
     struct ranking ranking = {
         .input = input,
-        .best = calloc(input->owners.count + 1, sizeof(*ranking.best)),
-        .own = calloc(input->owned.count + 1, sizeof(*ranking.own)),
-        .better = calloc(input->owners.count + 1, sizeof(*ranking.better)),
-        .closer = calloc(input->owned.count + 1, sizeof(*ranking.closer)),
+        .best = memory_calloc(input->owners.count + 1, sizeof(*ranking.best)),
+        .own = memory_calloc(input->owned.count + 1, sizeof(*ranking.own)),
+        .better = memory_calloc(input->owners.count + 1, sizeof(*ranking.better)),
+        .closer = memory_calloc(input->owned.count + 1, sizeof(*ranking.closer)),
     };
     int error = VKCLIP_OK;
     if (!ranking.best || !ranking.own || !ranking.better || !ranking.closer)
@@ -135,10 +135,10 @@ int recall_rank(const struct recall_input *input, struct workers *workers, struc
         error = workers_run(workers, compare_others, &ranking, input->owners.count);
     if (!error)
         count_queries(&ranking, owners, owned);
-    free(ranking.best);
-    free(ranking.own);
-    free(ranking.better);
-    free(ranking.closer);
+    memory_free(ranking.best);
+    memory_free(ranking.own);
+    memory_free(ranking.better);
+    memory_free(ranking.closer);
     return error;
 }
 

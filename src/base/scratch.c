@@ -3,14 +3,13 @@
  * Keeps the largest block that was asked for, unless scratch_trim is called.
  */
 #include "base/scratch.h"
-
-#include <stdlib.h>
+#include "base/memory.h"
 
 void *scratch_reserve(struct scratch *scratch, size_t bytes)
 {
     if (scratch->bytes < bytes) {
-        free(scratch->memory);
-        scratch->memory = malloc(bytes);
+        memory_free(scratch->memory);
+        scratch->memory = memory_alloc(bytes);
         scratch->bytes = scratch->memory ? bytes : 0;
     }
     return scratch->memory;
@@ -37,6 +36,6 @@ void scratch_trim(struct scratch *scratch)
 
 void scratch_free(struct scratch *scratch)
 {
-    free(scratch->memory);
+    memory_free(scratch->memory);
     *scratch = (struct scratch){0};
 }

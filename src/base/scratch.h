@@ -6,6 +6,7 @@
 #ifndef VKCLIP_BASE_SCRATCH_H
 #define VKCLIP_BASE_SCRATCH_H
 
+#include "base/memory.h"
 #include <stddef.h>
 
 /* All zeros is no memory. */
@@ -17,7 +18,7 @@ struct scratch {
 /* Returns at least `bytes` bytes, whose values are undefined, or NULL when out of memory. What was
  * returned before is no longer valid. */
 void *scratch_reserve(struct scratch *scratch, size_t bytes);
-/* Gives the memory away, to be freed by free(), or NULL if there are fewer bytes. */
+/* Gives the memory away, to be freed by memory_free(), or NULL if there are fewer bytes. */
 void *scratch_take(struct scratch *scratch, size_t bytes);
 /* Frees a block that is too large to be kept without a use in sight. */
 void scratch_trim(struct scratch *scratch);

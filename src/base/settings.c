@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/environment.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <stdlib.h>
@@ -62,7 +63,7 @@ static int find_place(const struct place *places, char **path)
             return error;
         if (root) {
             *path = string_format("%s/%s", root, places->below);
-            free(root);
+            memory_free(root);
             return *path ? VKCLIP_OK : out_of_memory();
         }
     }
@@ -118,16 +119,16 @@ int settings_read(const struct vkclip_device_params *params, struct settings *se
 
 void settings_free(struct settings *settings)
 {
-    free(settings->device);
-    free(settings->cache_folder);
-    free(settings->index);
-    free(settings->tuning);
-    free(settings->check);
-    free(settings->disabled_caps);
-    free(settings->enabled_caps);
-    free(settings->disabled_kernels);
-    free(settings->quirks);
-    free(settings->timeout);
+    memory_free(settings->device);
+    memory_free(settings->cache_folder);
+    memory_free(settings->index);
+    memory_free(settings->tuning);
+    memory_free(settings->check);
+    memory_free(settings->disabled_caps);
+    memory_free(settings->enabled_caps);
+    memory_free(settings->disabled_kernels);
+    memory_free(settings->quirks);
+    memory_free(settings->timeout);
     *settings = (struct settings){0};
 }
 
@@ -209,7 +210,7 @@ void settings_check_list(const char *variable, const char *list, bool (*is_known
         char *word = string_format("%.*s", (int)length, list);
         if (word && *word && !is_known(word))
             log_message(VKCLIP_LOG_WARNING, "%s has \"%s\", expected %s", variable, word, expected);
-        free(word);
+        memory_free(word);
         list += length;
         list += *list == ',';
     }

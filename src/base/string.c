@@ -3,10 +3,10 @@
  * A new string is measured first and allocated at its exact size.
  */
 #include "base/string.h"
+#include "base/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 char *string_format(const char *format, ...)
@@ -15,7 +15,7 @@ char *string_format(const char *format, ...)
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    char *text = length < 0 ? NULL : malloc((size_t)length + 1);
+    char *text = length < 0 ? NULL : memory_alloc((size_t)length + 1);
     if (!text)
         return NULL;
     va_start(args, format);

@@ -6,11 +6,11 @@
 #include "base/turns.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/thread.h"
 
 #include <stdint.h>
-#include <stdlib.h>
 
 struct turns {
     enum turns_class class;
@@ -23,7 +23,7 @@ static _Thread_local const struct turn *current;
 
 int turns_open(enum turns_class class, struct turns **result)
 {
-    struct turns *turns = *result = calloc(1, sizeof(*turns));
+    struct turns *turns = *result = memory_calloc(1, sizeof(*turns));
     if (!turns)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a lock");
     turns->class = class;
@@ -39,7 +39,7 @@ void turns_close(struct turns **handle)
         return;
     condition_destroy(&turns->changed);
     mutex_destroy(&turns->lock);
-    free(turns);
+    memory_free(turns);
     *handle = NULL;
 }
 

@@ -6,11 +6,11 @@
 #include "base/workers.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/thread.h"
 #include "base/turns.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { MOST_THREADS = 63 };
@@ -41,7 +41,7 @@ struct workers {
 
 int workers_open(unsigned threads, struct workers **result)
 {
-    struct workers *workers = *result = calloc(1, sizeof(*workers));
+    struct workers *workers = *result = memory_calloc(1, sizeof(*workers));
     if (!workers)
         return error_fail(VKCLIP_EMEMORY, "out of memory for threads");
     threads = threads ? threads : thread_processors() - 1;
@@ -72,7 +72,7 @@ void workers_close(struct workers **handle)
     condition_destroy(&workers->more);
     condition_destroy(&workers->done);
     mutex_destroy(&workers->lock);
-    free(workers);
+    memory_free(workers);
     *handle = NULL;
 }
 
@@ -106,7 +106,7 @@ static void unlock_pool(struct workers *workers)
 static void keep_message(void *user, enum vkclip_log_level level, const char *text)
 {
     const struct message_keeper *keeper = user;
-    struct workers_message *message = malloc(sizeof(*message) + strlen(text) + 1);
+    struct workers_message *message = memory_alloc(sizeof(*message) + strlen(text) + 1);
     if (!message)
         return;
     message->index = keeper->index;
@@ -253,7 +253,7 @@ static void pass_on_messages(struct workers_group *group)
     while (group->messages) {
         struct workers_message *message = take_message(group);
         log_message(message->level, "%s", message->text);
-        free(message);
+        memory_free(message);
     }
 }
 

@@ -8,12 +8,12 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/write_config.h"
 #include "text/vocabulary.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define FILE_MAX (96u << 20)
@@ -30,7 +30,7 @@ static int check_content(const char *path, const char *data, size_t size)
                            "%s: is there already with other content, which the model needs: "
                            "name another folder",
                            path);
-    free(old);
+    memory_free(old);
     return error;
 }
 
@@ -51,8 +51,8 @@ static int write_file(struct beside *beside, const char *name, char *data, size_
             path = NULL;
         }
     }
-    free(path);
-    free(data);
+    memory_free(path);
+    memory_free(data);
     return error;
 }
 
@@ -76,7 +76,7 @@ static int copy_file(struct beside *beside, const char *path, const char *name,
         if (!error)
             error = write_file(beside, new_name, data, size);
     }
-    free(source);
+    memory_free(source);
     return error;
 }
 
@@ -96,7 +96,7 @@ static int write_pair(struct beside *beside, const char *path)
         if (!error)
             error = write_text(beside, "merges.txt", merges);
         else
-            free(merges);
+            memory_free(merges);
     }
     return error;
 }
@@ -179,7 +179,7 @@ static int write_hugging_face(struct beside *beside, const struct config *config
         error = write_text(beside, "config.json", model);
     if (!error && processor)
         return write_text(beside, "preprocessor_config.json", processor);
-    free(processor);
+    memory_free(processor);
     return error;
 }
 
@@ -206,10 +206,10 @@ void beside_close(struct beside *beside, int error)
     for (size_t i = 0; i < beside->count; i++) {
         if (error)
             remove(beside->made[i]);
-        free(beside->made[i]);
+        memory_free(beside->made[i]);
     }
     if (error && beside->made_folder)
         remove(beside->folder);
-    free(beside->folder);
+    memory_free(beside->folder);
     *beside = (struct beside){0};
 }

@@ -5,6 +5,7 @@
 #include "checkpoint/check.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "model/tensors.h"
 #include "model/tower.h"
@@ -110,6 +111,6 @@ int check_tensors(const struct weights *weights, const struct config *config)
         error = check_unknown(weights, config, TOWER_IMAGE, tensors, count);
     if (!error)
         error = check_unruled(weights);
-    free(tensors);
+    memory_free(tensors);
     return error;
 }

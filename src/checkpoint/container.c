@@ -4,15 +4,15 @@
  */
 #include "checkpoint/container.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "checkpoint/content.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static int copy_views(const char *path, const struct tensor_view *views, size_t count,
                       struct container *container)
 {
-    container->views = calloc(count + 1, sizeof(*views));
+    container->views = memory_calloc(count + 1, sizeof(*views));
     if (!container->views)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (count)
@@ -66,7 +66,7 @@ int container_open_source(const struct file_source *source, struct container *co
 
 void container_close(struct container *container)
 {
-    free(container->views);
+    memory_free(container->views);
     safetensors_close(&container->safetensors);
     shards_close(&container->shards);
     gguf_close(&container->gguf);

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/beside.h"
 #include "checkpoint/files.h"
@@ -184,7 +185,7 @@ static bool join_piece(struct conversion *conversion, const struct model_tensor 
         piece->second = part->rows_before ? canonical : piece->canonical;
         if (!part->rows_before)
             piece->canonical = canonical;
-        free(part->name);
+        memory_free(part->name);
         return true;
     }
     return false;
@@ -231,8 +232,8 @@ static int list_pieces(struct conversion *conversion)
     if (error)
         return error;
     const size_t most = 3 * conversion->tensor_count; /* query, key and value */
-    conversion->pieces = calloc(most, sizeof(*conversion->pieces));
-    conversion->views = calloc(most, sizeof(*conversion->views));
+    conversion->pieces = memory_calloc(most, sizeof(*conversion->pieces));
+    conversion->views = memory_calloc(most, sizeof(*conversion->views));
     if (!conversion->pieces || !conversion->views)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
     for (size_t i = 0; i < conversion->tensor_count && !error; i++)
@@ -373,10 +374,10 @@ static int open_group(const struct conversion *conversion, const struct piece *p
     if (group->rows > rows)
         group->rows = rows;
     const uint64_t floats = group->rows * group->length;
-    group->values = malloc(floats * sizeof(*group->values));
-    group->whole = malloc((piece->part.transposed || piece->part.reshaped ? elements : 1) *
-                          sizeof(*group->whole));
-    group->data = malloc(floats / block.elements * block.bytes);
+    group->values = memory_alloc(floats * sizeof(*group->values));
+    group->whole = memory_alloc((piece->part.transposed || piece->part.reshaped ? elements : 1) *
+                                sizeof(*group->whole));
+    group->data = memory_alloc(floats / block.elements * block.bytes);
     if (!group->values || !group->whole || !group->data)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", conversion->path);
     return VKCLIP_OK;
@@ -384,9 +385,9 @@ static int open_group(const struct conversion *conversion, const struct piece *p
 
 static void close_group(struct group *group)
 {
-    free(group->values);
-    free(group->whole);
-    free(group->data);
+    memory_free(group->values);
+    memory_free(group->whole);
+    memory_free(group->data);
 }
 
 static int write_rows(struct conversion *conversion, const struct piece *piece, uint64_t first,
@@ -476,7 +477,7 @@ static int check_merges(const struct vocabulary *vocabulary, const char *path)
                            "clip.cpp's GGUF files have: write safetensors",
                            path);
     gguf_close(&file);
-    free(data);
+    memory_free(data);
     vocabulary_close(&derived);
     return error;
 }
@@ -562,7 +563,7 @@ static int write_gguf(struct conversion *conversion)
         }
         error = file_output_close(&output, error);
     }
-    free(head);
+    memory_free(head);
     return error;
 }
 
@@ -599,11 +600,11 @@ int convert_model(const char *path, const struct vkclip_model_params *model, con
     if (!error)
         error = describe_result(&conversion, result);
     for (size_t i = 0; i < conversion.count; i++)
-        free(conversion.pieces[i].part.name);
-    free(conversion.pieces);
-    free(conversion.tensors);
-    free(conversion.views);
-    free(conversion.path);
+        memory_free(conversion.pieces[i].part.name);
+    memory_free(conversion.pieces);
+    memory_free(conversion.tensors);
+    memory_free(conversion.views);
+    memory_free(conversion.path);
     beside_close(&conversion.beside, error);
     config_close(&conversion.config);
     weights_close(&conversion.weights);

@@ -6,6 +6,7 @@
 #include "checkpoint/initial.h"
 #include "base/error.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/hash.h"
 #include "base/rng.h"
@@ -15,7 +16,6 @@
 #include "model/arch.h"
 #include "model/tensors.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 int initial_read_config(const char *arch, struct config *config)
@@ -78,6 +78,6 @@ int initial_write(const char *arch, uint64_t seed, const char *path)
         if (error == VKCLIP_ECANCELLED)
             folder_remove(path); /* It was new or empty. */
     }
-    free(model.tensors);
+    memory_free(model.tensors);
     return error;
 }

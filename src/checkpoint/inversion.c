@@ -9,11 +9,11 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/container.h"
 #include "checkpoint/prefixes.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A prompt has less than a hundred places in most encoders. The widest has 4,096 values. */
@@ -56,7 +56,7 @@ static int read_vectors(const char *path, const struct tensor_view *view,
     *vectors = (struct inversion_vectors){.encoder = find_encoder(view->name),
                                           .count = (uint32_t)count,
                                           .width = (uint32_t)width,
-                                          .values = malloc(count * width * sizeof(float))};
+                                          .values = memory_alloc(count * width * sizeof(float))};
     if (!vectors->values)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     inversion->count++;
@@ -85,9 +85,9 @@ static int read_tensors(const char *path, const struct container *container,
 static void close_inversion(struct inversion *inversion)
 {
     for (size_t i = 0; i < inversion->count; i++)
-        free(inversion->vectors[i].values);
-    free(inversion->name);
-    free(inversion->path);
+        memory_free(inversion->vectors[i].values);
+    memory_free(inversion->name);
+    memory_free(inversion->path);
 }
 
 static int open_inversion(const char *path, struct inversion *inversion)
@@ -124,7 +124,7 @@ static int add_file(struct inversions *inversions, const char *path, bool listed
 {
     struct inversion added;
     struct inversion *list =
-        realloc(inversions->list, (inversions->count + 1) * sizeof(*inversions->list));
+        memory_realloc(inversions->list, (inversions->count + 1) * sizeof(*inversions->list));
     if (!list)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     inversions->list = list;
@@ -157,7 +157,7 @@ static int add_folder(struct inversions *inversions, const char *folder)
             error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
         if (path && add_file(inversions, path, true))
             log_message(VKCLIP_LOG_WARNING, "left out: %s", error_last());
-        free(path);
+        memory_free(path);
     }
     folder_free_names(&names, count);
     return error;
@@ -172,7 +172,7 @@ void inversions_close(struct inversions *inversions)
 {
     for (size_t i = 0; i < inversions->count; i++)
         close_inversion(&inversions->list[i]);
-    free(inversions->list);
+    memory_free(inversions->list);
     *inversions = (struct inversions){0};
 }
 

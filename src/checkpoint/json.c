@@ -6,10 +6,10 @@
 #include "checkpoint/json.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "format/json.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define CONFIG_MAX (1u << 20)
@@ -24,7 +24,7 @@ int json_file_read(const char *path, size_t limit, json_t **root)
     if (error)
         return error;
     *root = json_read_strict(text, size, &problem);
-    free(text);
+    memory_free(text);
     if (!*root)
         return error_fail(VKCLIP_EFORMAT, "%s: line %d: %s", path, problem.line, problem.text);
     return VKCLIP_OK;

@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/container.h"
 #include "checkpoint/prefixes.h"
@@ -205,7 +206,7 @@ static int join_modules(struct lora *lora)
             error = take_tensor(lora, last->name, module->up, &last->up);
         if (!error)
             error = take_tensor(lora, last->name, module->alpha, &last->alpha);
-        free(module->name);
+        memory_free(module->name);
     }
     lora->count = kept;
     return error;
@@ -231,7 +232,7 @@ static int check_module(const struct lora *lora, const struct module *module)
 static int list_modules(struct lora *lora)
 {
     int error = VKCLIP_OK;
-    lora->modules = calloc(lora->container.count + 1, sizeof(*lora->modules));
+    lora->modules = memory_calloc(lora->container.count + 1, sizeof(*lora->modules));
     if (!lora->modules)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", lora->path);
     for (size_t i = 0; i < lora->container.count && !error; i++)
@@ -252,7 +253,7 @@ static int read_adapter(struct lora *lora)
     if (!text)
         return VKCLIP_OK;
     lora->adapter = json_loads(text, 0, NULL);
-    free(text);
+    memory_free(text);
     if (json_is_object(lora->adapter))
         return VKCLIP_OK;
     return error_fail(VKCLIP_EFORMAT,
@@ -262,7 +263,7 @@ static int read_adapter(struct lora *lora)
 
 int lora_open(const char *path, float strength, struct lora **result)
 {
-    struct lora *lora = *result = calloc(1, sizeof(*lora));
+    struct lora *lora = *result = memory_calloc(1, sizeof(*lora));
     int error = VKCLIP_OK;
     if (!isfinite(strength))
         error = error_fail(VKCLIP_EINVALID, "%s: strength %g, expected a finite number", path,
@@ -289,12 +290,12 @@ void lora_close(struct lora **lora)
     if (!*lora)
         return;
     for (size_t i = 0; i < (*lora)->count; i++)
-        free((*lora)->modules[i].name);
-    free((*lora)->modules);
+        memory_free((*lora)->modules[i].name);
+    memory_free((*lora)->modules);
     json_decref((*lora)->adapter);
     container_close(&(*lora)->container);
-    free((*lora)->path);
-    free(*lora);
+    memory_free((*lora)->path);
+    memory_free(*lora);
     *lora = NULL;
 }
 
@@ -337,7 +338,7 @@ static int find_matrix(const struct weights *weights, const struct module *modul
             int error = names_find_part(form, matrix->canonical, rank, shape, p, &matrix->part);
             if (error || is_matrix(module, &matrix->part))
                 return error;
-            free(matrix->part.name);
+            memory_free(matrix->part.name);
             matrix->part.name = NULL;
         }
     }
@@ -348,17 +349,17 @@ static int find_matrix(const struct weights *weights, const struct module *modul
 static int read_matrix(const struct tensor_view *view, bool transposed, float **values)
 {
     const uint64_t rows = view->shape[0], columns = view->shape[1];
-    float *stored = malloc((size_t)(rows * columns + 1) * sizeof(*stored));
+    float *stored = memory_alloc((size_t)(rows * columns + 1) * sizeof(*stored));
     *values = stored;
     if (!stored)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", view->name);
     int error = tensor_view_read(view, 0, rows * columns, stored);
     if (error || !transposed)
         return error;
-    *values = malloc((size_t)(rows * columns + 1) * sizeof(*stored));
+    *values = memory_alloc((size_t)(rows * columns + 1) * sizeof(*stored));
     for (uint64_t i = 0; *values && i < rows * columns; i++)
         (*values)[i % columns * rows + i / columns] = stored[i];
-    free(stored);
+    memory_free(stored);
     return *values ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", view->name);
 }
 
@@ -422,8 +423,8 @@ static int merge_module(const struct lora *lora, const struct module *module,
     if (!error)
         error = read_matrix(right, part->transposed, &product.right);
     if (error) {
-        free(product.left);
-        free(product.right);
+        memory_free(product.left);
+        memory_free(product.right);
         return error;
     }
     for (uint64_t i = 0; i < product.rows * product.rank; i++)
@@ -469,7 +470,7 @@ int lora_merge(struct lora *lora, unsigned place, struct weights *weights)
         if (!error)
             error = merge_module(lora, module, &matrix, weights);
         module->merged = true;
-        free(matrix.part.name);
+        memory_free(matrix.part.name);
     }
     return error;
 }

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/bert.h"
 #include "checkpoint/check.h"
@@ -23,7 +24,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- What the weights say -------------------------------------------------------------------- */
@@ -263,7 +263,7 @@ static int find_weights(const char *path, const char *hub_dir, char file[FILES_P
     int error = hub_find(path, hub_dir, &found);
     if (!error)
         error = files_find_weights(found, file);
-    free(found);
+    memory_free(found);
     return error;
 }
 

@@ -6,9 +6,9 @@
 #include "checkpoint/pool.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 /* Checks that a tensor has these sizes; `columns` is 0 for a vector. */
 static int check_shape(const struct weights *weights, const char *name, uint64_t rows,
@@ -43,7 +43,7 @@ static int join_pieces(struct weights *weights, const char *name, const struct p
     int error = VKCLIP_OK;
     for (size_t i = 0; i < count; i++)
         shape[0] += pieces[i].rows;
-    float *values = malloc(shape[0] * length * sizeof(*values));
+    float *values = memory_alloc(shape[0] * length * sizeof(*values));
     if (!values)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %s", name);
     for (size_t i = 0; i < count && !error; i++) {
@@ -53,7 +53,7 @@ static int join_pieces(struct weights *weights, const char *name, const struct p
     }
     if (!error)
         return weights_add(weights, name, columns ? 2 : 1, shape, values);
-    free(values);
+    memory_free(values);
     return error;
 }
 

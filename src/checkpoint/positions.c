@@ -4,10 +4,10 @@
  */
 #include "checkpoint/positions.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "model/tower.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Returns the bicubic kernel at distance x, for a = -0.5. */
@@ -66,8 +66,8 @@ bool positions_resize(const float *positions, uint32_t tokens, uint32_t old_side
                       uint32_t width, float *resized)
 {
     const size_t length = (size_t)new_side * width;
-    double *weights = malloc(sizeof(*weights) * new_side * old_side);
-    double *rows = calloc(old_side * length, sizeof(*rows));
+    double *weights = memory_alloc(sizeof(*weights) * new_side * old_side);
+    double *rows = memory_calloc(old_side * length, sizeof(*rows));
     const bool good = weights && rows;
     if (good) {
         fill_axis(old_side, new_side, weights);
@@ -76,8 +76,8 @@ bool positions_resize(const float *positions, uint32_t tokens, uint32_t old_side
         resize_rows(positions + kept, old_side, new_side, width, weights, rows);
         resize_columns(rows, old_side, new_side, length, weights, resized + kept);
     }
-    free(weights);
-    free(rows);
+    memory_free(weights);
+    memory_free(rows);
     return good;
 }
 
@@ -108,8 +108,8 @@ int positions_fit(struct weights *weights, uint32_t image_size, struct config *c
     const uint32_t width = (uint32_t)shape[rank - 1];
     const uint32_t tokens = (uint32_t)(old_rows - (uint64_t)old_side * old_side);
     const uint64_t new_rows = shape[rank - 2] = tokens + (uint64_t)new_side * new_side;
-    float *old = malloc(old_rows * width * sizeof(*old));
-    float *resized = malloc(new_rows * width * sizeof(*resized));
+    float *old = memory_alloc(old_rows * width * sizeof(*old));
+    float *resized = memory_alloc(new_rows * width * sizeof(*resized));
     int error = VKCLIP_OK;
     if (!old || !resized)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for positions");
@@ -117,9 +117,9 @@ int positions_fit(struct weights *weights, uint32_t image_size, struct config *c
         error = weights_read(weights, name, 0, stored_rows, old);
     if (!error && !positions_resize(old, tokens, old_side, new_side, width, resized))
         error = error_fail(VKCLIP_EMEMORY, "out of memory for positions");
-    free(old);
+    memory_free(old);
     if (error) {
-        free(resized);
+        memory_free(resized);
         return error;
     }
     config->image_size = image_size;

@@ -7,12 +7,12 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/diffusion.h"
 #include "checkpoint/names.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* More sets than a message can name need not be told apart. */
@@ -101,7 +101,7 @@ static int remove_wrappers(const char *path, struct tensor_view *views, size_t c
             size += strlen(views[i].name) + 1;
     if (!size)
         return VKCLIP_OK;
-    char *next = *names = malloc(size);
+    char *next = *names = memory_alloc(size);
     if (!next)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     for (size_t i = 0; i < count; i++) {
@@ -209,7 +209,7 @@ static int keep_wanted(const char *path, const char *wanted, bool gguf, struct t
         keep_prefix(prefix, strlen(prefix), views, count);
     else
         keep_plain(views, count);
-    free(prefix);
+    memory_free(prefix);
     if (*count)
         return VKCLIP_OK;
     return error_fail(VKCLIP_EABSENT, "%s: has no weights called %.100s, found %s", path, wanted,

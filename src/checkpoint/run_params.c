@@ -6,9 +6,9 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { LIMIT = 1 << 20, VALUE_SIZE = 64 };
@@ -78,7 +78,7 @@ static char *find_file(const char *weights_path)
         char *path = string_format("%.*s%sparams.txt", length, weights_path, folders[i]);
         if (path && file_exists(path))
             return path;
-        free(path);
+        memory_free(path);
     }
     return NULL;
 }
@@ -93,7 +93,7 @@ int run_params_read(const char *weights_path, enum vkclip_activation *activation
     int error = file_read(path, LIMIT, &text, &size);
     if (!error)
         error = read_activation(path, text, activation);
-    free(text);
-    free(path);
+    memory_free(text);
+    memory_free(path);
     return error;
 }

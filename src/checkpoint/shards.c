@@ -9,13 +9,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/content.h"
 #include "checkpoint/json.h"
 #include "format/safetensors.h"
 #include "format/torch_pt.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { INDEX_MAX = 8 << 20, FILES_MAX = 1024 };
@@ -97,7 +97,7 @@ static int open_file(const char *index, const char *tensor, const char *name, st
         error = open_new(index, tensor, path, shards);
         *file = find_open(shards, path);
     }
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -113,8 +113,8 @@ static int find_views(const char *path, json_t *map, struct shards *shards)
     const char *tensor, *absent = NULL;
     size_t absent_count = 0;
     json_t *name;
-    shards->files = calloc(FILES_MAX, sizeof(*shards->files));
-    shards->views = calloc(json_object_size(map), sizeof(*shards->views));
+    shards->files = memory_calloc(FILES_MAX, sizeof(*shards->files));
+    shards->views = memory_calloc(json_object_size(map), sizeof(*shards->views));
     if (!shards->files || !shards->views)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     json_object_foreach (map, tensor, name) {
@@ -165,7 +165,7 @@ void shards_close(struct shards *shards)
         safetensors_close(&shards->files[i].safetensors);
         torch_pt_close(&shards->files[i].torch_pt);
     }
-    free(shards->files);
-    free(shards->views);
+    memory_free(shards->files);
+    memory_free(shards->views);
     *shards = (struct shards){0};
 }

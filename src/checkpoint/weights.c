@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/clip_cpp.h"
 #include "checkpoint/container.h"
@@ -80,7 +81,8 @@ static bool find_stamped(const struct weights *weights, size_t index, struct fil
 static int take_stamps(struct weights *weights)
 {
     struct file_source source;
-    weights->stamps = calloc(weights->container.shards.file_count + 1, sizeof(*weights->stamps));
+    weights->stamps =
+        memory_calloc(weights->container.shards.file_count + 1, sizeof(*weights->stamps));
     if (!weights->stamps)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
     for (size_t i = 0; find_stamped(weights, i, &source); i++)
@@ -128,9 +130,9 @@ static int list_views(struct weights *weights)
     if (error)
         return error;
     const size_t count = container->count;
-    weights->views = calloc(count + 2, sizeof(*weights->views));
-    weights->tensors = calloc(NAMES_SLICES * (count + 2), sizeof(*weights->tensors));
-    weights->slices = calloc(NAMES_SLICES * (count + 2), sizeof(*weights->slices));
+    weights->views = memory_calloc(count + 2, sizeof(*weights->views));
+    weights->tensors = memory_calloc(NAMES_SLICES * (count + 2), sizeof(*weights->tensors));
+    weights->slices = memory_calloc(NAMES_SLICES * (count + 2), sizeof(*weights->slices));
     if (!weights->views || !weights->tensors || !weights->slices)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", weights->path);
     if (count)
@@ -258,7 +260,7 @@ static int add_tensor(struct weights *weights, const struct tensor_view *view)
         if (error || !canonical.name)
             return error;
         if (!dtype_is_readable(view->dtype)) {
-            free(canonical.name);
+            memory_free(canonical.name);
             return canonical.ruled ? refuse_type(weights->path, view) : VKCLIP_OK;
         }
         error = add_canonical(weights, &canonical, view);
@@ -318,7 +320,7 @@ static int merge_tensors(struct weights *weights)
         if (!error && group->part)
             error = stack_parts(weights, group, next - i);
         for (size_t j = i + 1; j < next; j++)
-            free(weights->tensors[j].name);
+            memory_free(weights->tensors[j].name);
         weights->tensors[kept++] = *group;
     }
     weights->count = kept;
@@ -374,7 +376,7 @@ int weights_open_selection(const struct file_source *source,
 {
     const char *path = source->name;
     int error = VKCLIP_OK;
-    struct weights *weights = calloc(1, sizeof(*weights));
+    struct weights *weights = memory_calloc(1, sizeof(*weights));
     if (weights)
         error = file_source_keep(source, &weights->source);
     else
@@ -399,8 +401,8 @@ int weights_open_selection(const struct file_source *source,
 
 static void free_product(const struct weights_product *product)
 {
-    free(product->left);
-    free(product->right);
+    memory_free(product->left);
+    memory_free(product->right);
 }
 
 static void free_addends(struct weight *weight)
@@ -408,18 +410,18 @@ static void free_addends(struct weight *weight)
     for (struct addend *addend = weight->addends, *next; addend; addend = next) {
         next = addend->next;
         free_product(&addend->product);
-        free(addend);
+        memory_free(addend);
     }
 }
 
 static void free_weight(struct weight *weight)
 {
-    free(weight->name);
+    memory_free(weight->name);
     if (weight->replacement)
-        free((void *)weight->replacement->data);
-    free(weight->replacement);
+        memory_free((void *)weight->replacement->data);
+    memory_free(weight->replacement);
     free_addends(weight);
-    free(weight->appended);
+    memory_free(weight->appended);
 }
 
 void weights_close(struct weights **weights)
@@ -428,14 +430,14 @@ void weights_close(struct weights **weights)
         return;
     for (size_t i = 0; i < (*weights)->count; i++)
         free_weight(&(*weights)->tensors[i]);
-    free((*weights)->tensors);
+    memory_free((*weights)->tensors);
     container_close(&(*weights)->container);
-    free((*weights)->stamps);
-    free((*weights)->views);
-    free((*weights)->slices);
-    free((*weights)->names);
+    memory_free((*weights)->stamps);
+    memory_free((*weights)->views);
+    memory_free((*weights)->slices);
+    memory_free((*weights)->names);
     file_source_release(&(*weights)->source);
-    free(*weights);
+    memory_free(*weights);
     *weights = NULL;
 }
 
@@ -663,10 +665,10 @@ int weights_read(const struct weights *weights, const char *name, uint64_t first
 int weights_replace(struct weights *weights, const char *name, const uint64_t *shape, float *values)
 {
     struct weight *weight = find_weight(weights, name);
-    struct tensor_view *view = weight ? calloc(1, sizeof(*view)) : NULL;
+    struct tensor_view *view = weight ? memory_calloc(1, sizeof(*view)) : NULL;
     if (!view || weight->replacement) {
-        free(view);
-        free(values);
+        memory_free(view);
+        memory_free(values);
         if (!weight)
             return error_fail(VKCLIP_EABSENT, "%s: has no tensor %s", weights->path, name);
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
@@ -705,7 +707,7 @@ void weights_remove(struct weights *weights, const char *name)
 static struct weight *insert_weight(struct weights *weights, const char *name)
 {
     struct weight *tensors =
-        realloc(weights->tensors, (weights->count + 1) * sizeof(*weights->tensors));
+        memory_realloc(weights->tensors, (weights->count + 1) * sizeof(*weights->tensors));
     size_t place = 0;
     if (!tensors)
         return NULL;
@@ -724,12 +726,12 @@ int weights_add(struct weights *weights, const char *name, unsigned rank, const 
                 float *values)
 {
     char *copy = string_format("%s", name);
-    struct tensor_view *view = calloc(1, sizeof(*view));
+    struct tensor_view *view = memory_calloc(1, sizeof(*view));
     struct weight *weight = copy && view ? insert_weight(weights, name) : NULL;
     if (!weight) {
-        free(copy);
-        free(view);
-        free(values);
+        memory_free(copy);
+        memory_free(view);
+        memory_free(values);
         return error_fail(VKCLIP_EMEMORY, "%s: no place for the tensor %s", weights->path, name);
     }
     *view = (struct tensor_view){.name = copy,
@@ -752,7 +754,7 @@ int weights_append_rows(struct weights *weights, const char *name, uint64_t rows
     struct weight *weight = find_weight(weights, name);
     if (!weight || weight->rank != 2 || weight->view_count != 1 || weight->transposed ||
         weight->appended) {
-        free(values);
+        memory_free(values);
         return error_fail(VKCLIP_EINVALID, "%s: %s cannot get more rows", weights->path, name);
     }
     weight->appended = values;
@@ -775,7 +777,7 @@ int weights_add_product(struct weights *weights, const char *name, uint64_t firs
                            "%s: %s: a product of %llu rows and %llu columns does not fit into it",
                            weights->path, name, (unsigned long long)product->rows,
                            (unsigned long long)product->columns);
-    else if (!(addend = malloc(sizeof(*addend))))
+    else if (!(addend = memory_alloc(sizeof(*addend))))
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
     if (error) {
         free_product(product);

@@ -4,11 +4,11 @@
  * upload as rows.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "checkpoint/weights.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Returns the product of a tensor's dimensions after the first, or 0 if there is no such tensor. */
@@ -29,7 +29,7 @@ static int read_norm(const struct weights *weights, const char *norm, const char
 {
     char name[128];
     snprintf(name, sizeof(name), "%s%s", norm, key);
-    *values = malloc(rows * sizeof(**values));
+    *values = memory_alloc(rows * sizeof(**values));
     if (!*values)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %s", name);
     return weights_read(weights, name, first, rows, *values);
@@ -44,7 +44,7 @@ static int fold_factors(const struct weights *weights, const char *name, const c
     int error = read_norm(weights, vector, "", first, rows, &factors);
     for (uint64_t i = 0; i < rows * length && !error; i++)
         values[i] *= factors[i / length];
-    free(factors);
+    memory_free(factors);
     return error;
 }
 
@@ -73,9 +73,9 @@ int weights_read_folded(const struct weights *weights, const char *name, const c
             *value = (float)(is_bias ? *value - mean[row] * scale : *value * scale);
         }
     }
-    free(gain);
-    free(variance);
-    free(mean);
+    memory_free(gain);
+    memory_free(variance);
+    memory_free(mean);
     return error;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "checkpoint/write.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/string.h"
 #include "checkpoint/beside.h"
@@ -14,7 +15,6 @@
 #include "model/tensors.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define NO_TENSOR SIZE_MAX
@@ -46,8 +46,8 @@ static int open_writer(struct weights_writer *writer, const struct checkpoint_so
         const uint64_t elements = tensors_elements(&source->tensors[i]);
         largest = elements > largest ? elements : largest;
     }
-    writer->values = malloc(largest * sizeof(float));
-    writer->row = malloc(largest * sizeof(float));
+    writer->values = memory_alloc(largest * sizeof(float));
+    writer->row = memory_alloc(largest * sizeof(float));
     if (!writer->values || !writer->row)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a checkpoint");
     return VKCLIP_OK;
@@ -56,11 +56,11 @@ static int open_writer(struct weights_writer *writer, const struct checkpoint_so
 static void close_writer(struct weights_writer *writer)
 {
     for (size_t i = 0; i < writer->count; i++)
-        free(writer->parts[i].stored.name);
-    free(writer->parts);
-    free(writer->views);
-    free(writer->values);
-    free(writer->row);
+        memory_free(writer->parts[i].stored.name);
+    memory_free(writer->parts);
+    memory_free(writer->views);
+    memory_free(writer->values);
+    memory_free(writer->row);
 }
 
 /* Adds a part to the list. Takes ownership of its name. */
@@ -68,12 +68,12 @@ static int add_part(struct weights_writer *writer, const struct stored_part *par
 {
     if (writer->count == writer->capacity) {
         const size_t capacity = writer->capacity ? 2 * writer->capacity : 256;
-        void *parts = realloc(writer->parts, capacity * sizeof(*writer->parts));
+        void *parts = memory_realloc(writer->parts, capacity * sizeof(*writer->parts));
         writer->parts = parts ? parts : writer->parts;
-        void *views = realloc(writer->views, capacity * sizeof(*writer->views));
+        void *views = memory_realloc(writer->views, capacity * sizeof(*writer->views));
         writer->views = views ? views : writer->views;
         if (!parts || !views) {
-            free(part->stored.name);
+            memory_free(part->stored.name);
             return error_fail(VKCLIP_EMEMORY, "out of memory for a checkpoint");
         }
         writer->capacity = capacity;
@@ -102,7 +102,7 @@ static bool join_part(struct weights_writer *writer, const struct stored_part *p
         first->second = part->stored.rows_before ? part->tensor : first->tensor;
         if (!part->stored.rows_before)
             first->tensor = part->tensor;
-        free(part->stored.name);
+        memory_free(part->stored.name);
         return true;
     }
     return false;
@@ -218,7 +218,7 @@ int checkpoint_write(const struct checkpoint_source *source, const char *folder)
     if (!error)
         error = write_weights(source, form, path);
     beside_close(&beside, error);
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -238,6 +238,6 @@ int checkpoint_check_folder(const struct config *config, const char *folder, boo
     if (!error)
         error = beside_write(&beside, config, form);
     beside_close(&beside, error ? error : VKCLIP_EINVALID);
-    free(path);
+    memory_free(path);
     return error;
 }

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/dump.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "checkpoint/bert.h"
 #include "checkpoint/openclip_tokenizer.h"
 #include "checkpoint/timm.h"
@@ -328,7 +329,7 @@ int write_config_hugging_face(const struct config *config, char **model, char **
     if (!error && config->image.kind)
         error = dump_text(pack_processor(config), processor);
     if (error) {
-        free(*model);
+        memory_free(*model);
         *model = NULL;
     }
     return error;

@@ -6,9 +6,9 @@
  */
 #include "data/augment.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { HUE = 3 }; /* index among brightness, contrast, saturation, hue */
@@ -148,7 +148,7 @@ static int draw_crop(const struct vkclip_image *image, const struct crop *crop,
                      const uint8_t fill[4], unsigned channels, uint8_t **pixels)
 {
     const size_t width = (size_t)crop->width, height = (size_t)crop->height;
-    uint8_t *out = *pixels = malloc(width * height * channels);
+    uint8_t *out = *pixels = memory_alloc(width * height * channels);
     if (!out)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a crop of %zu x %zu", width, height);
     const double cosine = cos(crop->radians), sine = sin(crop->radians);
@@ -201,7 +201,7 @@ static int crop_and_resize(const struct vkclip_augmentation *params,
     part.indexed = false;
     if (!error)
         error = image_resize(&part, transform, rgb);
-    free(drawn);
+    memory_free(drawn);
     return error;
 }
 
@@ -338,13 +338,13 @@ int augment_image(const struct vkclip_augmentation *params, const struct image_t
     if (params->off)
         return image_preprocess(image, transform, NULL, pixel_values);
     const struct planes planes = {pixel_values, (size_t)transform->size * transform->size};
-    uint8_t *rgb = malloc(planes.count * 3);
+    uint8_t *rgb = memory_alloc(planes.count * 3);
     if (!rgb)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", transform->size,
                           transform->size);
     int error = crop_and_resize(params, transform, image, rng, rgb);
     if (!error)
         finish_values(params, transform, rgb, rng, &planes);
-    free(rgb);
+    memory_free(rgb);
     return error;
 }

@@ -7,10 +7,10 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Bytes of a chunk: some ten thousand captions per allocation, and at most this much left unused.
@@ -22,7 +22,7 @@ void *build_grow(void *array, size_t count, size_t *capacity, size_t size)
     if (count < *capacity)
         return array;
     const size_t more = *capacity ? *capacity * 2 : 16;
-    void *grown = more < SIZE_MAX / size ? realloc(array, more * size) : NULL;
+    void *grown = more < SIZE_MAX / size ? memory_realloc(array, more * size) : NULL;
     if (grown)
         *capacity = more;
     return grown;
@@ -36,7 +36,7 @@ int build_keep_text(struct dataset *dataset, const char *text, const char **copy
     struct dataset_chunk *chunk = dataset->chunks;
     if (!chunk || chunk->size - chunk->used < size) {
         const size_t room = size > CHUNK_SIZE ? size : CHUNK_SIZE;
-        chunk = malloc(sizeof(*chunk) + room);
+        chunk = memory_alloc(sizeof(*chunk) + room);
         if (!chunk)
             return dataset_no_memory(dataset);
         *chunk = (struct dataset_chunk){.earlier = dataset->chunks, .size = room};
@@ -67,10 +67,10 @@ static bool make_room(struct build_names *names)
     names->names = grown;
     if (names->slot_count >= 2 * names->capacity)
         return true;
-    size_t *slots = calloc(2 * names->capacity, sizeof(*slots));
+    size_t *slots = memory_calloc(2 * names->capacity, sizeof(*slots));
     if (!slots)
         return false;
-    free(names->slots);
+    memory_free(names->slots);
     names->slots = slots;
     names->slot_count = 2 * names->capacity;
     for (size_t i = 0; i < names->count; i++)
@@ -161,7 +161,7 @@ int build_add_file(struct builder *builder, char *path, bool is_table)
         grown = build_grow(dataset->files, dataset->file_count, &builder->file_capacity,
                            sizeof(*grown));
     if (!grown) {
-        free(path);
+        memory_free(path);
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu files", builder->path,
                           dataset->file_count);
     }
@@ -172,15 +172,15 @@ int build_add_file(struct builder *builder, char *path, bool is_table)
 
 static void free_names(struct build_names *names)
 {
-    free(names->names);
-    free(names->slots);
+    memory_free(names->names);
+    memory_free(names->slots);
     *names = (struct build_names){0};
 }
 
 void build_begin_source(struct builder *builder, const char *path)
 {
     free_names(&builder->pictures); /* A name is a picture of its own in every source. */
-    free(builder->reason);
+    memory_free(builder->reason);
     builder->reason = NULL;
     builder->path = path;
     builder->first = builder->dataset->count;
@@ -213,7 +213,7 @@ int build_end_source(struct builder *builder)
 static int sort_captions(struct builder *builder)
 {
     struct dataset *dataset = builder->dataset;
-    dataset->captions = calloc(builder->caption_count + 1, sizeof(*dataset->captions));
+    dataset->captions = memory_calloc(builder->caption_count + 1, sizeof(*dataset->captions));
     if (!dataset->captions)
         return dataset_no_memory(dataset);
     for (size_t i = 0; i < dataset->count; i++) {
@@ -257,8 +257,8 @@ int build_finish(struct builder *builder)
 
 void build_close(struct builder *builder)
 {
-    free(builder->captions);
-    free(builder->reason);
+    memory_free(builder->captions);
+    memory_free(builder->reason);
     free_names(&builder->pictures);
     free_names(&builder->labels);
     *builder = (struct builder){0};

@@ -6,9 +6,8 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
-
-#include <stdlib.h>
 
 int dataset_no_memory(const struct dataset *dataset)
 {
@@ -23,22 +22,22 @@ void dataset_close(struct dataset **handle)
         return;
     for (size_t i = 0; i < dataset->file_count; i++) {
         gzip_free_places(&dataset->files[i].places);
-        free(dataset->files[i].path);
+        memory_free(dataset->files[i].path);
     }
     for (size_t i = 0; i < dataset->source_count; i++)
-        free(dataset->sources[i].path);
+        memory_free(dataset->sources[i].path);
     while (dataset->chunks) {
         struct dataset_chunk *earlier = dataset->chunks->earlier;
-        free(dataset->chunks);
+        memory_free(dataset->chunks);
         dataset->chunks = earlier;
     }
     safetensors_close(&dataset->prepared);
-    free(dataset->sources);
-    free(dataset->files);
-    free(dataset->samples);
-    free(dataset->captions);
-    free(dataset->path);
-    free(dataset);
+    memory_free(dataset->sources);
+    memory_free(dataset->files);
+    memory_free(dataset->samples);
+    memory_free(dataset->captions);
+    memory_free(dataset->path);
+    memory_free(dataset);
     *handle = NULL;
 }
 
@@ -104,7 +103,7 @@ int dataset_load(const struct dataset *dataset, size_t number, const struct imag
         error = image_load(name, options, image, NULL);
     else
         error = load_from_shard(dataset, sample, name, options, image);
-    free(name);
+    memory_free(name);
     return error;
 }
 

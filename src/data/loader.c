@@ -8,13 +8,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "base/workers.h"
 #include "data/sampler.h"
 #include "image/decode.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -95,7 +95,7 @@ static int load_picture(const struct loader *loader, size_t sample, struct rng *
 static int remember_broken(struct loader *loader, struct row *row, size_t sample)
 {
     const char *reason = error_last();
-    struct broken *broken = malloc(sizeof(*broken) + strlen(reason) + 1);
+    struct broken *broken = memory_alloc(sizeof(*broken) + strlen(reason) + 1);
     if (!broken)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
     *broken = (struct broken){.later = row->broken, .sample = sample};
@@ -128,7 +128,7 @@ static int make_ids(const struct loader *loader, const char *caption, struct rng
     if (!text)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a caption");
     int error = encode_row(loader, text, ids, row);
-    free(text);
+    memory_free(text);
     return error;
 }
 
@@ -254,8 +254,8 @@ static int take_raw_sizes(struct loader *loader)
 static int create_sample_flags(struct loader *loader)
 {
     const size_t count = loader->dataset->count;
-    loader->is_broken = calloc(count, sizeof(*loader->is_broken));
-    loader->is_counted = calloc(count, 1);
+    loader->is_broken = memory_calloc(count, sizeof(*loader->is_broken));
+    loader->is_counted = memory_calloc(count, 1);
     if (!loader->is_broken || !loader->is_counted)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu samples", count);
     return VKCLIP_OK;
@@ -286,17 +286,17 @@ static int open_slots(struct loader *loader)
 {
     const size_t batch = loader->params.batch, context = loader->params.context;
     const size_t pixels = 3 * loader->width * loader->height;
-    loader->slots = calloc(loader->slot_count, sizeof(*loader->slots));
+    loader->slots = memory_calloc(loader->slot_count, sizeof(*loader->slots));
     if (!loader->slots)
         return error_fail(VKCLIP_EMEMORY, "out of memory for batches");
     for (size_t i = 0; i < loader->slot_count; i++) {
         struct slot *slot = &loader->slots[i];
         slot->loader = loader;
-        slot->pixels = calloc(batch, pixels * sizeof(*slot->pixels));
-        slot->ids = calloc(batch, context * sizeof(*slot->ids));
-        slot->chosen = calloc(batch, sizeof(*slot->chosen));
-        slot->samples = calloc(batch, sizeof(*slot->samples));
-        slot->rows = calloc(batch, sizeof(*slot->rows));
+        slot->pixels = memory_calloc(batch, pixels * sizeof(*slot->pixels));
+        slot->ids = memory_calloc(batch, context * sizeof(*slot->ids));
+        slot->chosen = memory_calloc(batch, sizeof(*slot->chosen));
+        slot->samples = memory_calloc(batch, sizeof(*slot->samples));
+        slot->rows = memory_calloc(batch, sizeof(*slot->rows));
         if (!slot->pixels || !slot->ids || !slot->chosen || !slot->samples || !slot->rows)
             return error_fail(VKCLIP_EMEMORY,
                               "out of memory for %zu batches of %zu pictures of %zu x %zu",
@@ -308,7 +308,7 @@ static int open_slots(struct loader *loader)
 int loader_open(const struct loader_params *params, const struct dataset *dataset,
                 const struct tokenizer *tokenizer, struct loader **result)
 {
-    struct loader *loader = *result = calloc(1, sizeof(*loader));
+    struct loader *loader = *result = memory_calloc(1, sizeof(*loader));
     if (!loader)
         return error_fail(VKCLIP_EMEMORY, "out of memory for batches");
     loader->params = *params;
@@ -337,7 +337,7 @@ static void clear_broken(struct slot *slot)
     for (size_t i = 0; slot->rows && i < slot->loader->params.batch; i++)
         while (slot->rows[i].broken) {
             struct broken *later = slot->rows[i].broken->later;
-            free(slot->rows[i].broken);
+            memory_free(slot->rows[i].broken);
             slot->rows[i].broken = later;
         }
 }
@@ -408,18 +408,18 @@ void loader_close(struct loader **handle)
             workers_wait(loader->workers, &slot->group);
         if (slot->loader)
             clear_broken(slot);
-        free(slot->pixels);
-        free(slot->ids);
-        free(slot->chosen);
-        free(slot->samples);
-        free(slot->rows);
+        memory_free(slot->pixels);
+        memory_free(slot->ids);
+        memory_free(slot->chosen);
+        memory_free(slot->samples);
+        memory_free(slot->rows);
     }
     workers_close(&loader->workers);
     sampler_close(&loader->sampler);
-    free(loader->slots);
-    free(loader->is_broken);
-    free(loader->is_counted);
-    free(loader);
+    memory_free(loader->slots);
+    memory_free(loader->is_broken);
+    memory_free(loader->is_counted);
+    memory_free(loader);
     *handle = NULL;
 }
 

@@ -6,15 +6,14 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "data/build.h"
-
-#include <stdlib.h>
 
 /* Makes a data set that is empty. `others` is what messages say behind the path. */
 static int new_dataset(const char *path, const char *others, struct dataset **result)
 {
-    struct dataset *dataset = *result = calloc(1, sizeof(*dataset));
+    struct dataset *dataset = *result = memory_calloc(1, sizeof(*dataset));
     if (dataset)
         dataset->path = string_format("%s%s", path, others);
     if (dataset && dataset->path)
@@ -49,7 +48,7 @@ static int build(struct dataset *dataset, const char *const *paths, size_t count
 {
     struct builder builder = {.dataset = dataset, .params = params};
     int error = VKCLIP_OK;
-    dataset->sources = calloc(count, sizeof(*dataset->sources));
+    dataset->sources = memory_calloc(count, sizeof(*dataset->sources));
     if (!dataset->sources)
         error = dataset_no_memory(dataset);
     for (size_t i = 0; i < count && !error; i++)

@@ -9,8 +9,7 @@
 #include "data/sampler.h"
 #include "base/error.h"
 #include "base/log.h"
-
-#include <stdlib.h>
+#include "base/memory.h"
 
 /* Each use of random numbers has its own sequences. */
 enum sequence { PASS_ORDER, LABEL_ORDER, ROW, REPLACEMENT };
@@ -131,11 +130,11 @@ static void warn_of_frequent_label(const struct sampler *sampler)
 static bool allocate(struct sampler *sampler)
 {
     const struct dataset *dataset = sampler->dataset;
-    sampler->first = calloc(dataset->labels + 1, sizeof(*sampler->first));
-    sampler->members = calloc(dataset->count, sizeof(*sampler->members));
-    sampler->chosen = calloc(dataset->count, sizeof(*sampler->chosen));
-    sampler->columns = calloc(dataset->count, sizeof(*sampler->columns));
-    sampler->labels = calloc(dataset->labels, sizeof(*sampler->labels));
+    sampler->first = memory_calloc(dataset->labels + 1, sizeof(*sampler->first));
+    sampler->members = memory_calloc(dataset->count, sizeof(*sampler->members));
+    sampler->chosen = memory_calloc(dataset->count, sizeof(*sampler->chosen));
+    sampler->columns = memory_calloc(dataset->count, sizeof(*sampler->columns));
+    sampler->labels = memory_calloc(dataset->labels, sizeof(*sampler->labels));
     return sampler->first && sampler->members && sampler->chosen && sampler->columns &&
            sampler->labels;
 }
@@ -168,11 +167,11 @@ int sampler_open(const struct dataset *dataset, uint32_t batch, uint64_t seed,
 
 void sampler_close(struct sampler *sampler)
 {
-    free(sampler->first);
-    free(sampler->members);
-    free(sampler->chosen);
-    free(sampler->columns);
-    free(sampler->labels);
+    memory_free(sampler->first);
+    memory_free(sampler->members);
+    memory_free(sampler->chosen);
+    memory_free(sampler->columns);
+    memory_free(sampler->labels);
     *sampler = (struct sampler){0};
 }
 

@@ -8,12 +8,12 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "data/build.h"
 #include "format/json.h"
 #include "image/formats.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A million shards of ten thousand pairs are more than any public set has. The limit stops a range
@@ -26,7 +26,7 @@ enum { MOST_SHARDS = 1 << 20 };
 static int add_shard(struct builder *builder, char *path)
 {
     if (builder->dataset->file_count >= MOST_SHARDS) {
-        free(path);
+        memory_free(path);
         return error_fail(VKCLIP_EINVALID, "%s: more than %d shards", builder->path, MOST_SHARDS);
     }
     return build_add_file(builder, path, false);
@@ -66,7 +66,7 @@ static int expand_rest(struct builder *builder, char *path)
         error = expand(builder, path);
     else
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", builder->path);
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -165,8 +165,8 @@ struct pending {
 
 static void clear_pending(struct pending *pending)
 {
-    free(pending->key);
-    free(pending->text);
+    memory_free(pending->key);
+    memory_free(pending->text);
     json_decref(pending->json);
     *pending = (struct pending){0};
 }
@@ -209,7 +209,7 @@ static int leave_out(struct builder *builder, const struct pending *pending, con
     const struct dataset_file *shard = &builder->dataset->files[pending->sample.file];
     char *place = string_format("%s: %s", shard->path, pending->key);
     int error = build_leave_out(builder, place ? place : pending->key, reason);
-    free(place);
+    memory_free(place);
     return error;
 }
 
@@ -252,7 +252,7 @@ static bool is_hidden(const char *name)
 static int read_text(struct source *source, const char *path, const char *name, size_t size,
                      char **text)
 {
-    *text = malloc(size + 1);
+    *text = memory_alloc(size + 1);
     if (!*text)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %s", path, name);
     (*text)[size] = 0;
@@ -297,7 +297,7 @@ static int take_file(struct dataset *dataset, struct pending *pending, const cha
     if (!error && is_caption)
         pending->text = text;
     else
-        free(text);
+        memory_free(text);
     return error;
 }
 

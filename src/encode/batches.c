@@ -8,13 +8,13 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/thread.h"
 #include "base/turns.h"
 
 #include <math.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Seconds of work that a replica takes while another one's speed is unknown. With less, batches
@@ -498,7 +498,7 @@ int batches_run(const struct batches *work, struct replica *const *replicas, siz
     struct state state = {
         .work = work, .replicas = replicas, .workers = workers, .replica_count = replica_count};
     if (work->window)
-        state.complete = calloc(work->window, sizeof(*state.complete));
+        state.complete = memory_calloc(work->window, sizeof(*state.complete));
     if (work->window && !state.complete)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the results of %zu items",
                           work->window);
@@ -512,6 +512,6 @@ int batches_run(const struct batches *work, struct replica *const *replicas, siz
         error = replica_count > 1 ? drive_several(&state, drivers) : drive_replica(&state, 0, true);
     condition_destroy(&state.changed);
     mutex_destroy(&state.lock);
-    free(state.complete);
+    memory_free(state.complete);
     return error;
 }

@@ -5,9 +5,9 @@
  */
 #include "encode/call.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Opening --------------------------------------------------------------------------------- */
@@ -34,9 +34,9 @@ static int check_arguments(const struct vkclip_model *model, enum tower tower, b
 
 static int open_window(struct call *call)
 {
-    call->failures = calloc(call->places, sizeof(*call->failures));
+    call->failures = memory_calloc(call->places, sizeof(*call->failures));
     if (!call->embeds)
-        call->window = calloc(call->places, call->dim * sizeof(*call->window));
+        call->window = memory_calloc(call->places, call->dim * sizeof(*call->window));
     if (!call->failures || (!call->embeds && !call->window))
         return error_fail(VKCLIP_EMEMORY, "out of memory for the results of %zu items",
                           call->places);
@@ -88,9 +88,9 @@ int call_open(struct vkclip_model *model, enum tower tower, bool has_items, size
 void call_close(struct call *call)
 {
     for (size_t i = 0; call->failures && i < call->places; i++)
-        free(call->failures[i].message);
-    free(call->failures);
-    free(call->window);
+        memory_free(call->failures[i].message);
+    memory_free(call->failures);
+    memory_free(call->window);
     progress_end(&call->progress, VKCLIP_ECANCELLED); /* What is done was told by call_report. */
     *call = (struct call){0};
 }
@@ -102,7 +102,7 @@ int call_fail_item(struct call *call, size_t item, int error)
     if (!call->failures)
         return error;
     struct call_failure *failure = &call->failures[item % call->places];
-    free(failure->message); /* The item was written before to a device that was lost. */
+    memory_free(failure->message); /* The item was written before to a device that was lost. */
     *failure = (struct call_failure){error, string_format("%s", error_last())};
     return VKCLIP_OK;
 }
@@ -128,7 +128,7 @@ static int deliver_item(struct call *call, size_t index)
     else
         item.message = failure->message ? failure->message : error_text(VKCLIP_EMEMORY);
     int stop = call->params.item(call->params.user, &item);
-    free(failure->message);
+    memory_free(failure->message);
     *failure = (struct call_failure){0};
     return stop ? error_fail(VKCLIP_ECANCELLED, "stopped by the caller at item %zu", index)
                 : VKCLIP_OK;
@@ -163,7 +163,7 @@ int call_run(struct call *call, struct batches *work)
 static bool channels_first(float *values, size_t shape[4], size_t count)
 {
     const size_t pixels = shape[1] * shape[2], channels = shape[3];
-    float *copy = malloc(count * sizeof(*copy));
+    float *copy = memory_alloc(count * sizeof(*copy));
     if (!copy)
         return false;
     memcpy(copy, values, count * sizeof(*copy));
@@ -171,7 +171,7 @@ static bool channels_first(float *values, size_t shape[4], size_t count)
         size_t item = i / (channels * pixels), channel = i / pixels % channels, pixel = i % pixels;
         values[i] = copy[(item * pixels + pixel) * channels + channel];
     }
-    free(copy);
+    memory_free(copy);
     shape[3] = shape[2];
     shape[2] = shape[1];
     shape[1] = channels;
@@ -205,11 +205,11 @@ static int give_tensor(const struct call *call, const struct plan *plan, int ind
     size_t shape[GRAPH_MAX_RANK] = {number};
     for (unsigned i = 1; i < tensor->rank; i++)
         shape[i] = tensor->shape[i];
-    float *values = malloc(number * row * sizeof(*values));
+    float *values = memory_alloc(number * row * sizeof(*values));
     if (values)
         plan_read(plan, index, 0, values, number * row);
     if (!values || (tensor->rank == 4 && !channels_first(values, shape, number * row))) {
-        free(values);
+        memory_free(values);
         return error_fail(VKCLIP_EMEMORY, "out of memory for hidden states");
     }
     int stop = 0;
@@ -221,7 +221,7 @@ static int give_tensor(const struct call *call, const struct plan *plan, int ind
                                   tensor->rank, item_at(items, first, place), length);
         place += length ? length : 1;
     }
-    free(values);
+    memory_free(values);
     return stop ? error_fail(VKCLIP_ECANCELLED, "stopped by the caller at %s", tensor->name)
                 : VKCLIP_OK;
 }

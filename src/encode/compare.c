@@ -7,12 +7,12 @@
 #include "encode/compare.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { PICTURES = 12, WIDTH = 96, HEIGHT = 72, CHANNELS = 3, SHORTEST = 9 };
@@ -67,7 +67,7 @@ static uint8_t draw_sample(int item, int x, int y, int channel)
 static uint8_t *make_pictures(struct vkclip_image images[PICTURES])
 {
     const size_t bytes = (size_t)WIDTH * HEIGHT * CHANNELS;
-    uint8_t *pixels = malloc(PICTURES * bytes);
+    uint8_t *pixels = memory_alloc(PICTURES * bytes);
     for (size_t i = 0; pixels && i < PICTURES * bytes; i++) {
         const size_t pixel = i % bytes / CHANNELS;
         pixels[i] = draw_sample((int)(i / bytes), (int)(pixel % WIDTH), (int)(pixel / WIDTH),
@@ -120,9 +120,9 @@ static int encode_inputs(struct vkclip_model *model, const struct embeds *before
     const struct vkclip_model_info *info = &embeds->info;
     struct vkclip_image images[PICTURES];
     uint8_t *pixels = make_pictures(images);
-    embeds->images = malloc((PICTURES * (size_t)info->embed_dim + 1) * sizeof(float));
-    embeds->texts = malloc((TEXTS * (size_t)info->text_embed_dim + 1) * sizeof(float));
-    embeds->ids = malloc((TEXTS * (size_t)info->context + 1) * sizeof(int32_t));
+    embeds->images = memory_alloc((PICTURES * (size_t)info->embed_dim + 1) * sizeof(float));
+    embeds->texts = memory_alloc((TEXTS * (size_t)info->text_embed_dim + 1) * sizeof(float));
+    embeds->ids = memory_alloc((TEXTS * (size_t)info->context + 1) * sizeof(int32_t));
     const struct pictures pictures = {.images = images};
     const struct text_items items = {.ids = embeds->ids, .width = info->context};
     int error = VKCLIP_OK;
@@ -141,7 +141,7 @@ static int encode_inputs(struct vkclip_model *model, const struct embeds *before
         error = texts_encode(model, &items, TEXTS, NULL, embeds->texts);
     if (!error)
         error = progress_tell(done + PICTURES + TEXTS, total);
-    free(pixels);
+    memory_free(pixels);
     return error;
 }
 
@@ -162,9 +162,9 @@ static int encode_with(struct vkclip_device *device, const char *path,
 
 static void free_embeds(struct embeds *embeds)
 {
-    free(embeds->images);
-    free(embeds->texts);
-    free(embeds->ids);
+    memory_free(embeds->images);
+    memory_free(embeds->texts);
+    memory_free(embeds->ids);
 }
 
 /* Finds the least and the mean cosine of rows [count,dim]. Rows that contain NaN count as opposite

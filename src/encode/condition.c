@@ -7,12 +7,12 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "encode/encoding.h"
 
 #include <float.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SIDES = 2, TENSORS = 3 * SIDES };
@@ -256,7 +256,7 @@ static void *add_tensor(struct conditioning *conditioning, const struct side *si
     for (size_t i = 1; i < rank; i++)
         elements *= tensor->shape[i] = shape[i];
     result->names[index] = string_format("%s%s", side->negative ? "negative_" : "", name);
-    result->data[index] = calloc(elements + 1, sizeof(float)); /* an int32_t is as large */
+    result->data[index] = memory_calloc(elements + 1, sizeof(float)); /* an int32_t is as large */
     tensor->name = result->names[index];
     tensor->data = result->data[index];
     tensor->size = elements * sizeof(float);
@@ -406,7 +406,7 @@ static int add_usage(struct conditioning *conditioning)
 {
     struct result *result = conditioning->result;
     const size_t most = FAMILY_ENCODERS * SIDES * (conditioning->params->count + 1);
-    result->usage = calloc(most, sizeof(*result->usage));
+    result->usage = memory_calloc(most, sizeof(*result->usage));
     if (!result->usage)
         return fail_memory();
     for (size_t s = 0; s < conditioning->side_count; s++)
@@ -456,12 +456,12 @@ static int convert_to_half(struct result *result)
         const size_t count = tensor->size / sizeof(*values);
         if (tensor->type != VKCLIP_TENSOR_F32)
             continue;
-        uint16_t *halves = malloc((count + 1) * sizeof(*halves));
+        uint16_t *halves = memory_alloc((count + 1) * sizeof(*halves));
         if (!halves)
             return fail_memory();
         for (size_t v = 0; v < count; v++)
             halves[v] = half_from_float(values[v]);
-        free(result->data[i]);
+        memory_free(result->data[i]);
         tensor->data = result->data[i] = halves;
         tensor->type = VKCLIP_TENSOR_F16;
         tensor->size = count * sizeof(*halves);
@@ -521,7 +521,7 @@ int condition_run(struct vkclip_conditioner *conditioner,
                   const struct vkclip_condition_params *params, struct vkclip_conditioning **shown)
 {
     struct conditioning conditioning = {.conditioner = conditioner, .params = params};
-    struct result *result = conditioning.result = calloc(1, sizeof(*result));
+    struct result *result = conditioning.result = memory_calloc(1, sizeof(*result));
     conditioning.length =
         params->max_sequence_length ? params->max_sequence_length : conditioner->length;
     *shown = NULL;
@@ -553,12 +553,12 @@ void condition_free(struct vkclip_conditioning **shown)
     if (!result)
         return;
     for (size_t i = 0; i < TENSORS; i++) {
-        free(result->names[i]);
-        free(result->data[i]);
+        memory_free(result->names[i]);
+        memory_free(result->data[i]);
     }
     for (size_t i = 0; i < result->shown.usage_count; i++)
-        free((void *)result->usage[i].rest);
-    free(result->usage);
-    free(result);
+        memory_free((void *)result->usage[i].rest);
+    memory_free(result->usage);
+    memory_free(result);
     *shown = NULL;
 }

@@ -7,11 +7,11 @@
 #include "encode/conditioner.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "checkpoint/lora.h"
 #include "encode/sources.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- The encoders ---------------------------------------------------------------------------- */
@@ -49,7 +49,7 @@ static int add_inversion(struct vkclip_model *model, const struct inversion *inv
     if (!vectors)
         return VKCLIP_OK;
     const size_t row = width * sizeof(**values);
-    float *grown = realloc(*values, (size_t)(*rows + vectors->count) * row);
+    float *grown = memory_realloc(*values, (size_t)(*rows + vectors->count) * row);
     if (!grown)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", inversion->path);
     memcpy(grown + *rows * width, vectors->values, vectors->count * row);
@@ -66,15 +66,15 @@ static int add_inversions(const struct inversions *inversions, struct vkclip_mod
 {
     float *values = NULL;
     uint64_t rows = 0;
-    encoder->embeddings = calloc(inversions->count + 1, sizeof(*encoder->embeddings));
-    encoder->first_ids = calloc(inversions->count + 1, sizeof(*encoder->first_ids));
+    encoder->embeddings = memory_calloc(inversions->count + 1, sizeof(*encoder->embeddings));
+    encoder->first_ids = memory_calloc(inversions->count + 1, sizeof(*encoder->first_ids));
     int error = encoder->embeddings && encoder->first_ids
                     ? VKCLIP_OK
                     : error_fail(VKCLIP_EMEMORY, "out of memory for textual inversions");
     for (size_t i = 0; i < inversions->count && !error; i++)
         error = add_inversion(model, &inversions->list[i], encoder, &values, &rows);
     if (error || !rows) {
-        free(values);
+        memory_free(values);
         return error;
     }
     model->spec.config.vocabulary += (uint32_t)rows;
@@ -242,7 +242,7 @@ static int find_kinds(struct opening *opening)
     const struct vkclip_conditioner_params *params = opening->params;
     const struct vkclip_conditioner *conditioner = opening->conditioner;
     int error = VKCLIP_OK;
-    opening->sequences = calloc(params->vocab_count + 1, sizeof(*opening->sequences));
+    opening->sequences = memory_calloc(params->vocab_count + 1, sizeof(*opening->sequences));
     if (!opening->sequences)
         return error_fail(VKCLIP_EMEMORY, "out of memory for vocabularies");
     for (size_t i = 0; i < params->vocab_count && !error; i++) {
@@ -278,7 +278,7 @@ static int open_changes(struct opening *opening)
         error = inversions_add(&opening->conditioner->inversions, params->embeddings[i]);
     if (error || !params->lora_count)
         return error;
-    opening->loras = calloc(params->lora_count, sizeof(*opening->loras));
+    opening->loras = memory_calloc(params->lora_count, sizeof(*opening->loras));
     if (!opening->loras)
         return error_fail(VKCLIP_EMEMORY, "out of memory for LoRA files");
     for (size_t i = 0; i < params->lora_count && !error; i++) {
@@ -331,8 +331,8 @@ static int open_all(struct opening *opening)
             lora_report(opening->loras[i]);
         lora_close(&opening->loras[i]);
     }
-    free(opening->loras);
-    free(opening->sequences);
+    memory_free(opening->loras);
+    memory_free(opening->sequences);
     return error;
 }
 
@@ -359,7 +359,7 @@ int conditioner_open(struct vkclip_device *device, const char *const *paths, siz
                      const struct vkclip_conditioner_params *params,
                      struct vkclip_conditioner **result)
 {
-    struct vkclip_conditioner *conditioner = *result = calloc(1, sizeof(*conditioner));
+    struct vkclip_conditioner *conditioner = *result = memory_calloc(1, sizeof(*conditioner));
     struct opening opening = {.device = device, .params = params, .conditioner = conditioner};
     if (!conditioner)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a conditioner");
@@ -388,11 +388,11 @@ void conditioner_close(struct vkclip_conditioner **handle)
     for (size_t i = 0; i < FAMILY_ENCODERS; i++) {
         struct conditioner_encoder *encoder = &conditioner->encoders[i];
         model_close(&encoder->model);
-        free(encoder->pad_text);
-        free(encoder->embeddings);
-        free(encoder->first_ids);
+        memory_free(encoder->pad_text);
+        memory_free(encoder->embeddings);
+        memory_free(encoder->first_ids);
     }
     inversions_close(&conditioner->inversions);
-    free(conditioner);
+    memory_free(conditioner);
     *handle = NULL;
 }

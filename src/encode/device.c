@@ -5,12 +5,12 @@
 #include "encode/device.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/settings.h"
 #include "runtime/tune.h"
 
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int device_list(struct vkclip_device_info *infos, size_t capacity, size_t *count)
@@ -174,7 +174,7 @@ int device_reopen(struct vkclip_device *device, const struct gpu *lost, struct g
 
 int device_open(const struct vkclip_device_params *params, struct vkclip_device **result)
 {
-    struct vkclip_device *device = *result = calloc(1, sizeof(*device));
+    struct vkclip_device *device = *result = memory_calloc(1, sizeof(*device));
     if (!device)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
     mutex_init(&device->lock);
@@ -193,7 +193,7 @@ int device_open(const struct vkclip_device_params *params, struct vkclip_device 
 int device_open_lent(const struct vkclip_device_params *params,
                      const struct vkclip_vulkan_device *lent, struct vkclip_device **result)
 {
-    struct vkclip_device *device = *result = calloc(1, sizeof(*device));
+    struct vkclip_device *device = *result = memory_calloc(1, sizeof(*device));
     if (!device)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
     mutex_init(&device->lock);
@@ -226,6 +226,6 @@ void device_close(struct vkclip_device **handle)
     }
     settings_free(&device->settings);
     mutex_destroy(&device->lock);
-    free(device);
+    memory_free(device);
     *handle = NULL;
 }

@@ -5,12 +5,12 @@
  */
 #include "encode/encoding.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "encode/batches.h"
 #include "encode/texts.h"
 #include "text/clean.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { SHOWN = 40 }; /* bytes of a prompt in messages */
@@ -65,7 +65,7 @@ int encoding_tokenize_text(const struct conditioner_encoder *encoder, const char
     char *cleaned = clean_text(text, encoder->clean);
     int error = cleaned ? prompt_encode(cleaned, strlen(cleaned), params->syntax, &form, prompt)
                         : fail_memory();
-    free(cleaned);
+    memory_free(cleaned);
     return error;
 }
 
@@ -77,7 +77,7 @@ static int tokenize_named(const struct conditioner_encoder *encoder, const char 
     char *name = string_format("prompt '%.*s%s': %s", (int)shown, text, shown < length ? "..." : "",
                                encoder->row->name);
     int error = name ? encoding_tokenize_text(encoder, name, text, params, prompt) : fail_memory();
-    free(name);
+    memory_free(name);
     return error;
 }
 
@@ -89,7 +89,7 @@ int encoding_tokenize(const struct conditioner_encoder *encoder, const char *con
         .syntax = params->syntax, .length = length, .strict = params->strict};
     *encoding = (struct encoding){
         .encoder = encoder, .count = count, .length = describe_form(encoder, length, false).length};
-    encoding->prompts = calloc(count + 1, sizeof(*encoding->prompts));
+    encoding->prompts = memory_calloc(count + 1, sizeof(*encoding->prompts));
     int error = encoding->prompts ? VKCLIP_OK : fail_memory();
     for (size_t i = 0; i < count && !error; i++) {
         struct vkclip_prompt *prompt = &encoding->prompts[i];
@@ -145,8 +145,8 @@ static uint32_t find_end(const struct encoding *encoding, size_t row)
 static int write_rows(struct encoding *encoding)
 {
     encoding->rows = encoding->count * encoding->chunks + encoding->interpolates;
-    encoding->ids = calloc(encoding->rows * encoding->length + 1, sizeof(*encoding->ids));
-    encoding->ends = calloc(encoding->rows + 1, sizeof(*encoding->ends));
+    encoding->ids = memory_calloc(encoding->rows * encoding->length + 1, sizeof(*encoding->ids));
+    encoding->ends = memory_calloc(encoding->rows + 1, sizeof(*encoding->ends));
     if (!encoding->ids || !encoding->ends)
         return fail_memory();
     for (size_t row = 0; row < encoding->rows; row++) {
@@ -215,9 +215,10 @@ static int allocate_results(struct encoding *encoding, const struct tower_featur
     encoding->pooled_width = features->embedding ? config->text_embed_dim : config->text.width;
     if (!features->pooled)
         encoding->states =
-            calloc(encoding->rows * encoding->length * encoding->width + 1, sizeof(float));
+            memory_calloc(encoding->rows * encoding->length * encoding->width + 1, sizeof(float));
     if (features->pooled || features->embedding)
-        encoding->pooled = calloc(encoding->rows * encoding->pooled_width + 1, sizeof(float));
+        encoding->pooled =
+            memory_calloc(encoding->rows * encoding->pooled_width + 1, sizeof(float));
     const bool good = (features->pooled || encoding->states) &&
                       (!(features->pooled || features->embedding) || encoding->pooled);
     return good ? VKCLIP_OK : fail_memory();
@@ -282,10 +283,10 @@ void encoding_close(struct encoding *encoding)
 {
     for (size_t i = 0; encoding->prompts && i < encoding->count; i++)
         prompt_free(&encoding->prompts[i]);
-    free(encoding->prompts);
-    free(encoding->ids);
-    free(encoding->ends);
-    free(encoding->states);
-    free(encoding->pooled);
+    memory_free(encoding->prompts);
+    memory_free(encoding->ids);
+    memory_free(encoding->ends);
+    memory_free(encoding->states);
+    memory_free(encoding->pooled);
     *encoding = (struct encoding){0};
 }

@@ -5,12 +5,11 @@
  */
 #include "encode/explain.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "checkpoint/inputs.h"
 #include "encode/batches.h"
 #include "image/prepare.h"
-
-#include <stdlib.h>
 
 /* One call. An item is an embedding. */
 struct explanation {
@@ -96,8 +95,8 @@ int explain_picture(struct vkclip_model *model, const struct vkclip_image *image
     const size_t dim = config->image_embed_dim, side = explain_side(config);
     struct explanation explanation = {
         .model = model, .words = (3 * (size_t)transform.size * transform.size + 3) / 4};
-    explanation.bytes = calloc(explanation.words, sizeof(*explanation.bytes));
-    explanation.vector = malloc(dim * sizeof(*explanation.vector));
+    explanation.bytes = memory_calloc(explanation.words, sizeof(*explanation.bytes));
+    explanation.vector = memory_alloc(dim * sizeof(*explanation.vector));
     if (!explanation.bytes || !explanation.vector)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for an explanation");
     if (!error)
@@ -110,7 +109,7 @@ int explain_picture(struct vkclip_model *model, const struct vkclip_image *image
         if (!error)
             error = run_item(model, &explanation, layers);
     }
-    free(explanation.bytes);
-    free(explanation.vector);
+    memory_free(explanation.bytes);
+    memory_free(explanation.vector);
     return error;
 }

@@ -6,11 +6,11 @@
 #include "encode/identity.h"
 #include "base/cache.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/weights.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #ifdef VKCLIP_WITH_SEARCH
@@ -30,7 +30,7 @@ static int hash_tensor(const struct weights *weights, const char *name, float *v
     XXH3_128bits_update(state, shape, rank * sizeof(*shape));
     const uint64_t rows = rank ? shape[0] : 1;
     const uint64_t step = length < PIECE ? PIECE / (length ? length : 1) : 1;
-    float *piece = length > PIECE ? malloc(length * sizeof(*piece)) : values;
+    float *piece = length > PIECE ? memory_alloc(length * sizeof(*piece)) : values;
     int error = piece ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
     for (uint64_t row = 0; row < rows && !error; row += step) {
         const uint64_t count = rows - row < step ? rows - row : step;
@@ -39,7 +39,7 @@ static int hash_tensor(const struct weights *weights, const char *name, float *v
             XXH3_128bits_update(state, piece, count * length * sizeof(*piece));
     }
     if (piece != values)
-        free(piece);
+        memory_free(piece);
     return error;
 }
 
@@ -57,7 +57,7 @@ static int hash_model(const struct vkclip_model *model, const char *preparation,
                       char identity[IDENTITY_SIZE])
 {
     XXH3_state_t *state = XXH3_createState();
-    float *values = malloc(PIECE * sizeof(*values));
+    float *values = memory_alloc(PIECE * sizeof(*values));
     int error = VKCLIP_OK;
     const char *name;
     if (!state || !values || XXH3_128bits_reset(state))
@@ -72,7 +72,7 @@ static int hash_model(const struct vkclip_model *model, const char *preparation,
                  (unsigned long long)hash.low64);
     }
     XXH3_freeState(state);
-    free(values);
+    memory_free(values);
     return error;
 }
 
@@ -109,7 +109,7 @@ int identity_of_model(const struct vkclip_model *model, const char *cache_folder
     int error = found ? VKCLIP_OK : hash_model(model, preparation, identity);
     if (!error && !found && path)
         cache_write(path, identity, IDENTITY_SIZE);
-    free(path);
+    memory_free(path);
     return error;
 }
 #else

@@ -5,9 +5,9 @@
  */
 #include "encode/measure.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 static void describe_node(const struct plan *plan, size_t index, struct vkclip_node *info)
 {
@@ -27,7 +27,7 @@ static int profile_plan(const struct vkclip_model *model, struct plan *plan, vkc
                         void *user, struct vkclip_cost *cost)
 {
     const struct graph *graph = plan_graph(plan);
-    double *seconds = calloc(graph->node_count + 1, sizeof(*seconds));
+    double *seconds = memory_calloc(graph->node_count + 1, sizeof(*seconds));
     if (!seconds)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
     int error = each ? plan_profile(plan, seconds) : VKCLIP_OK;
@@ -46,7 +46,7 @@ static int profile_plan(const struct vkclip_model *model, struct plan *plan, vkc
             break;
         }
     }
-    free(seconds);
+    memory_free(seconds);
     return error;
 }
 

@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "checkpoint/inputs.h"
 #include "checkpoint/open.h"
@@ -14,7 +15,6 @@
 #include "runtime/layout.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- What is told about a model -------------------------------------------------------------- */
@@ -23,7 +23,7 @@
  * twice, and the others none. */
 static int count_weights(const struct graph *graph, bool stream, uint64_t *bytes)
 {
-    uint64_t *segments = calloc((size_t)graph->segments + 1, sizeof(*segments)), largest = 0;
+    uint64_t *segments = memory_calloc((size_t)graph->segments + 1, sizeof(*segments)), largest = 0;
     if (!segments)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     for (size_t n = 0; n < graph->node_count; n++)
@@ -38,7 +38,7 @@ static int count_weights(const struct graph *graph, bool stream, uint64_t *bytes
         *bytes += stream ? 0 : segments[segment];
     }
     *bytes += stream ? 2 * largest : 0;
-    free(segments);
+    memory_free(segments);
     return VKCLIP_OK;
 }
 
@@ -193,7 +193,7 @@ static int open_model(struct vkclip_device *device, const struct file_source *so
                       const struct vkclip_model_params *params, model_change_fn *change, void *user,
                       struct vkclip_model **result)
 {
-    struct vkclip_model *model = *result = calloc(1, sizeof(*model));
+    struct vkclip_model *model = *result = memory_calloc(1, sizeof(*model));
     if (!model)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     model->device = device;
@@ -249,9 +249,9 @@ void model_close(struct vkclip_model **handle)
     for (int i = 0; i < DEVICE_GPUS; i++)
         replica_close(&model->replicas[i]);
     weights_close(&model->weights);
-    free(model->texts);
+    memory_free(model->texts);
     tokenizer_close(&model->tokenizer);
     config_close(&model->spec.config);
-    free(model);
+    memory_free(model);
     *handle = NULL;
 }

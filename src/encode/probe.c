@@ -7,9 +7,9 @@
  */
 #include "encode/probe.h"
 #include "base/error.h"
+#include "base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The rows are cut into parts whose gradients are added up in order, so that the sums are the same
@@ -252,8 +252,9 @@ int probe_fit(const struct probe_data *data, const struct vkclip_probe_params *p
                               .workers = workers,
                               .size = (data->dim + 1) * data->classes};
     const size_t size = problem.size, vectors = 5 + 2 * HISTORY + PARTS;
-    double *memory = size < SIZE_MAX / 8 / vectors ? calloc(vectors * size, sizeof(*memory)) : NULL;
-    problem.scratch = calloc((size_t)PARTS * ROWS * data->classes, sizeof(*problem.scratch));
+    double *memory =
+        size < SIZE_MAX / 8 / vectors ? memory_calloc(vectors * size, sizeof(*memory)) : NULL;
+    problem.scratch = memory_calloc((size_t)PARTS * ROWS * data->classes, sizeof(*problem.scratch));
     *result = (struct vkclip_probe_result){0};
     int error =
         memory && problem.scratch
@@ -276,7 +277,7 @@ int probe_fit(const struct probe_data *data, const struct vkclip_probe_params *p
             biases[k] = (float)search.point[data->dim * data->classes + k];
         }
     }
-    free(memory);
-    free(problem.scratch);
+    memory_free(memory);
+    memory_free(problem.scratch);
     return error;
 }

@@ -6,6 +6,7 @@
 #include "encode/replica.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "checkpoint/inputs.h"
 #include "encode/staging.h"
 #include "runtime/layout.h"
@@ -13,7 +14,6 @@
 #include "runtime/upload.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Larger batches are hardly faster and take more memory, so that callers must ask for them. */
@@ -163,7 +163,7 @@ static int open_tower(struct replica *replica, enum tower tower, uint32_t max_ba
 int replica_open(struct vkclip_device *device, size_t number, const struct replica_spec *spec,
                  const struct weights *weights, uint32_t max_batch, struct replica **result)
 {
-    struct replica *replica = *result = calloc(1, sizeof(*replica));
+    struct replica *replica = *result = memory_calloc(1, sizeof(*replica));
     if (!replica)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     replica->device = device;
@@ -223,7 +223,7 @@ void replica_close(struct replica **handle)
     close_memory(replica);
     for (int i = 0; i < REPLICA_THREADS; i++)
         free_memory(&replica->memory[i]);
-    free(replica);
+    memory_free(replica);
     *handle = NULL;
 }
 
@@ -308,7 +308,7 @@ static int create_plan(struct replica *replica, struct graph *graph, struct kept
     if (error)
         return error;
     struct filler *filler = &replica->fillers[store];
-    int *outputs = calloc(graph->tensor_count, sizeof(*outputs));
+    int *outputs = memory_calloc(graph->tensor_count, sizeof(*outputs));
     size_t count = 0;
     if (!outputs)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
@@ -332,7 +332,7 @@ static int create_plan(struct replica *replica, struct graph *graph, struct kept
         error = selftest_plan(replica->gpu, replica->tuner, kept->view.plan);
     if (error)
         plan_destroy(&kept->view.plan);
-    free(outputs);
+    memory_free(outputs);
     return error;
 }
 

@@ -5,11 +5,11 @@
 #include "encode/sources.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/open.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The encoders by the names that diffusion_pick_encoder knows. */
@@ -82,7 +82,7 @@ int sources_open(const char *const *paths, size_t count, const char *hub_dir,
                  struct sources *sources)
 {
     int error = VKCLIP_OK;
-    *sources = (struct sources){.list = calloc(count, sizeof(*sources->list))};
+    *sources = (struct sources){.list = memory_calloc(count, sizeof(*sources->list))};
     if (!sources->list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a conditioner");
     for (size_t i = 0; i < count && !error; i++)
@@ -93,8 +93,8 @@ int sources_open(const char *const *paths, size_t count, const char *hub_dir,
 void sources_close(struct sources *sources)
 {
     for (size_t i = 0; i < sources->count; i++)
-        free(sources->list[i].path);
-    free(sources->list);
+        memory_free(sources->list[i].path);
+    memory_free(sources->list);
     *sources = (struct sources){0};
 }
 

@@ -7,12 +7,12 @@
 #include "encode/staging.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "graph/graph.h"
 #include "runtime/launch.h"
 #include "runtime/layout.h"
 #include "runtime/selftest.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* The nodes: the resize in the direction that comes first and in the other one, and the frame. */
@@ -51,11 +51,11 @@ static int fail_memory(void)
 /* Every pixel is its nearest one. */
 static int make_nearest(const struct resample_axis *axis, struct axis_taps *taps)
 {
-    uint32_t *positions = calloc(axis->size, sizeof(*positions));
+    uint32_t *positions = memory_calloc(axis->size, sizeof(*positions));
     *taps = (struct axis_taps){.count = axis->size, .width = 2};
-    taps->words = calloc((size_t)taps->count * taps->width, sizeof(*taps->words));
+    taps->words = memory_calloc((size_t)taps->count * taps->width, sizeof(*taps->words));
     if (!positions || !taps->words) {
-        free(positions);
+        memory_free(positions);
         return fail_memory();
     }
     image_find_nearest(axis, positions);
@@ -65,7 +65,7 @@ static int make_nearest(const struct resample_axis *axis, struct axis_taps *taps
         taps->words[2 * i] = (int32_t)(positions[i] - taps->low);
         taps->words[2 * i + 1] = 1 << RESAMPLE_WEIGHT_BITS;
     }
-    free(positions);
+    memory_free(positions);
     return VKCLIP_OK;
 }
 
@@ -76,7 +76,7 @@ static int copy_taps(const struct resample_taps *source, struct axis_taps *taps)
         most = source->count[i] > most ? source->count[i] : most;
     *taps = (struct axis_taps){
         .low = source->low, .high = source->high, .count = source->axis.size, .width = 1 + most};
-    taps->words = calloc((size_t)taps->count * taps->width, sizeof(*taps->words));
+    taps->words = memory_calloc((size_t)taps->count * taps->width, sizeof(*taps->words));
     if (!taps->words)
         return fail_memory();
     for (uint32_t i = 0; i < taps->count; i++) {
@@ -93,12 +93,12 @@ static int make_taps(const struct resample_axis *axis, struct axis_taps *taps)
     if (axis->filter == FILTER_NEAREST)
         return make_nearest(axis, taps);
     struct resample_taps source = resample_measure(axis);
-    void *memory = calloc(1, resample_bytes(&source));
+    void *memory = memory_calloc(1, resample_bytes(&source));
     if (!memory)
         return fail_memory();
     resample_fill(&source, memory);
     int error = copy_taps(&source, taps);
-    free(memory);
+    memory_free(memory);
     return error;
 }
 
@@ -230,8 +230,8 @@ static int change_picture(struct staging *staging, const struct gpu_picture *pic
         error = make_taps(&placement.y, &down);
     if (!error)
         error = fill_size(staging, picture, &placement, &across, &down);
-    free(across.words);
-    free(down.words);
+    memory_free(across.words);
+    memory_free(down.words);
     if (error)
         clear_size(staging);
     return error;
@@ -278,7 +278,8 @@ static int reserve_commands(struct staging *staging)
     if (staging->count < staging->capacity)
         return VKCLIP_OK;
     const size_t capacity = 2 * staging->capacity + 16;
-    struct gpu_commands **grown = realloc(staging->commands, capacity * sizeof(*staging->commands));
+    struct gpu_commands **grown =
+        memory_realloc(staging->commands, capacity * sizeof(*staging->commands));
     if (!grown)
         return fail_memory();
     staging->commands = grown;
@@ -325,7 +326,7 @@ void staging_release(struct staging *staging, size_t count)
 int staging_open(struct gpu *gpu, struct tuner *tuner, const struct image_transform *transform,
                  struct staging **result)
 {
-    struct staging *staging = *result = calloc(1, sizeof(*staging));
+    struct staging *staging = *result = memory_calloc(1, sizeof(*staging));
     if (!staging)
         return fail_memory();
     *staging = (struct staging){.gpu = gpu, .tuner = tuner, .transform = *transform};
@@ -339,7 +340,7 @@ void staging_close(struct staging **handle)
         return;
     staging_release(staging, staging->count);
     clear_size(staging);
-    free(staging->commands);
-    free(staging);
+    memory_free(staging->commands);
+    memory_free(staging);
     *handle = NULL;
 }

@@ -8,11 +8,11 @@
 #include "base/error.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/lookup.h"
 #include "encode/call.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -359,7 +359,7 @@ static int encode_windows(struct text_call *call)
     struct vkclip_model *model = call->call.model;
     const size_t row = model->spec.config.context * sizeof(*model->texts->ids);
     if (!model->texts)
-        model->texts = malloc(sizeof(*model->texts) + WINDOW * row);
+        model->texts = memory_alloc(sizeof(*model->texts) + WINDOW * row);
     if (!model->texts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
     call->texts = model->texts;

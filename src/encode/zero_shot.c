@@ -5,12 +5,12 @@
  */
 #include "encode/zero_shot.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 int zero_shot_similarity(const struct vkclip_model *model, const float *image_embeds, size_t n,
@@ -67,8 +67,8 @@ static int encode_templates(struct vkclip_model *model, const char *const *label
                             const struct vkclip_encode_params *params, float *embeds)
 {
     const size_t dim = model->spec.config.text_embed_dim, total = label_count * template_count;
-    char **texts = calloc(total + 1, sizeof(*texts));
-    float *each = malloc((total * dim + 1) * sizeof(*each));
+    char **texts = memory_calloc(total + 1, sizeof(*texts));
+    float *each = memory_alloc((total * dim + 1) * sizeof(*each));
     int error = VKCLIP_OK;
     if (!texts || !each || !fill_templates(labels, label_count, templates, template_count, texts))
         error = error_fail(VKCLIP_EMEMORY, "out of memory for labels");
@@ -78,9 +78,9 @@ static int encode_templates(struct vkclip_model *model, const char *const *label
     for (size_t i = 0; i < label_count && !error; i++)
         average(&each[i * template_count * dim], template_count, dim, &embeds[i * dim]);
     for (size_t i = 0; texts && i < total; i++)
-        free(texts[i]);
-    free(texts);
-    free(each);
+        memory_free(texts[i]);
+    memory_free(texts);
+    memory_free(each);
     return error;
 }
 
@@ -127,8 +127,8 @@ int zero_shot_classify(struct vkclip_model *model, const struct vkclip_image *im
 {
     const size_t dim = model->spec.config.image_embed_dim;
     const struct pictures pictures = {.images = images};
-    float *embeds = malloc((count * dim + 1) * sizeof(*embeds));
-    float *scores = malloc((count * label_count + 1) * sizeof(*scores));
+    float *embeds = memory_alloc((count * dim + 1) * sizeof(*embeds));
+    float *scores = memory_alloc((count * label_count + 1) * sizeof(*scores));
     int error = VKCLIP_OK;
     if (!embeds || !scores)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for classifying");
@@ -143,7 +143,7 @@ int zero_shot_classify(struct vkclip_model *model, const struct vkclip_image *im
             softmax(&scores[i * label_count], label_count, &probs[i * label_count]);
     if (logits && !error)
         memcpy(logits, scores, count * label_count * sizeof(*logits));
-    free(embeds);
-    free(scores);
+    memory_free(embeds);
+    memory_free(scores);
     return error;
 }

@@ -6,9 +6,9 @@
 #include "format/csv.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* A field can end in four ways other than at a separator or a line end. */
@@ -43,7 +43,7 @@ static bool put_character(struct csv *csv, char c)
 {
     if (csv->row_size == csv->row_capacity) {
         size_t capacity = 2 * csv->row_capacity + 256;
-        char *row = realloc(csv->row, capacity);
+        char *row = memory_realloc(csv->row, capacity);
         if (!row)
             return false;
         csv->row = row;
@@ -84,7 +84,7 @@ static bool add_field(struct csv *csv, size_t length)
 {
     if (csv->count == csv->capacity) {
         size_t capacity = 2 * csv->capacity + 8;
-        void *fields = realloc(csv->fields, capacity * sizeof(*csv->fields));
+        void *fields = memory_realloc(csv->fields, capacity * sizeof(*csv->fields));
         if (!fields)
             return false;
         csv->fields = fields;
@@ -159,7 +159,7 @@ static int open_file(const char *path, char separator, struct csv *csv)
 {
     static const char mark[] = "\xef\xbb\xbf"; /* Some programs begin UTF-8 files with this mark. */
     csv->path = string_format("%s", path);
-    csv->piece = calloc(1, PIECE_SIZE);
+    csv->piece = memory_calloc(1, PIECE_SIZE);
     if (!csv->path || !csv->piece)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (separator && strchr("\"\r\n", separator))
@@ -197,10 +197,10 @@ int csv_open(const char *path, char separator, struct csv *csv)
 void csv_close(struct csv *csv)
 {
     file_map_close(&csv->map);
-    free(csv->path);
-    free(csv->piece);
-    free(csv->row);
-    free(csv->fields);
+    memory_free(csv->path);
+    memory_free(csv->piece);
+    memory_free(csv->row);
+    memory_free(csv->fields);
     *csv = (struct csv){0};
 }
 

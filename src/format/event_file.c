@@ -7,11 +7,11 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Numbers of the fields of Event, Summary, Summary.Value and SessionLog. */
@@ -149,7 +149,7 @@ static int write_start(struct event_file *file, double wall_time, uint64_t step)
 static int open_file(const char *folder, double wall_time, struct event_file *file)
 {
     for (unsigned i = 0; i < MOST_FILES && !file->file; i++) {
-        free(file->path);
+        memory_free(file->path);
         file->path = string_format("%s/events.out.tfevents.%010llu.vkclip.%u", folder,
                                    (unsigned long long)wall_time, i);
         if (!file->path)
@@ -164,7 +164,7 @@ static int open_file(const char *folder, double wall_time, struct event_file *fi
 int event_file_open(const char *folder, double wall_time, uint64_t purge,
                     struct event_file **result)
 {
-    struct event_file *file = *result = calloc(1, sizeof(*file));
+    struct event_file *file = *result = memory_calloc(1, sizeof(*file));
     if (!file)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
     int error = folder_exists(folder) ? VKCLIP_OK : folder_make(folder);
@@ -203,8 +203,8 @@ int event_file_close(struct event_file **handle)
         return error;
     if (file->file && fclose(file->file))
         error = file_fail_writing(file->path);
-    free(file->path);
-    free(file);
+    memory_free(file->path);
+    memory_free(file);
     *handle = NULL;
     return error;
 }

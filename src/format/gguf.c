@@ -9,6 +9,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <stdio.h>
@@ -198,7 +199,7 @@ static int compare_keys(const void *a, const void *b)
 static int read_values(struct gguf *file, struct reader *reader, uint64_t count)
 {
     int error = VKCLIP_OK;
-    file->values = calloc((size_t)count + 1, sizeof(*file->values));
+    file->values = memory_calloc((size_t)count + 1, sizeof(*file->values));
     if (!file->values)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->path);
     while (!error && file->value_count < count)
@@ -341,8 +342,8 @@ static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count
 {
     uint32_t alignment = DEFAULT_ALIGNMENT;
     uint64_t end = 0;
-    file->tensors = calloc((size_t)count + 1, sizeof(*file->tensors));
-    uint64_t *offsets = calloc((size_t)count + 1, sizeof(*offsets));
+    file->tensors = memory_calloc((size_t)count + 1, sizeof(*file->tensors));
+    uint64_t *offsets = memory_calloc((size_t)count + 1, sizeof(*offsets));
     int error = read_alignment(file, &alignment);
     if (!error && (!file->tensors || !offsets))
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->path);
@@ -356,7 +357,7 @@ static int read_tensors(struct gguf *file, struct reader *reader, uint64_t count
     }
     if (!error)
         error = place_tensors(file, reader, offsets);
-    free(offsets);
+    memory_free(offsets);
     if (!error) {
         tensor_view_sort(file->tensors, file->count);
         error = check_tensor_names(file);
@@ -400,7 +401,7 @@ bool gguf_is_file(const struct file_source *source)
 
 static int create_file(const char *name, struct gguf **file)
 {
-    *file = calloc(1, sizeof(**file));
+    *file = memory_calloc(1, sizeof(**file));
     if (*file)
         (*file)->path = string_format("%s", name);
     if (*file && (*file)->path)
@@ -444,14 +445,14 @@ void gguf_close(struct gguf **file)
     if (!file || !*file)
         return;
     for (size_t i = 0; i < (*file)->value_count; i++)
-        free((*file)->values[i].key);
+        memory_free((*file)->values[i].key);
     for (size_t i = 0; i < (*file)->count; i++)
-        free((char *)(*file)->tensors[i].name);
-    free((*file)->values);
-    free((*file)->tensors);
+        memory_free((char *)(*file)->tensors[i].name);
+    memory_free((*file)->values);
+    memory_free((*file)->tensors);
     file_map_close(&(*file)->map);
-    free((*file)->path);
-    free(*file);
+    memory_free((*file)->path);
+    memory_free(*file);
     *file = NULL;
 }
 

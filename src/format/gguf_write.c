@@ -4,13 +4,13 @@
  */
 #include "format/gguf_write.h"
 #include "base/error.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static bool grow(struct gguf_head *head, size_t capacity)
 {
-    uint8_t *data = realloc(head->data, capacity);
+    uint8_t *data = memory_realloc(head->data, capacity);
     if (!data)
         return false;
     head->data = data;
@@ -120,13 +120,13 @@ int gguf_finish(struct gguf_head *head, uint8_t **data, size_t *size)
     put_u64(&whole, head->value_count);
     put_bytes(&whole, head->data, head->size);
     put_bytes(&whole, zeros, (GGUF_ALIGNMENT - whole.size % GGUF_ALIGNMENT) % GGUF_ALIGNMENT);
-    free(head->data);
+    memory_free(head->data);
     *head = (struct gguf_head){0};
     *data = whole.data;
     *size = whole.size;
     if (!whole.failed)
         return VKCLIP_OK;
-    free(whole.data);
+    memory_free(whole.data);
     *data = NULL;
     return error_fail(VKCLIP_EMEMORY, "out of memory for the head of a GGUF file");
 }

@@ -6,7 +6,6 @@
 #include "format/gzip.h"
 #include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -51,7 +50,7 @@ static int no_memory(const struct file_map *map)
 
 int gzip_open(const struct file_map *map, const struct gzip_places *places, struct gzip **result)
 {
-    struct gzip *gzip = *result = calloc(1, sizeof(*gzip));
+    struct gzip *gzip = *result = memory_calloc(1, sizeof(*gzip));
     if (!gzip)
         return no_memory(map);
     gzip->map = map;
@@ -61,7 +60,7 @@ int gzip_open(const struct file_map *map, const struct gzip_places *places, stru
 
 int gzip_open_first(const struct file_map *map, struct gzip **gzip, struct gzip_places **places)
 {
-    *places = calloc(1, sizeof(**places));
+    *places = memory_calloc(1, sizeof(**places));
     if (!*places)
         return no_memory(map);
     int error = gzip_open(map, *places, gzip);
@@ -77,7 +76,7 @@ void gzip_close(struct gzip **handle)
         return;
     if (gzip->is_open)
         inflateEnd(&gzip->stream);
-    free(gzip);
+    memory_free(gzip);
     *handle = NULL;
 }
 
@@ -85,10 +84,10 @@ void gzip_free_places(struct gzip_places **handle)
 {
     struct gzip_places *places = *handle;
     for (size_t i = 0; places && i < places->count; i++)
-        free(places->items[i].window);
+        memory_free(places->items[i].window);
     if (places)
-        free(places->items);
-    free(places);
+        memory_free(places->items);
+    memory_free(places);
     *handle = NULL;
 }
 
@@ -104,7 +103,7 @@ static int note_place(struct gzip *gzip)
         return VKCLIP_OK;
     if (places->count == places->capacity) {
         const size_t capacity = places->capacity ? 2 * places->capacity : 16;
-        struct place *grown = realloc(places->items, capacity * sizeof(*grown));
+        struct place *grown = memory_realloc(places->items, capacity * sizeof(*grown));
         if (!grown)
             return no_memory(gzip->map);
         places->items = grown;
@@ -113,9 +112,9 @@ static int note_place(struct gzip *gzip)
     struct place place = {.input = gzip->input - gzip->stream.avail_in,
                           .output = gzip->output,
                           .bits = gzip->stream.data_type & 7,
-                          .window = malloc(WINDOW)};
+                          .window = memory_alloc(WINDOW)};
     if (!place.window || inflateGetDictionary(&gzip->stream, place.window, &place.before)) {
-        free(place.window);
+        memory_free(place.window);
         return no_memory(gzip->map);
     }
     places->items[places->count++] = place;

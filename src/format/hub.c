@@ -9,10 +9,10 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define COMMIT_LENGTH 40
@@ -104,7 +104,7 @@ static int find_place(const struct place *place, char **path)
     *path = root ? string_format("%s%s", root, place->below) : NULL;
     if (root && !*path)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", root);
-    free(root);
+    memory_free(root);
     return error;
 }
 
@@ -129,7 +129,7 @@ char *hub_cache(void)
     char *home = hub_home();
     if (home && !(path = string_format("%s/hub", home)))
         error_fail(VKCLIP_EMEMORY, "%s: out of memory", home);
-    free(home);
+    memory_free(home);
     return path;
 }
 
@@ -151,7 +151,7 @@ char *hub_model_folder(const struct hub_name *name)
     if (cache && !(path = string_format("%s/models--%.*s--%s", cache, head, name->repository,
                                         name->repository + head + 1)))
         error_fail(VKCLIP_EMEMORY, "%s: out of memory", cache);
-    free(cache);
+    memory_free(cache);
     return path;
 }
 
@@ -166,8 +166,8 @@ static bool read_ref(const char *folder, const char *revision, char commit[COMMI
     good = good && hub_is_commit(data);
     if (good)
         memcpy(commit, data, COMMIT_LENGTH + 1);
-    free(data);
-    free(path);
+    memory_free(data);
+    memory_free(path);
     return good;
 }
 
@@ -184,7 +184,7 @@ static bool find_only_commit(const char *folder, char commit[COMMIT_LENGTH + 1])
             found++;
         }
     folder_free_names(&names, count);
-    free(path);
+    memory_free(path);
     return found == 1;
 }
 
@@ -205,10 +205,10 @@ char *hub_find_snapshot(const struct hub_name *name)
     if (folder && find_commit(folder, name->revision, commit))
         path = string_format("%s/snapshots/%s", folder, commit);
     if (path && !folder_exists(path)) {
-        free(path);
+        memory_free(path);
         path = NULL;
     }
-    free(folder);
+    memory_free(folder);
     return path;
 }
 
@@ -230,6 +230,6 @@ int hub_find(const char *path, const char *wanted_cache, char **found)
                            "%s: no such file or folder, and not in the hub's cache %s: "
                            "'vkclip pull %s' fetches it",
                            path, cache ? cache : "(which has no place)", path);
-    free(cache);
+    memory_free(cache);
     return error;
 }

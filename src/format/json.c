@@ -5,6 +5,7 @@
  */
 #include "format/json.h"
 #include "base/array.h"
+#include "base/memory.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -97,10 +98,10 @@ static json_t *read_words(const char *text, size_t size, size_t flags, bool stri
                           json_error_t *error)
 {
     json_t *json = json_loadb(text, size, flags, error);
-    char *copy = json || size > SIZE_MAX / 2 - 1 ? NULL : malloc(2 * size + 1);
+    char *copy = json || size > SIZE_MAX / 2 - 1 ? NULL : memory_alloc(2 * size + 1);
     if (copy)
         json = json_loadb(copy, replace_words(text, size, strict, copy), flags, error);
-    free(copy);
+    memory_free(copy);
     return json;
 }
 

@@ -6,9 +6,9 @@
  */
 #include "format/parquet.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/version.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -48,7 +48,7 @@ static void put_bytes(struct buffer *buffer, const void *data, size_t size)
 {
     if (!buffer->failed && size > buffer->capacity - buffer->size) {
         const size_t capacity = 2 * buffer->capacity + size + 64;
-        uint8_t *grown = realloc(buffer->data, capacity);
+        uint8_t *grown = memory_realloc(buffer->data, capacity);
         buffer->failed = !grown;
         buffer->data = grown ? grown : buffer->data;
         buffer->capacity = grown ? capacity : buffer->capacity;
@@ -229,7 +229,7 @@ static void write_chunk(struct parquet *parquet, struct column *column)
         describe_chunk(&parquet->groups, column, parquet->group_rows, (int64_t)position,
                        (int64_t)(parquet->output.size - position));
     }
-    free(head.data);
+    memory_free(head.data);
     column->levels.size = column->values.size = 0;
 }
 
@@ -327,11 +327,11 @@ int parquet_end_row(struct parquet *parquet)
 int parquet_open(const char *path, const struct parquet_column *columns, size_t count,
                  struct parquet **result)
 {
-    struct parquet *parquet = *result = calloc(1, sizeof(*parquet));
-    struct column *copies = calloc(count + 1, sizeof(*copies));
+    struct parquet *parquet = *result = memory_calloc(1, sizeof(*parquet));
+    struct column *copies = memory_calloc(count + 1, sizeof(*copies));
     if (!parquet || !copies) {
-        free(copies);
-        free(parquet);
+        memory_free(copies);
+        memory_free(parquet);
         *result = NULL;
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for a table", path);
     }
@@ -384,7 +384,7 @@ static void write_footer(struct parquet *parquet)
         fail_memory(parquet);
     else
         keep_error(parquet, file_output_write(&parquet->output, buffer.data, buffer.size));
-    free(buffer.data);
+    memory_free(buffer.data);
 }
 
 int parquet_close(struct parquet **handle, int error)
@@ -398,12 +398,12 @@ int parquet_close(struct parquet **handle, int error)
     }
     error = file_output_close(&parquet->output, error ? error : parquet->error);
     for (size_t i = 0; i < parquet->count; i++) {
-        free(parquet->columns[i].levels.data);
-        free(parquet->columns[i].values.data);
+        memory_free(parquet->columns[i].levels.data);
+        memory_free(parquet->columns[i].values.data);
     }
-    free(parquet->columns);
-    free(parquet->groups.data);
-    free(parquet);
+    memory_free(parquet->columns);
+    memory_free(parquet->groups.data);
+    memory_free(parquet);
     *handle = NULL;
     return error;
 }

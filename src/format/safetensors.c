@@ -9,6 +9,7 @@
 #include "base/dump.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <jansson.h>
@@ -166,9 +167,9 @@ static int allocate_tensors(struct safetensors *file, json_t *header)
                               file->path, NAME_MAX_LENGTH, length);
         names += length + 1;
     }
-    file->tensors =
-        calloc(json_object_size(header) + json_object_size(metadata) + 1, sizeof(*file->tensors));
-    file->names = malloc(names + 1);
+    file->tensors = memory_calloc(json_object_size(header) + json_object_size(metadata) + 1,
+                                  sizeof(*file->tensors));
+    file->names = memory_alloc(names + 1);
     if (!file->tensors || !file->names)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for its header", file->path);
     return VKCLIP_OK;
@@ -302,7 +303,7 @@ bool safetensors_is_file(const struct file_source *source)
 
 static int create_file(const char *name, struct safetensors **file)
 {
-    *file = calloc(1, sizeof(**file));
+    *file = memory_calloc(1, sizeof(**file));
     if (*file)
         (*file)->path = string_format("%s", name);
     if (*file && (*file)->path)
@@ -361,10 +362,10 @@ void safetensors_close(struct safetensors **file)
     if (!file || !*file)
         return;
     file_map_close(&(*file)->map);
-    free((*file)->tensors);
-    free((*file)->names);
-    free((*file)->path);
-    free(*file);
+    memory_free((*file)->tensors);
+    memory_free((*file)->names);
+    memory_free((*file)->path);
+    memory_free(*file);
     *file = NULL;
 }
 
@@ -437,7 +438,7 @@ static int build_header(const char *path, const struct tensor_view *tensors, siz
         *text = string_format("%s%*s", json, (int)(-strlen(json) & 7), "");
     if (!error && !*text)
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    free(json);
+    memory_free(json);
     json_decref(header);
     return error;
 }
@@ -467,7 +468,7 @@ int safetensors_write_streamed(const char *path, const struct tensor_view *tenso
                                "%s: tensor %s: the number of bytes written is not its size", path,
                                tensors[i].name);
     }
-    free(header);
+    memory_free(header);
     return file_output_close(&output, error);
 }
 

@@ -4,9 +4,9 @@
  * given up, and models that put the space behind a word or leave spaces as they are, are refused.
  */
 #include "format/sentencepiece.h"
+#include "base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Protobuf -------------------------------------------------------------------------------- */
@@ -272,7 +272,7 @@ int sentencepiece_parse(const void *data, size_t size, const char *name,
     int error = count_pieces(&reader, message, &count);
     if (error)
         return error;
-    model->pieces = malloc(count * sizeof(*model->pieces));
+    model->pieces = memory_alloc(count * sizeof(*model->pieces));
     if (!model->pieces)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu pieces", name, count);
     error = read_fields(&reader, message);
@@ -285,7 +285,7 @@ int sentencepiece_parse(const void *data, size_t size, const char *name,
 
 void sentencepiece_close(struct sentencepiece *model)
 {
-    free(model->pieces);
+    memory_free(model->pieces);
     *model = (struct sentencepiece){0};
 }
 

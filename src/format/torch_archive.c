@@ -5,6 +5,7 @@
  */
 #include "format/torch_archive.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <stdlib.h>
@@ -124,7 +125,7 @@ static int compare_names(const void *a, const void *b)
 static int list_records(struct torch_archive *archive)
 {
     const zip_int64_t count = zip_get_num_entries(archive->zip, 0);
-    archive->records = calloc((size_t)count + 1, sizeof(*archive->records));
+    archive->records = memory_calloc((size_t)count + 1, sizeof(*archive->records));
     if (!archive->records)
         return fail_memory(archive);
     for (zip_int64_t i = 0; i < count; i++) {
@@ -175,7 +176,7 @@ static int find_folder(struct torch_archive *archive)
 int torch_archive_open(const struct file_map *map, const char *name, struct torch_archive **result)
 {
     *result = NULL;
-    struct torch_archive *archive = calloc(1, sizeof(*archive));
+    struct torch_archive *archive = memory_calloc(1, sizeof(*archive));
     if (!archive)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
     archive->name = name;
@@ -199,9 +200,9 @@ void torch_archive_close(struct torch_archive **archive)
     if ((*archive)->zip)
         zip_discard((*archive)->zip);
     zip_error_fini(&(*archive)->source.error);
-    free((*archive)->records);
-    free((*archive)->folder);
-    free(*archive);
+    memory_free((*archive)->records);
+    memory_free((*archive)->folder);
+    memory_free(*archive);
     *archive = NULL;
 }
 

@@ -9,9 +9,9 @@
 #include "format/torch_pickle.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "format/torch_globals.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Checkpoints have pickles below 1 MiB. The limits leave room for larger ones, and bound the memory
@@ -123,7 +123,7 @@ static int add_items(struct machine *machine, struct pickle_object *object,
 {
     if (object->capacity - object->count < count) {
         size_t capacity = object->count + count + object->count / 2;
-        struct pickle_value *grown = realloc(object->items, capacity * sizeof(*grown));
+        struct pickle_value *grown = memory_realloc(object->items, capacity * sizeof(*grown));
         if (!grown)
             return fail_memory(machine);
         object->items = grown;
@@ -138,7 +138,7 @@ static int add_items(struct machine *machine, struct pickle_object *object,
 /* Replaces the `count` values on top by one object that holds them. */
 static int push_object(struct machine *machine, enum pickle_kind kind, size_t count)
 {
-    struct pickle_object *object = calloc(1, sizeof(*object));
+    struct pickle_object *object = memory_calloc(1, sizeof(*object));
     if (!object)
         return fail_memory(machine);
     object->next = machine->result->objects;
@@ -584,17 +584,17 @@ int torch_pickle_read(const uint8_t *data, size_t size, const char *name,
                           size, PICKLE_MAX);
     /* Every entry of the memo takes at least one byte of the pickle. */
     size_t memo = size < VALUES_MAX ? size : VALUES_MAX;
-    machine.stack = malloc(STACK_MAX * sizeof(*machine.stack));
-    machine.marks = malloc(STACK_MAX * sizeof(*machine.marks));
-    machine.memo = malloc((memo + 1) * sizeof(*machine.memo));
+    machine.stack = memory_alloc(STACK_MAX * sizeof(*machine.stack));
+    machine.marks = memory_alloc(STACK_MAX * sizeof(*machine.marks));
+    machine.memo = memory_alloc((memo + 1) * sizeof(*machine.memo));
     int error = VKCLIP_OK;
     if (!machine.stack || !machine.marks || !machine.memo)
         error = fail_memory(&machine);
     if (!error)
         error = run_pickle(&machine);
-    free(machine.stack);
-    free(machine.marks);
-    free(machine.memo);
+    memory_free(machine.stack);
+    memory_free(machine.marks);
+    memory_free(machine.memo);
     if (error)
         torch_pickle_close(pickle);
     return error;
@@ -605,8 +605,8 @@ void torch_pickle_close(struct torch_pickle *pickle)
     struct pickle_object *object = pickle->objects;
     while (object) {
         struct pickle_object *next = object->next;
-        free(object->items);
-        free(object);
+        memory_free(object->items);
+        memory_free(object);
         object = next;
     }
     *pickle = (struct torch_pickle){0};

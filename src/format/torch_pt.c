@@ -10,12 +10,12 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "format/torch_archive.h"
 #include "format/torch_pickle.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* These limits are far above what checkpoints need (some thousand tensors, a dozen levels). They
@@ -178,7 +178,7 @@ static int make_dense(struct reader *reader, struct tensor_view *view,
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s: %s: strided tensors that repeat more than the file holds: refused",
                           reader->file->path, view->name);
-    uint8_t *copy = malloc((size_t)view->size), *stored = malloc(stored_size);
+    uint8_t *copy = memory_alloc((size_t)view->size), *stored = memory_alloc(stored_size);
     int error = VKCLIP_OK;
     if (copy && stored)
         error = file_map_read(reader->map, offset, stored_size, stored);
@@ -191,9 +191,9 @@ static int make_dense(struct reader *reader, struct tensor_view *view,
         view->data = copy;
         view->resident = true;
     } else {
-        free(copy);
+        memory_free(copy);
     }
-    free(stored);
+    memory_free(stored);
     return error;
 }
 
@@ -237,9 +237,9 @@ static int add_tensor(struct reader *reader, char *name, const struct pickle_obj
         const size_t capacity = reader->capacity ? 2 * reader->capacity : 256;
         struct tensor_view *tensors = NULL;
         if (capacity <= TENSORS_MAX)
-            tensors = realloc(file->tensors, capacity * sizeof(*tensors));
+            tensors = memory_realloc(file->tensors, capacity * sizeof(*tensors));
         if (!tensors) {
-            free(name);
+            memory_free(name);
             return error_fail(VKCLIP_EMEMORY, "%s: out of memory, or more than %u tensors",
                               file->path, TENSORS_MAX);
         }
@@ -305,7 +305,7 @@ static int read_item(struct reader *reader, const struct pickle_value *key,
     if (!inner)
         return add_tensor(reader, name, value->object);
     int error = read_dict(reader, inner, name, depth + 1);
-    free(name);
+    memory_free(name);
     return error;
 }
 
@@ -507,7 +507,7 @@ static int parse_file(struct torch_pt *file, const struct file_map *map)
 
 static int create_file(const char *name, struct torch_pt **file)
 {
-    *file = calloc(1, sizeof(**file));
+    *file = memory_calloc(1, sizeof(**file));
     if (*file)
         (*file)->path = string_format("%s", name);
     if (*file && (*file)->path)
@@ -553,14 +553,14 @@ void torch_pt_close(struct torch_pt **file)
         return;
     for (size_t i = 0; i < (*file)->count; i++) {
         struct tensor_view *view = &(*file)->tensors[i];
-        free((void *)view->name);
+        memory_free((void *)view->name);
         if (view->resident)
-            free((void *)view->data);
+            memory_free((void *)view->data);
     }
-    free((*file)->tensors);
+    memory_free((*file)->tensors);
     file_map_close(&(*file)->map);
-    free((*file)->run);
-    free((*file)->path);
-    free(*file);
+    memory_free((*file)->run);
+    memory_free((*file)->path);
+    memory_free(*file);
     *file = NULL;
 }

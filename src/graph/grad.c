@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "shaders/args.h"
 
 /* A long column is summed in two steps, and each sum of the first step has this many rows: fewer
@@ -159,7 +160,7 @@ static void explain_select(struct backward *b, struct node n)
 {
     const uint32_t *shape = get_tensor(b, n.in[0])->shape; /* [B,T,C] */
     const size_t count = (size_t)shape[0] * shape[1];
-    float *values = calloc(count, sizeof(*values));
+    float *values = memory_calloc(count, sizeof(*values));
     if (!values) {
         b->graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for an explanation");
         return;
@@ -167,7 +168,7 @@ static void explain_select(struct backward *b, struct node n)
     for (size_t i = 0; i < count; i += shape[1])
         values[i] = 1;
     b->relevance = graph_constant(b->graph, "relevance", 2, shape, values);
-    free(values);
+    memory_free(values);
 }
 
 /* ---- A rule per op ---------------------------------------------------------------------------
@@ -538,10 +539,10 @@ static bool reserve_tensors(struct backward *b)
     const size_t count = b->graph->tensor_count;
     if (count <= b->capacity)
         return true;
-    int *gradients = realloc(b->gradients, 2 * count * sizeof(*gradients));
+    int *gradients = memory_realloc(b->gradients, 2 * count * sizeof(*gradients));
     if (gradients)
         b->gradients = gradients;
-    bool *needed = realloc(b->needed, 2 * count * sizeof(*needed));
+    bool *needed = memory_realloc(b->needed, 2 * count * sizeof(*needed));
     if (needed)
         b->needed = needed;
     if (!gradients || !needed) {
@@ -593,7 +594,7 @@ static void append_copies(struct backward *b, size_t first, size_t last, struct 
 
 static void recompute_segment(struct backward *b, size_t first, size_t last)
 {
-    struct node *copies = calloc(last - first, sizeof(*copies));
+    struct node *copies = memory_calloc(last - first, sizeof(*copies));
     if (!copies) {
         b->graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
         return;
@@ -601,7 +602,7 @@ static void recompute_segment(struct backward *b, size_t first, size_t last)
     append_copies(b, first, last, copies);
     for (size_t i = last; i > first && !b->graph->error; i--)
         apply_rule(b, &copies[i - 1 - first]);
-    free(copies);
+    memory_free(copies);
 }
 
 /* Returns the first node of the segment that ends with node `last` - 1, or `last` - 1 if that node
@@ -663,8 +664,8 @@ struct grad_inputs grad_backward(struct graph *graph, size_t first, const struct
         last = segment ? begin : last - 1;
     }
     sum_read_weights(&b);
-    free(b.gradients);
-    free(b.needed);
+    memory_free(b.gradients);
+    memory_free(b.needed);
     return b.inputs;
 }
 
@@ -710,8 +711,8 @@ int grad_relevance(struct graph *graph, struct grad_seed seed, uint32_t layers)
         const struct node node = graph->nodes[i]; /* a copy, because the list moves */
         apply_rule(&b, &node);
     }
-    free(b.gradients);
-    free(b.needed);
+    memory_free(b.gradients);
+    memory_free(b.needed);
     return graph->error ? -1 : b.relevance;
 }
 

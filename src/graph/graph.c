@@ -8,9 +8,9 @@
 
 #include <stddef.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "shaders/args.h"
 
 _Static_assert(sizeof(struct node) ==
@@ -35,9 +35,9 @@ void graph_init(struct graph *graph, enum type type)
 void graph_free(struct graph *graph)
 {
     for (size_t i = 0; i < graph->tensor_count; i++)
-        free(graph->tensors[i].values);
-    free(graph->tensors);
-    free(graph->nodes);
+        memory_free(graph->tensors[i].values);
+    memory_free(graph->tensors);
+    memory_free(graph->nodes);
     *graph = (struct graph){0};
 }
 
@@ -56,7 +56,7 @@ static bool reserve_element(struct graph *graph, void **array, size_t count, siz
     if (count < *capacity)
         return true;
     size_t wanted = *capacity ? 2 * *capacity : 64;
-    void *grown = realloc(*array, wanted * size);
+    void *grown = memory_realloc(*array, wanted * size);
     if (!grown) {
         graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for a graph");
         return false;
@@ -112,7 +112,7 @@ int graph_constant(struct graph *graph, const char *name, unsigned rank, const u
         return -1;
     struct tensor *tensor = &graph->tensors[input];
     const size_t bytes = tensor_elements(tensor) * sizeof(*values);
-    tensor->values = malloc(bytes);
+    tensor->values = memory_alloc(bytes);
     if (!tensor->values) {
         graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for a graph");
         return -1;

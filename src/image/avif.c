@@ -4,12 +4,12 @@
  * The rotation and the mirroring that the file asks for are applied; its clean aperture is ignored
  * as in Pillow. Samples of more than 8 bits are reduced to 8.
  */
+#include "base/memory.h"
 #include "base/mute.h"
 #include "image/reader.h"
 
 #include <avif/avif.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #if AVIF_VERSION_MAJOR < 1
@@ -33,7 +33,7 @@ static int fail_avif(const struct image_file *file, const avifDecoder *decoder, 
 /* Copies the EXIF data, which go with the decoder. Without memory there are none. */
 static void copy_exif(struct image_file *file, const avifImage *image)
 {
-    file->memory = image->exif.size ? malloc(image->exif.size) : NULL;
+    file->memory = image->exif.size ? memory_alloc(image->exif.size) : NULL;
     if (file->memory) {
         memcpy(file->memory, image->exif.data, image->exif.size);
         reader_set_exif(file, file->memory, image->exif.size);
@@ -59,7 +59,7 @@ static int convert_pixels(struct image_file *file, const avifDecoder *decoder, u
     rgb.depth = 8;
     rgb.format = decoder->alphaPresent ? AVIF_RGB_FORMAT_RGBA : AVIF_RGB_FORMAT_RGB;
     rgb.rowBytes = file->width * file->channels;
-    rgb.pixels = *pixels = malloc((size_t)rgb.rowBytes * file->height);
+    rgb.pixels = *pixels = memory_alloc((size_t)rgb.rowBytes * file->height);
     if (!*pixels)
         return reader_no_memory(file);
     avifResult result = avifImageYUVToRGB(decoder->image, &rgb);

@@ -5,9 +5,9 @@
  * of bits, and indices beyond the palette.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/reader.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum method { PLAIN, RLE8, RLE4, MASKS };
@@ -298,7 +298,7 @@ int image_bmp_decode(struct image_file *file, uint8_t **pixels)
     const uint64_t end = bitmap.offset + stride * (file->height - 1) + row;
     if (!packed && end > file->size) /* The last row's padding may be missing. */
         return reader_truncated(file, end);
-    *pixels = malloc(count * file->channels);
+    *pixels = memory_alloc(count * file->channels);
     if (!*pixels)
         return reader_no_memory(file);
     if (bitmap.depth >= 16)

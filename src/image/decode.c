@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "image/exif.h"
 #include "image/orient.h"
@@ -16,7 +17,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- What a file is -------------------------------------------------------------------------- */
@@ -255,7 +255,7 @@ int image_decode(const void *data, size_t size, const char *name,
         error = decode(&file, &pixels);
     if (!error && (facts || (options->orient && !file.oriented)))
         error = read_facts(&file, options->orient, &found);
-    free(file.memory);
+    memory_free(file.memory);
     *image = (struct vkclip_image){.pixels = pixels,
                                    .width = file.width,
                                    .height = file.height,
@@ -353,7 +353,7 @@ int image_load(const char *path, const struct image_options *options, struct vkc
 
 void image_free(struct vkclip_image *image)
 {
-    free((void *)image->pixels);
+    memory_free((void *)image->pixels);
     *image = (struct vkclip_image){0};
 }
 

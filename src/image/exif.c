@@ -5,12 +5,12 @@
  */
 #include "image/exif.h"
 #include "base/calendar.h"
+#include "base/memory.h"
 
 #include <ctype.h>
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <libexif/exif-data.h>
@@ -127,7 +127,7 @@ static ExifData *open_data(const uint8_t *bytes, size_t size)
     const size_t header = sizeof(HEADER);
     const size_t most = MOST_BYTES - header, used = size < most ? size : most;
     ExifData *data = exif_data_new();
-    uint8_t *copy = malloc(header + used);
+    uint8_t *copy = memory_alloc(header + used);
     if (data && copy) {
         memcpy(copy, HEADER, header);
         memcpy(copy + header, bytes, used);
@@ -135,7 +135,7 @@ static ExifData *open_data(const uint8_t *bytes, size_t size)
         exif_data_unset_option(data, EXIF_DATA_OPTION_FOLLOW_SPECIFICATION);
         exif_data_load_data(data, copy, (unsigned)(header + used));
     }
-    free(copy);
+    memory_free(copy);
     return data;
 }
 

@@ -6,9 +6,9 @@
  * megabyte of hostile codes, and needs three times the memory. Later frames are not read.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/reader.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define MAX_CODES 4096
@@ -203,8 +203,8 @@ int image_gif_decode(struct image_file *file, uint8_t **pixels)
 
     struct reader reader = {frame.codes + 1, file->data + file->size, 0, 0, 0};
     size_t wanted = (size_t)frame.width * frame.height;
-    uint8_t *indices = malloc(wanted);
-    *pixels = malloc((size_t)file->width * file->height * 3);
+    uint8_t *indices = memory_alloc(wanted);
+    *pixels = memory_alloc((size_t)file->width * file->height * 3);
     if (!indices || !*pixels) {
         error = reader_no_memory(file);
     } else {
@@ -218,6 +218,6 @@ int image_gif_decode(struct image_file *file, uint8_t **pixels)
                 error_fail(VKCLIP_EFORMAT, "%s: corrupt GIF: its data ends after %zu of %zu pixels",
                            file->name, found, wanted);
     }
-    free(indices);
+    memory_free(indices);
     return error;
 }

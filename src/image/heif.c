@@ -7,6 +7,7 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/mute.h"
 #include "base/string.h"
 #include "base/thread.h"
@@ -14,7 +15,6 @@
 
 #include <libheif/heif.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Registers the decoders that are installed as plugins. They stay registered, because searching
@@ -209,14 +209,14 @@ static void copy_exif(struct image_file *file, const struct heif_image_handle *h
     if (!heif_image_handle_get_list_of_metadata_block_IDs(handle, "Exif", &id, 1))
         return;
     size_t size = heif_image_handle_get_metadata_size(handle, id);
-    uint8_t *block = size > 4 && size <= file->size ? malloc(size) : NULL;
+    uint8_t *block = size > 4 && size <= file->size ? memory_alloc(size) : NULL;
     if (!block)
         return;
     if (heif_image_handle_get_metadata(handle, id, block).code == heif_error_Ok &&
         reader_set_exif_block(file, block, size))
         file->memory = block;
     else
-        free(block);
+        memory_free(block);
 }
 
 /* Copies the rows, whose colours become independent of the alpha that they may be multiplied by. */
@@ -233,7 +233,7 @@ static int copy_pixels(struct image_file *file, const struct heif_image *image, 
     if (error)
         return error;
     size_t row = (size_t)file->width * file->channels;
-    *pixels = malloc(row * file->height);
+    *pixels = memory_alloc(row * file->height);
     if (!*pixels)
         return reader_no_memory(file);
     for (size_t y = 0; y < file->height; y++)

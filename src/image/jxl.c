@@ -5,12 +5,12 @@
  * as they are stored. libjxl applies the orientation itself. CMYK pictures are refused.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/mute.h"
 #include "image/reader.h"
 
 #include <jxl/decode.h>
 #include <stddef.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The decoder's work needs up to some tens of bytes per pixel, for floats of all channels and of
@@ -37,7 +37,7 @@ static void *take_memory(void *opaque, size_t size)
         memory->exceeded = true;
         return NULL;
     }
-    union block *block = malloc(sizeof(*block) + size);
+    union block *block = memory_alloc(sizeof(*block) + size);
     if (!block)
         return NULL;
     block->size = size;
@@ -52,7 +52,7 @@ static void release_memory(void *opaque, void *address)
         return;
     union block *block = (union block *)address - 1;
     memory->used -= block->size;
-    free(block);
+    memory_free(block);
 }
 
 /* Finds the Exif box, which only a file with boxes has; such a file begins with the length of the
@@ -120,7 +120,7 @@ static int give_pixels(struct image_file *file, JxlDecoder *decoder, uint8_t **p
         wanted != size)
         return reader_corrupt(file, "its first frame is of another size than its header says");
     if (!*pixels)
-        *pixels = malloc(size);
+        *pixels = memory_alloc(size);
     if (!*pixels)
         return reader_no_memory(file);
     if (JxlDecoderSetImageOutBuffer(decoder, &format, *pixels, size) != JXL_DEC_SUCCESS)

@@ -4,8 +4,8 @@
  */
 #include "image/orient.h"
 #include "base/error.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Where the upright pixel (x,y) lies in the picture as it is stored: with `exchanged` at (y,x), and
@@ -48,7 +48,7 @@ int image_orient(struct vkclip_image *image, uint32_t orientation)
         return VKCLIP_OK;
     const struct position *position = &positions[orientation];
     struct vkclip_image upright = *image;
-    uint8_t *pixels = malloc((size_t)image->width * image->height * image->channels);
+    uint8_t *pixels = memory_alloc((size_t)image->width * image->height * image->channels);
     if (!pixels)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %u x %u pixels", image->width,
                           image->height);
@@ -60,7 +60,7 @@ int image_orient(struct vkclip_image *image, uint32_t orientation)
         for (uint32_t x = 0; x < upright.width; x += SQUARE)
             copy_square(image, position, x, y, &upright, pixels);
     upright.pixels = pixels;
-    free((void *)image->pixels);
+    memory_free((void *)image->pixels);
     *image = upright;
     return VKCLIP_OK;
 }

@@ -10,7 +10,6 @@
 #include "base/memory.h"
 #include "image/reader.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -152,7 +151,7 @@ static uint8_t *copy_pixels(const struct image_file *file, const struct chunks *
     const bool palette = found->header[9] == 3;
     const uint32_t palette_size = palette ? 3u << found->depth : 0;
     *size = SIGNATURE + 4 * CHUNK + 13 + palette_size + (size_t)found->data_size;
-    uint8_t *copy = calloc(1, *size), *end = copy;
+    uint8_t *copy = memory_calloc(1, *size), *end = copy;
     if (!copy)
         return NULL;
     memcpy(copy, file->data, SIGNATURE);
@@ -238,6 +237,6 @@ int image_png_decode(struct image_file *file, uint8_t **pixels)
         return error;
     uint8_t *data = copy_pixels(file, &found, &size);
     error = data ? decode_pixels(file, &found, data, size, pixels) : reader_no_memory(file);
-    free(data);
+    memory_free(data);
     return error;
 }

@@ -4,10 +4,10 @@
  * PAM (P7) is refused by image/decode.c.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/reader.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* Skips white space and comments. */
 static void skip_space(const struct image_file *file, size_t *offset)
@@ -113,7 +113,7 @@ int image_pnm_decode(struct image_file *file, uint8_t **pixels)
     error = reader_check_data(file, file->size, (uint64_t)file->size * (plain ? 1 : 8));
     if (error)
         return error;
-    *pixels = malloc((size_t)file->width * file->height * file->channels);
+    *pixels = memory_alloc((size_t)file->width * file->height * file->channels);
     if (!*pixels)
         return reader_no_memory(file);
     return plain ? read_plain(file, offset, (unsigned)maximum, *pixels)

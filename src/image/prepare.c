@@ -7,11 +7,11 @@
  */
 #include "image/prepare.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/resample.h"
 
 #include <limits.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static uint8_t clip8(int32_t value)
@@ -179,7 +179,7 @@ static int pick(const struct vkclip_image *image, struct resample_axis x, struct
                 uint8_t *rgb, size_t pitch)
 {
     const bool copies = image->channels == 3 && x.in == x.out;
-    uint32_t *columns = calloc((size_t)x.size + y.size, sizeof(*columns)), *rows;
+    uint32_t *columns = memory_calloc((size_t)x.size + y.size, sizeof(*columns)), *rows;
     if (!columns)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %u x %u", x.size, y.size);
     rows = columns + x.size;
@@ -197,7 +197,7 @@ static int pick(const struct vkclip_image *image, struct resample_axis x, struct
                 to_rgb(pixel, 1, image->channels, false, rgb + 3 * j);
         }
     }
-    free(columns);
+    memory_free(columns);
     return VKCLIP_OK;
 }
 
@@ -530,7 +530,7 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
                      uint8_t *u8, float *pixel_values)
 {
     const size_t count = transform ? (size_t)transform->size * transform->size : 0;
-    uint8_t *rgb = u8 ? u8 : malloc(count * 3 + 1);
+    uint8_t *rgb = u8 ? u8 : memory_alloc(count * 3 + 1);
     if (!rgb)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture of %zu pixels", count);
     int error = image_prepare(image, transform, NULL, rgb);
@@ -542,7 +542,7 @@ int image_preprocess(const struct vkclip_image *image, const struct image_transf
                 pixel_values[c * count + i] = values[c][rgb[3 * i + c]];
     }
     if (rgb != u8)
-        free(rgb);
+        memory_free(rgb);
     return error;
 }
 

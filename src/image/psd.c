@@ -4,9 +4,8 @@
  * it. stb_image is not used because it "removes the white matte" of pictures with alpha, which the
  * reference does not do and whose results exceed the range of a byte. Layers are not read.
  */
+#include "base/memory.h"
 #include "image/reader.h"
-
-#include <stdlib.h>
 
 struct planes {
     const uint8_t *data;    /* one plane per channel, row by row */
@@ -92,13 +91,13 @@ static int decode_planes(const struct image_file *file, const struct planes *pla
                          uint8_t **pixels)
 {
     int error;
-    uint8_t *unpacked = malloc((size_t)file->width * planes->bytes);
-    *pixels = malloc((size_t)file->width * file->height * file->channels);
+    uint8_t *unpacked = memory_alloc((size_t)file->width * planes->bytes);
+    *pixels = memory_alloc((size_t)file->width * file->height * file->channels);
     if (unpacked && *pixels)
         error = read_planes(file, planes, unpacked, *pixels);
     else
         error = reader_no_memory(file);
-    free(unpacked);
+    memory_free(unpacked);
     return error;
 }
 

@@ -5,9 +5,9 @@
  */
 #include "image/reader.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/orient.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_MAX_PIXELS 89478485 /* a quarter of a GiB of RGB, where Pillow begins to warn */
@@ -112,5 +112,5 @@ int reader_no_memory(const struct image_file *file)
 uint8_t *reader_allocate(const struct image_file *file, size_t bytes)
 {
     uint8_t *memory = file->spare ? scratch_take(file->spare, bytes) : NULL;
-    return memory ? memory : malloc(bytes);
+    return memory ? memory : memory_alloc(bytes);
 }

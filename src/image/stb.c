@@ -5,9 +5,9 @@
  * -fwrapv and without UBSan's checks of shifts, which all other files keep.
  */
 #include "image/stb.h"
+#include "base/memory.h"
 
 #include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 static _Thread_local size_t allocation_limit;
@@ -26,17 +26,17 @@ static bool within_limit(size_t size)
  * show what the memory held before. */
 static void *limited_malloc(size_t size)
 {
-    return within_limit(size) ? calloc(1, size) : NULL;
+    return within_limit(size) ? memory_calloc(1, size) : NULL;
 }
 
 static void *limited_realloc(void *memory, size_t size)
 {
-    return within_limit(size) ? realloc(memory, size) : NULL;
+    return within_limit(size) ? memory_realloc(memory, size) : NULL;
 }
 
 #define STBI_MALLOC(size) limited_malloc(size)
 #define STBI_REALLOC(memory, size) limited_realloc(memory, size)
-#define STBI_FREE(memory) free(memory)
+#define STBI_FREE(memory) memory_free(memory)
 #define STBI_ASSERT(condition) ((void)0) /* Hostile data must not end the process. */
 #define STBI_NO_STDIO
 #define STBI_ONLY_PNG

@@ -3,9 +3,9 @@
  * Decodes TGA: grey, colours or a palette, plain or run-length encoded, in any order of rows and
  * columns. Its header has no magic number.
  */
+#include "base/memory.h"
 #include "image/reader.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 bool image_tga_recognise(const struct image_file *file)
@@ -75,7 +75,7 @@ static int read_palette(struct image_file *file, struct targa *targa)
         return reader_truncated(file, end);
     targa->first = le16(data + 3);
     targa->colors = targa->first + count;
-    targa->palette = calloc(targa->colors, sizeof(*targa->palette));
+    targa->palette = memory_calloc(targa->colors, sizeof(*targa->palette));
     if (!targa->palette)
         return reader_no_memory(file);
     for (unsigned i = 0; i < count; i++) {
@@ -178,13 +178,13 @@ int image_tga_decode(struct image_file *file, uint8_t **pixels)
     if (!error)
         error = check_length(file, &targa);
     if (!error) {
-        *pixels = malloc((size_t)file->width * file->height * file->channels);
+        *pixels = memory_alloc((size_t)file->width * file->height * file->channels);
         error = *pixels ? VKCLIP_OK : reader_no_memory(file);
     }
     if (!error) {
         read_pixels(file, &targa, *pixels);
         reorder(file, *pixels);
     }
-    free(targa.palette);
+    memory_free(targa.palette);
     return error;
 }

@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #if defined(__GNUC__) /* Most of the header is not used. */
@@ -69,7 +68,7 @@ static void write_bytes(void *user, void *data, int size)
     const size_t needed = output->size + (size_t)size;
     if (!output->failed && needed > output->capacity) {
         const size_t capacity = needed * 2 + 4096;
-        void *larger = realloc(output->data, capacity);
+        void *larger = memory_realloc(output->data, capacity);
         output->failed = !larger;
         output->data = larger ? larger : output->data;
         output->capacity = larger ? capacity : output->capacity;
@@ -85,7 +84,7 @@ int image_make_thumbnail(const struct vkclip_image *image, uint32_t side, void *
     const uint32_t longest = image->width > image->height ? image->width : image->height;
     const uint32_t width = scale_side(image->width, longest, side),
                    height = scale_side(image->height, longest, side);
-    uint8_t *pixels = malloc((size_t)width * height * 3);
+    uint8_t *pixels = memory_alloc((size_t)width * height * 3);
     struct output output = {0};
     for (uint32_t y = 0; y < height && pixels; y++)
         for (uint32_t x = 0; x < width; x++)
@@ -96,9 +95,9 @@ int image_make_thumbnail(const struct vkclip_image *image, uint32_t side, void *
                     pixels + ((size_t)y * width + x) * 3);
     const bool good = pixels && stbi_write_jpg_to_func(write_bytes, &output, (int)width,
                                                        (int)height, 3, pixels, QUALITY);
-    free(pixels);
+    memory_free(pixels);
     if (!good || output.failed) {
-        free(output.data);
+        memory_free(output.data);
         return error_fail(VKCLIP_EMEMORY, "out of memory for a thumbnail");
     }
     *data = output.data;

@@ -7,11 +7,11 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/reader.h"
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <tiffio.h>
 
@@ -412,7 +412,7 @@ static unsigned copy_tags(const struct image_file *file, uint64_t source, const 
 static void copy_exif(struct image_file *file)
 {
     const uint64_t first = find_first(file);
-    struct block *block = file->memory = calloc(1, sizeof(*block));
+    struct block *block = file->memory = memory_calloc(1, sizeof(*block));
     if (!block)
         return;
     uint8_t *copy = block->data + HEADER;
@@ -518,7 +518,7 @@ static int read_units(struct reader *reader, struct unit *unit, uint8_t *pixels)
     size_t row = (unit->width * samples * reader->bits + 7) / 8;
     if (unit->size <= 0 || unit->row < 0 || (size_t)unit->row < row)
         return fail_reading(reader);
-    unit->buffer = malloc((size_t)unit->size);
+    unit->buffer = memory_alloc((size_t)unit->size);
     if (!unit->buffer)
         return reader_no_memory(file);
     int error = VKCLIP_OK;
@@ -526,7 +526,7 @@ static int read_units(struct reader *reader, struct unit *unit, uint8_t *pixels)
         for (uint32_t y = 0; !error && y < file->height; y += unit->height)
             for (uint32_t x = 0; !error && x < file->width; x += unit->width)
                 error = read_unit(reader, unit, x, y, plane, pixels);
-    free(unit->buffer);
+    memory_free(unit->buffer);
     return error;
 }
 
@@ -547,7 +547,7 @@ static int read_samples(struct reader *reader, uint8_t **pixels)
         unit.size = TIFFStripSize(tiff);
         unit.row = TIFFScanlineSize(tiff);
     }
-    *pixels = malloc((size_t)file->width * file->height * file->channels);
+    *pixels = memory_alloc((size_t)file->width * file->height * file->channels);
     if (!*pixels)
         return reader_no_memory(file);
     int error = read_units(reader, &unit, *pixels);
@@ -571,8 +571,8 @@ static int read_ycbcr(struct reader *reader, uint8_t **pixels)
         return reader_unsupported(file, reason);
     int error = VKCLIP_OK;
     image.req_orientation = image.orientation; /* Rows stay in the file's order. */
-    uint32_t *raster = malloc(count * sizeof(*raster));
-    *pixels = malloc(count * 3);
+    uint32_t *raster = memory_alloc(count * sizeof(*raster));
+    *pixels = memory_alloc(count * 3);
     if (!raster || !*pixels)
         error = reader_no_memory(file);
     else if (!TIFFRGBAImageGet(&image, raster, file->width, file->height))
@@ -583,7 +583,7 @@ static int read_ycbcr(struct reader *reader, uint8_t **pixels)
         (*pixels)[i * 3 + 2] = (uint8_t)TIFFGetB(raster[i]);
     }
     TIFFRGBAImageEnd(&image);
-    free(raster);
+    memory_free(raster);
     return error;
 }
 

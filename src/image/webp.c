@@ -5,9 +5,9 @@
  * file has no alpha. Later frames are not read.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "image/reader.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <webp/decode.h>
 #include <webp/demux.h>
@@ -60,7 +60,7 @@ static int decode_first(struct image_file *file, const WebPDemuxer *demuxer, uin
         return reader_corrupt(file, "it has no frame");
     find_exif(file, demuxer);
     file->channels = features.has_alpha ? 4 : 3;
-    *pixels = calloc((size_t)file->width * file->height, file->channels);
+    *pixels = memory_calloc((size_t)file->width * file->height, file->channels);
     error = *pixels ? decode_frame(file, &frame, *pixels) : reader_no_memory(file);
     WebPDemuxReleaseIterator(&frame);
     return error;

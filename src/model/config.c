@@ -3,8 +3,7 @@
  * Defines the values that a configuration has before a file is read, and frees its memory.
  */
 #include "model/config.h"
-
-#include <stdlib.h>
+#include "base/memory.h"
 
 const struct config config_defaults = {
     .image_mean = {0.48145466f, 0.4578275f, 0.40821073f}, /* clip/clip.py, _transform */
@@ -14,7 +13,7 @@ const struct config config_defaults = {
 
 void config_close(struct config *config)
 {
-    free(config->tokenizer_path);
+    memory_free(config->tokenizer_path);
     *config = (struct config){0};
 }
 

@@ -8,10 +8,10 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "model/blocks.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* The heads of every published PE-Core's attention pool, whatever its width is. */
 #define POOL_HEADS 8
@@ -239,7 +239,7 @@ static int append_turns(const struct config *config, struct graph *graph)
     const uint32_t shape[] = {patches_per_side(config), tower->width / tower->heads / 4, 2};
     const double scale = (double)tower->rope_grid / shape[0];
     const double offset = is_pooled_by_attention(tower) && !tower->no_class_token ? 1 : 0;
-    float *values = malloc((size_t)shape[0] * shape[1] * 2 * sizeof(*values));
+    float *values = memory_alloc((size_t)shape[0] * shape[1] * 2 * sizeof(*values));
     if (!values) {
         graph->error =
             graph->error ? graph->error : error_fail(VKCLIP_EMEMORY, "out of memory for a graph");
@@ -252,7 +252,7 @@ static int append_turns(const struct config *config, struct graph *graph)
             values[2 * (row * shape[1] + pair) + 1] = (float)sin(angle);
         }
     const int turns = graph_constant(graph, "image.turns", 3, shape, values);
-    free(values);
+    memory_free(values);
     return turns;
 }
 

@@ -4,9 +4,8 @@
  */
 #include "model/tensors.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "model/tower.h"
-
-#include <stdlib.h>
 
 /* The mean is the logarithm of the published factor of the similarities (paper, section 2.5): ln(1
  * / 0.07). */
@@ -88,7 +87,7 @@ int tensors_list(const struct config *config, struct model_tensor **tensors, siz
 {
     const size_t most = 2 + count_rows(config, TOWER_TEXT) + count_rows(config, TOWER_IMAGE);
     *count = 0; /* `most` counts the rows that towers lack too. */
-    *tensors = calloc(most, sizeof(**tensors));
+    *tensors = memory_calloc(most, sizeof(**tensors));
     if (!*tensors)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of tensors");
     (*tensors)[(*count)++] = logit_scale;

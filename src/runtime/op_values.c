@@ -7,9 +7,9 @@
 #include "base/half.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "graph/grad.h"
 #include "graph/quant.h"
 #include "runtime/layout.h"
@@ -103,7 +103,7 @@ static double *make_tensor(const struct graph *graph, const struct node *node, i
     /* Sums of squares, second moments and variances are never negative. */
     const bool positive =
         node->op == OP_CLIP || node->op == OP_ADAMW || node->op == OP_RUNNINGSTATS;
-    double *values = malloc(count * sizeof(*values));
+    double *values = memory_alloc(count * sizeof(*values));
     if (!values)
         return NULL;
     if (tensor->type == TYPE_I32) {
@@ -124,7 +124,7 @@ static int sort_tokens(const struct graph *graph, const struct node *node, uint3
 {
     const uint32_t *shape = graph->tensors[node->in[0]].shape;
     const uint32_t tokens = shape[0] * shape[1], vocabulary = graph->tensors[node->out].shape[0];
-    int32_t *ids = calloc(4 * (size_t)tokens + 2 + shape[0], sizeof(*ids));
+    int32_t *ids = memory_calloc(4 * (size_t)tokens + 2 + shape[0], sizeof(*ids));
     if (!ids)
         return out_of_memory();
     int32_t *sorted = ids + tokens, *begins = sorted + tokens, *ends = begins + 2 * tokens + 2;
@@ -137,7 +137,7 @@ static int sort_tokens(const struct graph *graph, const struct node *node, uint3
         order[i] = sorted[i];
     for (uint32_t i = 0; i < 2 * tokens + 2; i++)
         runs[i] = begins[i];
-    free(ids);
+    memory_free(ids);
     return VKCLIP_OK;
 }
 
@@ -246,14 +246,14 @@ int op_values_store(const struct tensor *tensor, const double *values, void *byt
             ((int32_t *)bytes)[i] = (int32_t)values[i];
         return VKCLIP_OK;
     }
-    float *floats = malloc(count * sizeof(*floats));
+    float *floats = memory_alloc(count * sizeof(*floats));
     if (!floats)
         return out_of_memory();
     if (rows)
         store_rows(tensor, values, floats, bytes);
     else
         store_panels(tensor, values, floats, bytes);
-    free(floats);
+    memory_free(floats);
     return VKCLIP_OK;
 }
 

@@ -8,6 +8,7 @@
 #include "runtime/plan.h"
 #include "base/error.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/workers.h"
 
 #include <stdlib.h>
@@ -167,7 +168,7 @@ static uint64_t place_blocks(struct block *blocks, size_t count)
 static struct block *make_blocks(const struct graph *graph, uint32_t alignment,
                                  bool separate_memory)
 {
-    struct block *blocks = calloc(graph->tensor_count + 1, sizeof(*blocks));
+    struct block *blocks = memory_calloc(graph->tensor_count + 1, sizeof(*blocks));
     if (!blocks) {
         error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
         return NULL;
@@ -186,7 +187,7 @@ int plan_measure(const struct graph *graph, uint32_t alignment, bool separate_me
         return VKCLIP_EMEMORY;
     *least = least_bytes(graph, blocks);
     *arena = place_blocks(blocks, graph->tensor_count);
-    free(blocks);
+    memory_free(blocks);
     return VKCLIP_OK;
 }
 
@@ -216,7 +217,7 @@ static int place_tensors(struct plan *plan, const struct plan_params *params)
     plan->memory += plan->arena_bytes;
     for (size_t i = 0; i < graph->tensor_count; i++)
         plan->arena_offset[blocks[i].tensor] = blocks[i].offset;
-    free(blocks);
+    memory_free(blocks);
     for (size_t t = 0; t < graph->tensor_count && !error; t++) {
         const struct tensor *tensor = &graph->tensors[t];
         if (tensor_stays(tensor)) {
@@ -375,7 +376,7 @@ static int record_part(struct plan *plan, struct replay *replay, size_t part, si
 static int record_replay(struct plan *plan, struct replay *replay, size_t *ends)
 {
     bind_ranges(plan, replay);
-    replay->commands = calloc(plan->part_count, sizeof(*replay->commands));
+    replay->commands = memory_calloc(plan->part_count, sizeof(*replay->commands));
     int error =
         replay->commands ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for commands");
     for (size_t part = 0; part < plan->part_count && !error; part++)
@@ -392,7 +393,7 @@ static void destroy_commands(struct plan *plan, struct replay *replay)
         gpu_commands_destroy(&replay->commands[part]);
     }
     gpu_commands_destroy(&replay->copies);
-    free(replay->commands);
+    memory_free(replay->commands);
     replay->commands = NULL;
 }
 
@@ -491,13 +492,13 @@ static void list_parts(struct plan *plan)
 static int create_lists(struct plan *plan, const struct plan_params *params)
 {
     size_t count = plan->graph.tensor_count;
-    plan->ranges = calloc(count + 1, sizeof(*plan->ranges));
-    plan->host_offset = calloc(count + 1, sizeof(*plan->host_offset));
-    plan->choices = calloc(plan->graph.node_count + 1, sizeof(*plan->choices));
-    plan->arena_offset = calloc(count + 1, sizeof(*plan->arena_offset));
-    plan->is_input = calloc(count + 1, sizeof(*plan->is_input));
-    plan->is_output = calloc(count + 1, sizeof(*plan->is_output));
-    plan->parts = calloc(plan->graph.node_count + 1, sizeof(*plan->parts));
+    plan->ranges = memory_calloc(count + 1, sizeof(*plan->ranges));
+    plan->host_offset = memory_calloc(count + 1, sizeof(*plan->host_offset));
+    plan->choices = memory_calloc(plan->graph.node_count + 1, sizeof(*plan->choices));
+    plan->arena_offset = memory_calloc(count + 1, sizeof(*plan->arena_offset));
+    plan->is_input = memory_calloc(count + 1, sizeof(*plan->is_input));
+    plan->is_output = memory_calloc(count + 1, sizeof(*plan->is_output));
+    plan->parts = memory_calloc(plan->graph.node_count + 1, sizeof(*plan->parts));
     if (!plan->ranges || !plan->host_offset || !plan->choices || !plan->arena_offset ||
         !plan->is_input || !plan->is_output || !plan->parts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a plan");
@@ -512,7 +513,7 @@ static int create_lists(struct plan *plan, const struct plan_params *params)
 int plan_create(const struct plan_params *params, struct graph *graph, struct plan **result)
 {
     const double seconds = params->tuning_seconds > 0 ? params->tuning_seconds : TUNE_SECONDS;
-    struct plan *plan = calloc(1, sizeof(*plan));
+    struct plan *plan = memory_calloc(1, sizeof(*plan));
     *result = NULL;
     if (!plan) {
         graph_free(graph);
@@ -554,14 +555,14 @@ void plan_destroy(struct plan **handle)
         destroy_replay(plan, &plan->replays[i]);
     arena_release(&plan->own_arena);
     graph_free(&plan->graph);
-    free(plan->ranges);
-    free(plan->host_offset);
-    free(plan->choices);
-    free(plan->parts);
-    free(plan->arena_offset);
-    free(plan->is_input);
-    free(plan->is_output);
-    free(plan);
+    memory_free(plan->ranges);
+    memory_free(plan->host_offset);
+    memory_free(plan->choices);
+    memory_free(plan->parts);
+    memory_free(plan->arena_offset);
+    memory_free(plan->is_input);
+    memory_free(plan->is_output);
+    memory_free(plan);
     *handle = NULL;
 }
 
@@ -721,7 +722,7 @@ void plan_count(const struct plan *plan, size_t *dispatches, size_t *barriers)
 static int time_nodes(const struct part *part, struct gpu_commands *commands, const size_t *ends,
                       double *seconds)
 {
-    double *times = calloc(gpu_commands_dispatches(commands) + 1, sizeof(*times));
+    double *times = memory_calloc(gpu_commands_dispatches(commands) + 1, sizeof(*times));
     if (!times)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
     int error = gpu_commands_read_times(commands, times);
@@ -731,14 +732,14 @@ static int time_nodes(const struct part *part, struct gpu_commands *commands, co
         for (; dispatch < ends[n]; dispatch++)
             seconds[n] += times[dispatch];
     }
-    free(times);
+    memory_free(times);
     return error;
 }
 
 int plan_profile(struct plan *plan, double *seconds)
 {
     struct replay replay = plan->replays[0]; /* the first replay's buffers, with new commands */
-    size_t *ends = calloc(plan->graph.node_count + 1, sizeof(*ends));
+    size_t *ends = memory_calloc(plan->graph.node_count + 1, sizeof(*ends));
     if (!ends)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
     replay.commands = NULL;
@@ -753,6 +754,6 @@ int plan_profile(struct plan *plan, double *seconds)
     for (size_t part = 0; part < plan->part_count && !error; part++)
         error = time_nodes(&plan->parts[part], replay.commands[part], ends, seconds);
     destroy_commands(plan, &replay);
-    free(ends);
+    memory_free(ends);
     return error;
 }

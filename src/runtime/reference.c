@@ -4,6 +4,7 @@
  */
 #include "runtime/reference.h"
 
+#include "base/memory.h"
 #include "runtime/reference_ops.h"
 
 #include <math.h>
@@ -224,7 +225,7 @@ void ref_POOL(const struct ref *r)
 {
     const size_t t = r->second->shape[1], queries = r->y->shape[1], c = r->y->shape[2];
     const size_t heads = r->node->pool.heads, d = c / heads;
-    double *weights = malloc(t * sizeof(*weights));
+    double *weights = memory_alloc(t * sizeof(*weights));
     memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
     for (size_t i = 0; i < r->y->shape[0] * queries * heads && weights; i++) {
         const size_t head = i % heads, query = i / heads % queries, item = i / heads / queries;
@@ -234,7 +235,7 @@ void ref_POOL(const struct ref *r)
                 r->out[(item * queries + query) * c + head * d + j] +=
                     weights[key] * r->in[1][((item * t + key) * 2 + 1) * c + head * d + j];
     }
-    free(weights);
+    memory_free(weights);
 }
 
 /* Follows transformers' T5Attention._relative_position_bucket, whose logarithms are fp32. */

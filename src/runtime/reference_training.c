@@ -2,10 +2,10 @@
  *
  * Computes every op of training in double precision.
  */
+#include "base/memory.h"
 #include "runtime/reference_ops.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "shaders/args.h"
@@ -303,14 +303,14 @@ static void pool_query_grad(const struct ref *r, size_t item, size_t head, size_
 void ref_POOL_GRAD(const struct ref *r)
 {
     const size_t heads = r->node->pool.heads, queries = tensor_rows(r->x);
-    double *weights = malloc(r->second->shape[1] * sizeof(*weights));
+    double *weights = memory_alloc(r->second->shape[1] * sizeof(*weights));
     memset(r->out, 0, tensor_elements(r->y) * sizeof(*r->out));
     for (size_t i = 0; i < r->second->shape[0] * queries * heads && weights; i++) {
         const size_t head = i % heads, query = i / heads % queries, item = i / heads / queries;
         ref_weigh_keys(r, item, head, query, weights);
         pool_query_grad(r, item, head, query, weights);
     }
-    free(weights);
+    memory_free(weights);
 }
 
 void ref_EMBEDDING_GRAD(const struct ref *r)

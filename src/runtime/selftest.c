@@ -6,12 +6,12 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/settings.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/selftest_cases.h"
@@ -42,7 +42,7 @@ static int out_of_memory(void)
 static void exclude(struct selftest *selftest, const struct kernel *kernel)
 {
     const size_t count = selftest->excluded_count;
-    const struct kernel **grown = realloc(selftest->excluded, (count + 1) * sizeof(*grown));
+    const struct kernel **grown = memory_realloc(selftest->excluded, (count + 1) * sizeof(*grown));
     if (!grown)
         return; /* The variant is found wrong again when it is next chosen. */
     grown[selftest->excluded_count++] = kernel;
@@ -72,7 +72,7 @@ static void exclude_known(struct selftest *selftest)
 int selftest_open(struct gpu *gpu, const struct settings *settings, struct selftest **result)
 {
     const char *mode = settings->check ? settings->check : "on";
-    struct selftest *selftest = *result = calloc(1, sizeof(*selftest));
+    struct selftest *selftest = *result = memory_calloc(1, sizeof(*selftest));
     if (!selftest)
         return out_of_memory();
     if (strcmp(mode, "on") && strcmp(mode, "off"))
@@ -104,9 +104,9 @@ void selftest_close(struct selftest **handle)
         return;
     keep_results(selftest);
     json_decref(selftest->shares);
-    free(selftest->excluded);
-    free(selftest->path);
-    free(selftest);
+    memory_free(selftest->excluded);
+    memory_free(selftest->path);
+    memory_free(selftest);
     *handle = NULL;
 }
 

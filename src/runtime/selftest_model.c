@@ -7,9 +7,9 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "runtime/layout.h"
 #include "runtime/op_values.h"
 #include "runtime/reference.h"
@@ -113,22 +113,22 @@ static int out_of_memory(void)
 static void free_values(size_t count, double **values)
 {
     for (size_t t = 0; values && t < count; t++)
-        free(values[t]);
-    free(values);
+        memory_free(values[t]);
+    memory_free(values);
 }
 
 /* Makes values for inputs and weights, and memory for results, by tensor. Weights keep the size of
  * what they multiply: uniform values in [-s, s) have the variance s s / 3. */
 static int make_values(const struct graph *graph, double ***result)
 {
-    double **values = *result = calloc(graph->tensor_count, sizeof(*values));
+    double **values = *result = memory_calloc(graph->tensor_count, sizeof(*values));
     uint32_t state = 2463534242u;
     if (!values)
         return out_of_memory();
     for (size_t t = 0; t < graph->tensor_count; t++) {
         const struct tensor *tensor = &graph->tensors[t];
         const double k = (double)tensor_elements(tensor) / tensor->shape[0];
-        values[t] = calloc(tensor_elements(tensor), sizeof(**values));
+        values[t] = memory_calloc(tensor_elements(tensor), sizeof(**values));
         if (!values[t])
             return out_of_memory();
         if (tensor->role != ROLE_ACTIVATION)
@@ -184,13 +184,13 @@ static int create_weights(struct gpu *gpu, const struct graph *graph, double *co
 static int write_input(struct plan *plan, const double *values)
 {
     const uint64_t count = tensor_elements(&plan_graph(plan)->tensors[0]);
-    float *floats = malloc(count * sizeof(*floats));
+    float *floats = memory_alloc(count * sizeof(*floats));
     if (!floats)
         return out_of_memory();
     for (uint64_t i = 0; i < count; i++)
         floats[i] = (float)values[i];
     plan_write(plan, 0, 0, floats, count);
-    free(floats);
+    memory_free(floats);
     return VKCLIP_OK;
 }
 

@@ -6,9 +6,9 @@
 #include "base/error.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "runtime/launch.h"
 #include "runtime/layout.h"
 #include "runtime/op_values.h"
@@ -136,7 +136,7 @@ static void close_run(struct run *run)
     gpu_buffer_destroy(run->gpu, &run->download);
     graph_free(&run->graph);
     for (int slot = 0; slot < KERNEL_SLOTS; slot++)
-        free(run->values[slot]);
+        memory_free(run->values[slot]);
 }
 
 /* ---- Comparing ------------------------------------------------------------------------------- */
@@ -183,13 +183,13 @@ static int compare_tensors(const struct run *run, const char *bytes, double roun
         const struct tensor *tensor = slot_tensor(run, slot);
         if (!tensor || (tensor->type != TYPE_F32 && tensor->type != TYPE_F16))
             continue;
-        double *found = malloc(tensor_elements(tensor) * sizeof(*found));
+        double *found = memory_alloc(tensor_elements(tensor) * sizeof(*found));
         if (!found)
             return error_fail(VKCLIP_EMEMORY, "out of memory for the check of a kernel");
         op_values_load(tensor, bytes + run->ranges[slot].offset, found);
         *error_share = fmax(*error_share, tensor_error(tensor, found, run->values[slot],
                                                        slot == KERNEL_OUT ? rounding : 0));
-        free(found);
+        memory_free(found);
     }
     return VKCLIP_OK;
 }
@@ -199,7 +199,7 @@ static int compare_tensors(const struct run *run, const char *bytes, double roun
 static int compare_runs(struct run *run, double rounding, struct selftest_result *result)
 {
     const char *bytes = gpu_buffer_map(run->download);
-    char *first = malloc(run->bytes);
+    char *first = memory_alloc(run->bytes);
     int error = first ? gpu_commands_run(run->commands)
                       : error_fail(VKCLIP_EMEMORY, "out of memory for the check of a kernel");
     if (!error) {
@@ -213,7 +213,7 @@ static int compare_runs(struct run *run, double rounding, struct selftest_result
         error = gpu_commands_run(run->commands);
         result->stable &= !error && !memcmp(first, bytes, run->bytes);
     }
-    free(first);
+    memory_free(first);
     return error;
 }
 

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/settings.h"
 
@@ -120,7 +121,7 @@ static bool is_kernel(const char *word)
 int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **result)
 {
     const char *mode = settings->tuning ? settings->tuning : "on";
-    struct tuner *tuner = *result = calloc(1, sizeof(*tuner));
+    struct tuner *tuner = *result = memory_calloc(1, sizeof(*tuner));
     if (!tuner)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the choice of kernels");
     const bool off = !strcmp(mode, "off");
@@ -152,8 +153,8 @@ void tune_close(struct tuner **handle)
     selftest_close(&tuner->selftest);
     json_decref(tuner->classes);
     json_decref(tuner->unsure);
-    free(tuner->path);
-    free(tuner);
+    memory_free(tuner->path);
+    memory_free(tuner);
     *handle = NULL;
 }
 
@@ -516,12 +517,12 @@ static void compare_kept(struct tuner *tuner, const struct graph *graph,
 
 static void measure_unknown(struct tuner *tuner, const struct graph *graph, double seconds)
 {
-    struct shape_class *classes = calloc(graph->node_count + 1, sizeof(*classes));
+    struct shape_class *classes = memory_calloc(graph->node_count + 1, sizeof(*classes));
     size_t count = classes ? list_classes(tuner, graph, classes) : 0;
     if (count)
         measure_classes(tuner, graph, tuner->path ? seconds : UNKEPT_SHARE * seconds, classes,
                         count);
-    free(classes);
+    memory_free(classes);
 }
 
 static void measure_graph(struct tuner *tuner, const struct graph *graph, double seconds)

@@ -11,13 +11,13 @@
  */
 #include "runtime/tune_trial.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/error.h"
 #include "base/half.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/launch.h"
@@ -104,7 +104,7 @@ static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *data)
     const uint64_t panel_bytes = layout_panel_bytes(tensor->type, k);
     uint32_t state = 88172645;
     uint64_t known = 0;
-    float *columns = malloc(k * PANEL * sizeof(*columns));
+    float *columns = memory_alloc(k * PANEL * sizeof(*columns));
     if (!columns)
         return error_fail(VKCLIP_EMEMORY, "out of memory for measuring kernels");
     for (int panel = 0; panel < 3 && known < bytes; panel++, known += panel_bytes) {
@@ -113,7 +113,7 @@ static int fill_panels(const struct tensor *tensor, uint64_t bytes, char *data)
         layout_store_panel(tensor->type, columns, k, data + known);
     }
     repeat_bytes(data, bytes, known);
-    free(columns);
+    memory_free(columns);
     return VKCLIP_OK;
 }
 
@@ -186,7 +186,7 @@ struct timed_commands {
 static void destroy_timed(struct timed_commands *timed)
 {
     gpu_commands_destroy(&timed->commands);
-    free(timed->times);
+    memory_free(timed->times);
     timed->times = NULL;
 }
 
@@ -209,7 +209,8 @@ static int record_choice(const struct tune_trial *trial, const struct sample *sa
     if (!error)
         error = gpu_commands_end(timed->commands);
     if (!error && has_times)
-        timed->times = calloc(gpu_commands_dispatches(timed->commands), sizeof(*timed->times));
+        timed->times =
+            memory_calloc(gpu_commands_dispatches(timed->commands), sizeof(*timed->times));
     if (error)
         destroy_timed(timed);
     return error;

@@ -8,11 +8,11 @@
 #include "base/cache.h"
 #include "base/dump.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/thread.h"
 #include "base/version.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/kernels.h"
@@ -73,6 +73,6 @@ void tuning_file_write(const struct gpu *gpu, const char *path, const char *memb
     char *text = file ? dump_json(file, JSON_INDENT(1) | JSON_REAL_PRECISION(5)) : NULL;
     if (text)
         cache_write(path, text, strlen(text));
-    free(text);
+    memory_free(text);
     json_decref(file);
 }

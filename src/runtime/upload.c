@@ -6,11 +6,11 @@
 #include "runtime/upload.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/pages.h"
 #include "base/progress.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/workers.h"
@@ -182,7 +182,7 @@ static int convert_pieces(void *user, size_t index, unsigned thread)
     int error = VKCLIP_OK;
     (void)thread;
     if (!window->scratch[index])
-        window->scratch[index] = malloc(window->scratch_bytes);
+        window->scratch[index] = memory_alloc(window->scratch_bytes);
     if (!window->scratch[index])
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
     while (!error) {
@@ -353,7 +353,7 @@ static int upload_matrix(struct window *window, size_t weight)
     const struct tensor *tensor = &window->weights[weight].tensor;
     const struct row_reader *reader = window->reader;
     uint64_t elements = tensor_elements(tensor), rows = elements / tensor_n(tensor);
-    float *matrix = malloc(elements * sizeof(*matrix));
+    float *matrix = memory_alloc(elements * sizeof(*matrix));
     if (!matrix)
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
     int error = reader->read(reader->user, tensor->name, "", 0, rows, matrix);
@@ -361,7 +361,7 @@ static int upload_matrix(struct window *window, size_t weight)
         error = upload_panels(window, weight, matrix);
     if (!error)
         error = convert_all(window); /* The pieces read the matrix, which is freed now. */
-    free(matrix);
+    memory_free(matrix);
     return error;
 }
 
@@ -390,7 +390,7 @@ static void warn_of_overflows(const struct window *window, size_t count)
 
 static int create_window(struct window *window, size_t weight_count, uint32_t segment)
 {
-    window->overflows = calloc(weight_count + 1, sizeof(*window->overflows));
+    window->overflows = memory_calloc(weight_count + 1, sizeof(*window->overflows));
     if (!window->overflows)
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
     for (size_t i = 0; i < weight_count; i++) {
@@ -415,9 +415,9 @@ static int destroy_window(struct window *window)
     for (int i = 0; i < 2; i++)
         gpu_buffer_destroy(window->gpu, &window->staging[i]);
     for (int i = 0; i < JOBS; i++)
-        free(window->scratch[i]);
-    free(window->overflows);
-    free(window);
+        memory_free(window->scratch[i]);
+    memory_free(window->overflows);
+    memory_free(window);
     return error;
 }
 
@@ -425,7 +425,7 @@ static int upload_part(struct gpu *gpu, struct weight_store *store, const struct
                        uint32_t segment)
 {
     size_t count = 0;
-    struct window *window = calloc(1, sizeof(*window));
+    struct window *window = memory_calloc(1, sizeof(*window));
     if (!window)
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
     window->gpu = gpu;

@@ -5,9 +5,9 @@
 #include "runtime/weight_store.h"
 #include "base/error.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "runtime/layout.h"
 
 /* A buffer is limited to this size even if the device allows more, because a driver finds room for
@@ -63,8 +63,8 @@ static int place_weights(struct weight_store *store, const struct graph *const *
     size_t total = 0;
     for (size_t g = 0; g < graph_count; g++)
         total += graphs[g]->tensor_count;
-    store->weights = calloc(total + 1, sizeof(*store->weights));
-    store->memory = calloc(total + 1, sizeof(*store->memory));
+    store->weights = memory_calloc(total + 1, sizeof(*store->weights));
+    store->memory = memory_calloc(total + 1, sizeof(*store->memory));
     if (!store->weights || !store->memory)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
     for (size_t g = 0; g < graph_count; g++)
@@ -108,10 +108,10 @@ static void find_segments(const struct graph *graph, uint32_t *segments)
 static int place_slots(struct weight_store *store, const struct graph *graph)
 {
     const size_t tensors = graph->tensor_count;
-    uint32_t *segments = calloc(tensors + 1, sizeof(*segments) + sizeof(bool));
-    uint64_t *slot_ends = calloc((size_t)graph->segments + 1, sizeof(*slot_ends));
-    store->weights = calloc(tensors + 1, sizeof(*store->weights));
-    store->memory = calloc(tensors + 1, sizeof(*store->memory));
+    uint32_t *segments = memory_calloc(tensors + 1, sizeof(*segments) + sizeof(bool));
+    uint64_t *slot_ends = memory_calloc((size_t)graph->segments + 1, sizeof(*slot_ends));
+    store->weights = memory_calloc(tensors + 1, sizeof(*store->weights));
+    store->memory = memory_calloc(tensors + 1, sizeof(*store->memory));
     const bool good = segments && slot_ends && store->weights && store->memory;
     if (good)
         find_segments(graph, segments);
@@ -123,8 +123,8 @@ static int place_slots(struct weight_store *store, const struct graph *graph)
         else
             place_weight(store, &graph->tensors[t]);
     }
-    free(segments);
-    free(slot_ends);
+    memory_free(segments);
+    memory_free(slot_ends);
     return good ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for the list of weights");
 }
 
@@ -156,7 +156,7 @@ static int create_store(struct gpu *gpu, const struct graph *const *graphs, size
                         bool slots, struct weight_store **result)
 {
     *result = NULL;
-    struct weight_store *store = calloc(1, sizeof(*store));
+    struct weight_store *store = memory_calloc(1, sizeof(*store));
     if (!store)
         return error_fail(VKCLIP_EMEMORY, "out of memory for weights");
     store->gpu = gpu;
@@ -190,9 +190,9 @@ void weight_store_destroy(struct weight_store **handle)
         gpu_buffer_destroy(store->gpu, &store->memory[i].buffer);
     for (int i = 0; i < 2; i++)
         gpu_buffer_destroy(store->gpu, &store->slots[i]);
-    free(store->memory);
-    free(store->weights);
-    free(store);
+    memory_free(store->memory);
+    memory_free(store->weights);
+    memory_free(store);
     *handle = NULL;
 }
 

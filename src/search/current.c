@@ -3,11 +3,11 @@
  * Brings the file of a model's vectors up to date with the index.
  */
 #include "search/current.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "search/scan.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- The model --------------------------------------------------------------------------------- */
@@ -54,8 +54,8 @@ void current_close(struct current *current)
 {
     resident_close(&current->resident);
     vectors_close(&current->vectors);
-    free(current->ids);
-    free(current->rows);
+    memory_free(current->ids);
+    memory_free(current->rows);
     current->model = 0;
     current->ids = NULL;
     current->rows = NULL;
@@ -157,9 +157,9 @@ static int add_to_memory(void *user, int64_t id, const uint16_t *row)
     struct vectors *vectors = &current->vectors;
     if (vectors->count == growth->capacity) {
         const size_t capacity = 2 * growth->capacity + 1024;
-        int64_t *ids = realloc(current->ids, capacity * sizeof(*ids));
+        int64_t *ids = memory_realloc(current->ids, capacity * sizeof(*ids));
         current->ids = ids ? ids : current->ids;
-        uint16_t *rows = realloc(current->rows, capacity * vectors->dim * sizeof(*rows));
+        uint16_t *rows = memory_realloc(current->rows, capacity * vectors->dim * sizeof(*rows));
         current->rows = rows ? rows : current->rows;
         if (!ids || !rows)
             return error_fail(VKCLIP_EMEMORY, "out of memory for %zu vectors", capacity);
@@ -191,7 +191,7 @@ static int update_vectors(struct current *current, const char *identity, size_t 
                                     .changes = current->generation.changes,
                                     .rewrites = current->generation.rewrites};
     int error = path ? update_file(current, path, key) : VKCLIP_EMEMORY;
-    free(path);
+    memory_free(path);
     return error ? read_to_memory(current, dim) : VKCLIP_OK;
 }
 

@@ -6,8 +6,7 @@
  * by the edges of one of them, and not by all.
  */
 #include "search/duplicates.h"
-
-#include <stdlib.h>
+#include "base/memory.h"
 
 struct forest {
     size_t *parents;
@@ -52,11 +51,11 @@ static void add_ends(struct forest *forest, size_t root, size_t end, size_t coun
 static int plant_forest(const struct duplicates *duplicates, struct forest *forest)
 {
     const size_t count = duplicates->count, end_count = 2 * duplicates->distinct_count;
-    forest->parents = malloc((count + 1) * sizeof(*forest->parents));
-    forest->cosines = malloc((count + 1) * sizeof(*forest->cosines));
-    forest->ends = calloc(count + 1, sizeof(*forest->ends));
-    forest->end_counts = calloc(count + 1, sizeof(*forest->end_counts));
-    forest->next = malloc((end_count + 1) * sizeof(*forest->next));
+    forest->parents = memory_alloc((count + 1) * sizeof(*forest->parents));
+    forest->cosines = memory_alloc((count + 1) * sizeof(*forest->cosines));
+    forest->ends = memory_calloc(count + 1, sizeof(*forest->ends));
+    forest->end_counts = memory_calloc(count + 1, sizeof(*forest->end_counts));
+    forest->next = memory_alloc((end_count + 1) * sizeof(*forest->next));
     if (!forest->parents || !forest->cosines || !forest->ends || !forest->end_counts ||
         !forest->next)
         return error_fail(VKCLIP_EMEMORY, "out of memory for groups of %zu pictures", count);
@@ -73,11 +72,11 @@ static int plant_forest(const struct duplicates *duplicates, struct forest *fore
 
 static void cut_forest(struct forest *forest)
 {
-    free(forest->parents);
-    free(forest->cosines);
-    free(forest->ends);
-    free(forest->end_counts);
-    free(forest->next);
+    memory_free(forest->parents);
+    memory_free(forest->cosines);
+    memory_free(forest->ends);
+    memory_free(forest->end_counts);
+    memory_free(forest->next);
 }
 
 static size_t find_root(const struct forest *forest, size_t row)
@@ -153,7 +152,7 @@ int duplicates_open(const struct duplicates_item *items, size_t count,
                     const struct duplicates_distinct *distinct, size_t distinct_count,
                     struct duplicates **result)
 {
-    struct duplicates *duplicates = *result = calloc(1, sizeof(*duplicates));
+    struct duplicates *duplicates = *result = memory_calloc(1, sizeof(*duplicates));
     if (!duplicates)
         return error_fail(VKCLIP_EMEMORY, "out of memory for groups of %zu pictures", count);
     duplicates->items = items;
@@ -175,7 +174,7 @@ void duplicates_close(struct duplicates **handle)
         return;
     cut_forest(&duplicates->same);
     cut_forest(&duplicates->near);
-    free(duplicates);
+    memory_free(duplicates);
     *handle = NULL;
 }
 
@@ -212,7 +211,7 @@ static int list_groups(const struct duplicates *duplicates, const struct forest 
                        duplicates_fn *fn, void *user)
 {
     const size_t count = duplicates->count;
-    size_t *rows = malloc((2 * count + 1) * sizeof(*rows)), *ends = rows + count;
+    size_t *rows = memory_alloc((2 * count + 1) * sizeof(*rows)), *ends = rows + count;
     int error = VKCLIP_OK;
     if (!rows)
         return error_fail(VKCLIP_EMEMORY, "out of memory for groups of %zu pictures", count);
@@ -225,7 +224,7 @@ static int list_groups(const struct duplicates *duplicates, const struct forest 
         if (group.count > 1)
             error = fn(user, &group);
     }
-    free(rows);
+    memory_free(rows);
     return error;
 }
 

@@ -3,18 +3,18 @@
  * Entries and their lists. A file is read once, when its entry is made.
  */
 #include "search/entry.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "search/file_hash.h"
 #include "search/walk.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 /* Appends a file, and takes the memory of its path over. */
 static bool add_file(struct entry *entry, char *path, const struct store_stamp *stamp)
 {
-    struct file_link *file = calloc(1, sizeof(*file)), **end = &entry->files;
+    struct file_link *file = memory_calloc(1, sizeof(*file)), **end = &entry->files;
     if (!file)
         return false;
     *file = (struct file_link){path, *stamp, NULL};
@@ -26,24 +26,24 @@ static bool add_file(struct entry *entry, char *path, const struct store_stamp *
 
 struct entry *entry_read(char *path)
 {
-    struct entry *entry = calloc(1, sizeof(*entry));
+    struct entry *entry = memory_calloc(1, sizeof(*entry));
     struct store_stamp stamp = {0};
     struct stat status;
     if (!entry) {
-        free(path);
+        memory_free(path);
         return NULL;
     }
     int error = file_hash_read(path, &stamp, &entry->hash, &entry->open.data, &entry->open.size);
     entry->hashed = !error;
     if (!stamp.inode && !stamp.modified) {
         if (stat(path, &status)) {
-            free(path);
+            memory_free(path);
             return entry;
         }
         stamp = walk_stamp(&status); /* It could not be opened. */
     }
     if (!add_file(entry, path, &stamp)) {
-        free(path);
+        memory_free(path);
         entry_free(entry);
         return NULL;
     }
@@ -61,7 +61,7 @@ void entry_fail(struct entry *entry, int error, const char *message)
     if (!strncmp(message, entry->files->path, length) && !strncmp(message + length, ": ", 2))
         message += length + 2;
     entry->error = error;
-    free(entry->message);
+    memory_free(entry->message);
     entry->message = string_format("%s", message);
 }
 
@@ -101,16 +101,16 @@ void entry_free(struct entry *entry)
     while (entry && entry->files) {
         struct file_link *file = entry->files;
         entry->files = file->next;
-        free(file->path);
-        free(file);
+        memory_free(file->path);
+        memory_free(file);
     }
     if (!entry)
         return;
-    free(entry->open.data);
-    free(entry->open.thumbnail);
-    free(entry->vector);
-    free(entry->message);
-    free(entry);
+    memory_free(entry->open.data);
+    memory_free(entry->open.thumbnail);
+    memory_free(entry->vector);
+    memory_free(entry->message);
+    memory_free(entry);
 }
 
 void entry_free_all(struct entry **list)

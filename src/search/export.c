@@ -6,10 +6,10 @@
 #include "search/export.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "format/parquet.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -127,7 +127,7 @@ int export_clip_retrieval(struct vkclip_index *index, const char *identity, uint
          *metadata = string_format("%s/metadata", folder),
          *vector_file = string_format("%s/img_emb/img_emb_0.npy", folder),
          *metadata_file = string_format("%s/metadata/metadata_0.parquet", folder);
-    export.row = malloc(dim * sizeof(*export.row));
+    export.row = memory_alloc(dim * sizeof(*export.row));
     int error = export.store->read->find_model(export.store, identity, &export.model);
     if (!error && !(vectors && metadata && vector_file && metadata_file && export.row))
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
@@ -143,10 +143,10 @@ int export_clip_retrieval(struct vkclip_index *index, const char *identity, uint
         error = error ? error : ended;
     }
     *exported = export.count;
-    free(vectors);
-    free(metadata);
-    free(vector_file);
-    free(metadata_file);
-    free(export.row);
+    memory_free(vectors);
+    memory_free(metadata);
+    memory_free(vector_file);
+    memory_free(metadata_file);
+    memory_free(export.row);
     return error;
 }

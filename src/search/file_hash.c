@@ -4,11 +4,11 @@
  */
 #define _GNU_SOURCE
 #include "search/file_hash.h"
+#include "base/memory.h"
 #include "search/walk.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -58,7 +58,7 @@ static int read_file(int file, const char *path, struct store_stamp *stamp, void
     if (stamp->size > MOST_BYTES)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: %llu bytes, expected at most %d", path,
                           (unsigned long long)stamp->size, MOST_BYTES);
-    *data = malloc((size_t)stamp->size + 1);
+    *data = memory_alloc((size_t)stamp->size + 1);
     if (!*data)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %llu bytes", path,
                           (unsigned long long)stamp->size);
@@ -92,7 +92,7 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
     int error = read_file(file, path, stamp, data);
     close(file);
     if (error) {
-        free(*data);
+        memory_free(*data);
         *data = NULL;
         return error;
     }

@@ -3,6 +3,7 @@
  * Joins what the store knows of pictures with the pairs of their vectors.
  */
 #include "search/groups.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "search/duplicates.h"
 #include "search/walk.h"
@@ -47,7 +48,7 @@ static int reserve_element(void *array, size_t count, size_t *capacity, size_t s
     if (count < *capacity)
         return VKCLIP_OK;
     const size_t larger = 2 * count + 64;
-    void *moved = realloc(*memory, larger * size);
+    void *moved = memory_realloc(*memory, larger * size);
     if (!moved)
         return out_of_memory();
     *memory = moved;
@@ -114,9 +115,9 @@ static int add_distinct(void *user, int64_t a, int64_t b)
 static int match_rows(struct finding *finding)
 {
     const struct vectors *vectors = finding->vectors;
-    finding->rows = calloc(vectors->count + 1, sizeof(*finding->rows));
-    finding->items = calloc(vectors->count + 1, sizeof(*finding->items));
-    finding->present = calloc(vectors->count / 64 + 1, sizeof(*finding->present));
+    finding->rows = memory_calloc(vectors->count + 1, sizeof(*finding->rows));
+    finding->items = memory_calloc(vectors->count + 1, sizeof(*finding->items));
+    finding->present = memory_calloc(vectors->count / 64 + 1, sizeof(*finding->present));
     if (!finding->rows || !finding->items || !finding->present)
         return out_of_memory();
     for (size_t i = 0; i < finding->picture_count; i++) {
@@ -134,7 +135,7 @@ static int match_rows(struct finding *finding)
 
 static int give_exact(const struct finding *finding, const struct picture *picture)
 {
-    int64_t *ids = malloc(picture->count * sizeof(*ids));
+    int64_t *ids = memory_alloc(picture->count * sizeof(*ids));
     if (!ids)
         return out_of_memory();
     for (size_t i = 0; i < picture->count; i++)
@@ -146,7 +147,7 @@ static int give_exact(const struct finding *finding, const struct picture *pictu
                                        .count = picture->count,
                                        .cosine = 1};
     int error = finding->request->group(finding->request->user, &group);
-    free(ids);
+    memory_free(ids);
     return error;
 }
 
@@ -154,8 +155,8 @@ static int give_exact(const struct finding *finding, const struct picture *pictu
 static int give_similar(void *user, const struct duplicates_group *rows)
 {
     const struct finding *finding = user;
-    const char **paths = malloc(rows->count * sizeof(*paths));
-    int64_t *ids = malloc(rows->count * sizeof(*ids));
+    const char **paths = memory_alloc(rows->count * sizeof(*paths));
+    int64_t *ids = memory_alloc(rows->count * sizeof(*ids));
     int error = paths && ids ? VKCLIP_OK : out_of_memory();
     for (size_t i = 0; i < rows->count && !error; i++) {
         const struct picture *picture = &finding->pictures[finding->rows[rows->rows[i]]];
@@ -169,8 +170,8 @@ static int give_similar(void *user, const struct duplicates_group *rows)
                                        .cosine = rows->cosine};
     if (!error)
         error = finding->request->group(finding->request->user, &group);
-    free(paths);
-    free(ids);
+    memory_free(paths);
+    memory_free(ids);
     return error;
 }
 
@@ -211,13 +212,13 @@ static void free_finding(struct finding *finding)
 {
     duplicates_close(&finding->duplicates);
     for (size_t i = 0; i < finding->path_count; i++)
-        free(finding->paths[i]);
-    free(finding->paths);
-    free(finding->pictures);
-    free(finding->rows);
-    free(finding->items);
-    free(finding->present);
-    free(finding->distinct);
+        memory_free(finding->paths[i]);
+    memory_free(finding->paths);
+    memory_free(finding->pictures);
+    memory_free(finding->rows);
+    memory_free(finding->items);
+    memory_free(finding->present);
+    memory_free(finding->distinct);
 }
 
 /* Reads vectors, files and pairs in one transaction, so that they fit together. */
@@ -290,7 +291,7 @@ static int find_content(struct vkclip_index *index, const char *text, int64_t *i
         struct path_search search = {path, 0};
         error = path ? store->read->each_picture(store, compare_path, &search) : out_of_memory();
         *id = search.id;
-        free(path);
+        memory_free(path);
     }
     if (!error && !*id)
         error = error_fail(VKCLIP_EABSENT, "%s: is no picture of the index %s", text, index->path);

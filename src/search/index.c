@@ -6,12 +6,12 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/hash.h"
+#include "base/memory.h"
 #include "base/settings.h"
 #include "base/string.h"
 #include "search/walk.h"
 #include "search/watch.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* Makes the folder of the default file, which nobody else makes. */
@@ -20,7 +20,7 @@ static int make_parent(const char *path)
     const char *name = file_name(path);
     char *folder = string_format("%.*s", (int)(name - path), path);
     const bool good = folder && folder_make_all(folder, 0700);
-    free(folder);
+    memory_free(folder);
     return good ? VKCLIP_OK : error_fail(VKCLIP_EIO, "%s: its folder cannot be made", path);
 }
 
@@ -64,7 +64,7 @@ static int open_store(struct vkclip_index *index)
     index->path = store_shown_name(name);
     int error = index->path ? store_open(name, index->read_only, &index->store)
                             : error_fail(VKCLIP_EMEMORY, "out of memory for an index");
-    free(name);
+    memory_free(name);
     return error ? error : name_vectors(index);
 }
 
@@ -72,7 +72,7 @@ int index_open(const struct vkclip_index_params *params, struct vkclip_index **r
 {
     static const struct vkclip_index_params defaults;
     struct settings settings;
-    struct vkclip_index *index = *result = calloc(1, sizeof(*index));
+    struct vkclip_index *index = *result = memory_calloc(1, sizeof(*index));
     if (!index)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an index");
     params = params ? params : &defaults;
@@ -103,10 +103,10 @@ void index_close(struct vkclip_index **handle)
     current_close(&index->current);
     workers_close(&index->workers);
     store_close(&index->store);
-    free(index->path);
-    free(index->files_path);
-    free(index->cache_folder);
-    free(index);
+    memory_free(index->path);
+    memory_free(index->files_path);
+    memory_free(index->cache_folder);
+    memory_free(index);
     *handle = NULL;
 }
 
@@ -185,7 +185,7 @@ int index_remove(struct vkclip_index *index, const char *const *paths, size_t co
         error = path ? store->write->remove_files(store, path, &files)
                      : error_fail(VKCLIP_EMEMORY, "%s: out of memory", paths[i]);
         *removed += files;
-        free(path);
+        memory_free(path);
     }
     return end_writing(store, error);
 }

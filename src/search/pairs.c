@@ -5,12 +5,12 @@
 #include "search/pairs.h"
 
 #include "base/half.h"
+#include "base/memory.h"
 #include "search/dot.h"
 #include "search/resident.h"
 #include "search/shorten.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 /* Rows and columns of a part of the matrix. A larger part would waste more of its lower half; a
  * smaller one would leave a large GPU idle. */
@@ -150,10 +150,11 @@ static void compute_lengths(const struct vectors *vectors, double *lengths)
 int pairs_find(const struct pairs_params *params)
 {
     const struct vectors *vectors = params->vectors;
-    struct pair_search search = {.params = params,
-                                 .vectors = *vectors,
-                                 .lengths = malloc((vectors->count + 1) * sizeof(*search.lengths)),
-                                 .blocks = malloc(topk_blocks(CHUNK) * sizeof(*search.blocks))};
+    struct pair_search search = {
+        .params = params,
+        .vectors = *vectors,
+        .lengths = memory_alloc((vectors->count + 1) * sizeof(*search.lengths)),
+        .blocks = memory_alloc(topk_blocks(CHUNK) * sizeof(*search.blocks))};
     const struct resident_params resident_params = {.gpu = params->gpu,
                                                     .tuner = params->tuner,
                                                     .vectors = &search.vectors,
@@ -161,7 +162,7 @@ int pairs_find(const struct pairs_params *params)
                                                     .chunk_rows = CHUNK};
     struct resident_chunk chunk;
     int error = shorten_vectors(vectors, params->least - (double)LENGTH_SLACK, &search.vectors);
-    search.queries = malloc(BATCH * search.vectors.dim * sizeof(*search.queries));
+    search.queries = memory_alloc(BATCH * search.vectors.dim * sizeof(*search.queries));
     if (!error && (!search.queries || !search.lengths || !search.blocks))
         error =
             error_fail(VKCLIP_EMEMORY, "out of memory for pairs of %zu vectors", vectors->count);
@@ -178,8 +179,8 @@ int pairs_find(const struct pairs_params *params)
     }
     resident_close(&search.resident);
     shorten_free(vectors, &search.vectors);
-    free(search.queries);
-    free(search.lengths);
-    free(search.blocks);
+    memory_free(search.queries);
+    memory_free(search.lengths);
+    memory_free(search.blocks);
     return error;
 }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "base/thread.h"
 #include "image/decode.h"
@@ -21,7 +22,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -309,7 +309,7 @@ struct pass_entry *pass_next(struct pass *pass)
 
 void pass_release_data(struct pass_entry *entry)
 {
-    free(entry->data);
+    memory_free(entry->data);
     entry->data = NULL;
 }
 
@@ -342,7 +342,7 @@ void pass_finish(struct pass *pass, struct pass_entry *open, const float *embedd
     struct entry *entry = (struct entry *)open;
     const uint32_t dim = pass->params->model.embed_dim;
     if (embedding)
-        entry->vector = malloc(dim * sizeof(*entry->vector));
+        entry->vector = memory_alloc(dim * sizeof(*entry->vector));
     for (uint32_t i = 0; i < dim && entry->vector; i++)
         entry->vector[i] = half_from_float(embedding[i]);
     if (embedding && !entry->vector)
@@ -485,7 +485,7 @@ static bool is_gone(const char *path, bool outside)
         return false;
     char *folder = string_format("%.*s", (int)(file_name(path) - path), path);
     const bool gone = !outside || (folder && has_entries(folder));
-    free(folder);
+    memory_free(folder);
     return gone;
 }
 

@@ -5,6 +5,7 @@
  */
 #include "search/postgres.h"
 #include "base/array.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "search/store.h"
 
@@ -142,7 +143,7 @@ int postgres_open(const char *uri, struct postgres *postgres)
 void postgres_close(struct postgres *postgres)
 {
     PQfinish(postgres->connection);
-    free(postgres->database.name);
+    memory_free(postgres->database.name);
     *postgres = (struct postgres){0};
 }
 
@@ -226,7 +227,7 @@ static int open_cursor(struct postgres *postgres, unsigned number, const char *t
     }
     if (declaration)
         postgres_values_free(&values);
-    free(declaration);
+    memory_free(declaration);
     return error;
 }
 

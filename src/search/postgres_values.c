@@ -3,9 +3,9 @@
  * The numbers of types are those of PostgreSQL's catalogue, which never change.
  */
 #include "search/postgres_values.h"
+#include "base/memory.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -66,7 +66,7 @@ static void mend_text(char *text, size_t size)
 static bool add_text(struct postgres_values *values, const char *text)
 {
     const size_t size = text ? strlen(text) : 0;
-    char *copy = text ? malloc(size + 1) : NULL;
+    char *copy = text ? memory_alloc(size + 1) : NULL;
     if (copy) {
         memcpy(copy, text, size + 1);
         mend_text(copy, size);
@@ -79,7 +79,7 @@ static bool add_text(struct postgres_values *values, const char *text)
 static bool add_halves(struct postgres_values *values, const uint16_t *halves, size_t count)
 {
     const size_t size = HALVES_HEADER + 2 * count;
-    uint8_t *bytes = calloc(size, 1);
+    uint8_t *bytes = memory_calloc(size, 1);
     if (!bytes)
         return false;
     bytes[0] = (uint8_t)(count >> 8);
@@ -136,7 +136,7 @@ int postgres_values_make(struct postgres_values *values, const char *types, va_l
 void postgres_values_free(struct postgres_values *values)
 {
     for (int i = 0; i < POSTGRES_MOST_VALUES; i++)
-        free(values->owned[i]);
+        memory_free(values->owned[i]);
 }
 
 /* ---- From the server ------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 
 #include "base/array.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "runtime/plan.h"
 #include "runtime/upload.h"
 
@@ -82,8 +83,8 @@ static int build_graph(const struct resident *resident, size_t number, uint32_t 
 static int upload_chunks(struct resident *resident)
 {
     const struct row_reader reader = {resident, "the index", count_values, read_rows};
-    struct graph *graphs = calloc(resident->chunk_count, sizeof(*graphs));
-    const struct graph **list = calloc(resident->chunk_count, sizeof(*list));
+    struct graph *graphs = memory_calloc(resident->chunk_count, sizeof(*graphs));
+    const struct graph **list = memory_calloc(resident->chunk_count, sizeof(*list));
     struct chunk_plan tensors;
     int error = VKCLIP_OK;
     if (!graphs || !list)
@@ -99,8 +100,8 @@ static int upload_chunks(struct resident *resident)
         error = upload_weights(resident->params.gpu, resident->weights, &reader);
     for (size_t i = 0; graphs && i < resident->chunk_count; i++)
         graph_free(&graphs[i]);
-    free(graphs);
-    free(list);
+    memory_free(graphs);
+    memory_free(list);
     return error;
 }
 
@@ -131,7 +132,7 @@ static int cut_chunks(struct resident *resident)
     if (error)
         return error;
     resident->chunk_count = (count + resident->chunk_rows - 1) / resident->chunk_rows;
-    resident->chunks = calloc(resident->chunk_count + 1, sizeof(*resident->chunks));
+    resident->chunks = memory_calloc(resident->chunk_count + 1, sizeof(*resident->chunks));
     if (!resident->chunks)
         return error_fail(VKCLIP_EMEMORY, "out of memory for vectors on a device");
     for (size_t i = 0; i < resident->chunk_count; i++) {
@@ -145,7 +146,7 @@ static int cut_chunks(struct resident *resident)
 
 int resident_open(const struct resident_params *params, struct resident **result)
 {
-    struct resident *resident = *result = calloc(1, sizeof(*resident));
+    struct resident *resident = *result = memory_calloc(1, sizeof(*resident));
     if (!resident)
         return error_fail(VKCLIP_EMEMORY, "out of memory for vectors on a device");
     resident->params = *params;
@@ -167,10 +168,10 @@ void resident_close(struct resident **handle)
         plan_destroy(&resident->chunks[i].one.plan);
         plan_destroy(&resident->chunks[i].many.plan);
     }
-    free(resident->chunks);
+    memory_free(resident->chunks);
     arena_release(&resident->arena);
     weight_store_destroy(&resident->weights);
-    free(resident);
+    memory_free(resident);
     *handle = NULL;
 }
 
@@ -332,7 +333,7 @@ int resident_top(struct resident *resident, const float *queries, size_t query_c
         .resident = resident,
         .top = top,
         .allowed = allowed,
-        .blocks = malloc((most * topk_blocks(vectors->count) + 1) * sizeof(*search.blocks))};
+        .blocks = memory_alloc((most * topk_blocks(vectors->count) + 1) * sizeof(*search.blocks))};
     int error = topk_check(queries, query_count, vectors->dim, top);
     if (!error && !search.blocks)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for the scores of %zu vectors",
@@ -344,6 +345,6 @@ int resident_top(struct resident *resident, const float *queries, size_t query_c
         search.statistics = statistics + first;
         error = search_batch(resident, &search, count);
     }
-    free(search.blocks);
+    memory_free(search.blocks);
     return error;
 }

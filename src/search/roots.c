@@ -3,29 +3,29 @@
  * Lists what a pass searches, and compares it with itself, so that nothing is searched twice.
  */
 #include "search/roots.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "search/walk.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 void roots_free(struct roots *roots)
 {
     for (size_t i = 0; i < roots->count; i++)
-        free(roots->items[i].path);
-    free(roots->items);
+        memory_free(roots->items[i].path);
+    memory_free(roots->items);
     *roots = (struct roots){0};
 }
 
 /* Adds a root and takes the path over. */
 static int add_root(struct roots *roots, char *path)
 {
-    struct root *larger = realloc(roots->items, (roots->count + 1) * sizeof(*larger));
+    struct root *larger = memory_realloc(roots->items, (roots->count + 1) * sizeof(*larger));
     if (larger)
         roots->items = larger;
     if (!larger || !path) {
-        free(path);
+        memory_free(path);
         return error_fail(VKCLIP_EMEMORY, "out of memory for a list of folders");
     }
     struct root *root = &larger[roots->count++];

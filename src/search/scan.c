@@ -4,10 +4,9 @@
  */
 #include "search/scan.h"
 
+#include "base/memory.h"
 #include "search/dot.h"
 #include "search/topk.h"
-
-#include <stdlib.h>
 
 /* Blocks of vectors that one job takes: a job of 512 kB of vectors stays in the second level of the
  * cache while a batch of queries passes over it, and takes much longer than starting it. */
@@ -89,8 +88,9 @@ int scan_top(const struct vectors *vectors, const float *queries, size_t query_c
                         .top = top,
                         .allowed = allowed,
                         .kernel = dot_fastest(),
-                        .scores = malloc((batch * count + 1) * sizeof(*scan.scores)),
-                        .blocks = malloc((batch * topk_blocks(count) + 1) * sizeof(*scan.blocks))};
+                        .scores = memory_alloc((batch * count + 1) * sizeof(*scan.scores)),
+                        .blocks =
+                            memory_alloc((batch * topk_blocks(count) + 1) * sizeof(*scan.blocks))};
     int error = topk_check(queries, query_count, vectors->dim, top);
     if (!error && (!scan.scores || !scan.blocks))
         error = error_fail(VKCLIP_EMEMORY, "out of memory for the scores of %zu vectors", count);
@@ -101,7 +101,7 @@ int scan_top(const struct vectors *vectors, const float *queries, size_t query_c
         scan.statistics = statistics + first;
         error = scan_batch(&scan, workers);
     }
-    free(scan.scores);
-    free(scan.blocks);
+    memory_free(scan.scores);
+    memory_free(scan.blocks);
     return error;
 }

@@ -5,6 +5,7 @@
 #include "search/search.h"
 #include "base/calendar.h"
 #include "base/half.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "search/filter.h"
 #include "search/query.h"
@@ -84,7 +85,8 @@ static int allow_picture(void *user, const struct store_picture *picture)
 static int make_mask(const struct search *search, uint64_t **allowed)
 {
     struct cursor cursor = {.vectors = &search->current->vectors, .params = search->params};
-    cursor.allowed = *allowed = calloc(search->current->vectors.count / 64 + 1, sizeof(**allowed));
+    cursor.allowed = *allowed =
+        memory_calloc(search->current->vectors.count / 64 + 1, sizeof(**allowed));
     if (!*allowed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the filter of %zu pictures",
                           search->current->vectors.count);
@@ -107,11 +109,11 @@ struct found {
 static void free_found(struct found *found)
 {
     for (size_t i = 0; i < found->count; i++) {
-        free((char *)found->hits[i].path);
-        free((char *)found->hits[i].camera);
-        free((char *)found->hits[i].format);
+        memory_free((char *)found->hits[i].path);
+        memory_free((char *)found->hits[i].camera);
+        memory_free((char *)found->hits[i].format);
     }
-    free(found->hits);
+    memory_free(found->hits);
     *found = (struct found){0};
 }
 
@@ -189,16 +191,16 @@ static int scan_hits(const struct search *search, size_t top, const uint64_t *al
     /* The query's own pictures may be among the best. */
     const size_t wanted = top + search->left_out_count;
     const size_t scanned = top <= HIT_MOST_TOP && wanted > HIT_MOST_TOP ? HIT_MOST_TOP : wanted;
-    struct scan_hit *hits = calloc(scanned, sizeof(*hits));
+    struct scan_hit *hits = memory_calloc(scanned, sizeof(*hits));
     struct scan_statistics statistics = {0};
-    *found = (struct found){.search = search, .hits = calloc(top, sizeof(*found->hits))};
+    *found = (struct found){.search = search, .hits = memory_calloc(top, sizeof(*found->hits))};
     int error =
         hits && found->hits ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for results");
     if (!error)
         error = current_top(search->current, search->query, scanned, allowed, hits, &statistics);
     if (!error)
         error = take_hits(search, hits, &statistics, top, found, absent);
-    free(hits);
+    memory_free(hits);
     return error;
 }
 
@@ -244,7 +246,7 @@ static int find_hits(const struct search *search, struct found *found)
         if (!error)
             error = scan_hits(search, top, allowed, found, &absent);
     }
-    free(allowed);
+    memory_free(allowed);
     return error;
 }
 
@@ -290,12 +292,12 @@ int search_list(const struct search *search, vkclip_indexed_fn *fn, void *user)
     struct current *current = search->current;
     struct cursor cursor = {
         .vectors = &current->vectors, .params = search->params, .fn = fn, .user = user};
-    cursor.embed = calloc(search->dim, sizeof(*cursor.embed));
+    cursor.embed = memory_calloc(search->dim, sizeof(*cursor.embed));
     int error =
         cursor.embed ? begin(search) : error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
     if (!error)
         error = current_end(
             current, current->store->read->each_picture(current->store, list_picture, &cursor));
-    free(cursor.embed);
+    memory_free(cursor.embed);
     return error;
 }

@@ -6,6 +6,7 @@
 #include "search/shorten.h"
 
 #include "base/half.h"
+#include "base/memory.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -141,8 +142,8 @@ int shorten_vectors(const struct vectors *vectors, double least, struct vectors 
     *result = *vectors;
     if (!count || vectors->dim <= LEAST_DIM)
         return VKCLIP_OK;
-    struct place *places = malloc(vectors->dim * sizeof(*places));
-    float *sample = malloc(count * vectors->dim * sizeof(*sample));
+    struct place *places = memory_alloc(vectors->dim * sizeof(*places));
+    float *sample = memory_alloc(count * vectors->dim * sizeof(*sample));
     uint16_t *rows = NULL;
     int error = VKCLIP_EMEMORY;
     if (!places || !sample)
@@ -152,7 +153,7 @@ int shorten_vectors(const struct vectors *vectors, double least, struct vectors 
     error = VKCLIP_OK;
     if (dim >= vectors->dim)
         goto done;
-    rows = malloc(vectors->count * dim * sizeof(*rows));
+    rows = memory_alloc(vectors->count * dim * sizeof(*rows));
     error = rows ? VKCLIP_OK : VKCLIP_EMEMORY;
     if (error)
         goto done;
@@ -160,8 +161,8 @@ int shorten_vectors(const struct vectors *vectors, double least, struct vectors 
     result->rows = rows;
     result->dim = dim;
 done:
-    free(places);
-    free(sample);
+    memory_free(places);
+    memory_free(sample);
     return error ? error_fail(error, "out of memory for pairs of %zu vectors", vectors->count)
                  : VKCLIP_OK;
 }
@@ -169,5 +170,5 @@ done:
 void shorten_free(const struct vectors *vectors, struct vectors *result)
 {
     if (result->rows != vectors->rows)
-        free((void *)result->rows);
+        memory_free((void *)result->rows);
 }

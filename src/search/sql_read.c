@@ -3,11 +3,11 @@
  * The functions of the SQL stores that read. The caller's function may read from the store while it
  * lists rows.
  */
+#include "base/memory.h"
 #include "search/sql_store.h"
 #include "base/array.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
@@ -176,12 +176,12 @@ static int each_vector(struct store *store, int64_t model, int64_t after, store_
     if (error)
         return error;
     listing.dim = (size_t)dim;
-    listing.vector = malloc(listing.dim * sizeof(*listing.vector) + 1);
+    listing.vector = memory_alloc(listing.dim * sizeof(*listing.vector) + 1);
     if (!listing.vector)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a vector");
     error = database_each(sql_database(store), sql_text(store, SQL_EACH_VECTOR), give_vector,
                           &listing, "ii", model, after);
-    free(listing.vector);
+    memory_free(listing.vector);
     return error;
 }
 
@@ -267,7 +267,7 @@ static int read_thumbnail(struct store *store, int64_t id, void **data, size_t *
     if (error || !row.rows)
         return error;
     const void *bytes = row_bytes(&row, 0, size);
-    *data = malloc(*size + 1);
+    *data = memory_alloc(*size + 1);
     if (*data && *size)
         memcpy(*data, bytes, *size);
     row_release(&row);

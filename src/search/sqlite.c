@@ -5,11 +5,11 @@
  */
 #include "search/sqlite.h"
 #include "base/array.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -65,7 +65,7 @@ static const struct database_driver driver;
  * beginning, after which a host's name would follow. */
 static char *make_uri(const char *path, const char *parameters)
 {
-    char *uri = malloc(3 * strlen(path) + strlen(parameters) + 8), *next = uri;
+    char *uri = memory_alloc(3 * strlen(path) + strlen(parameters) + 8), *next = uri;
     if (!uri)
         return NULL;
     next += sprintf(next, *path == '/' ? "file://" : "file:");
@@ -83,7 +83,7 @@ static int open_database(struct sqlite *sqlite, const char *parameters, int flag
     sqlite3_close(sqlite->connection);
     int code = sqlite3_open_v2(uri, &sqlite->connection,
                                flags | SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX, NULL);
-    free(uri);
+    memory_free(uri);
     if (!code) {
         sqlite3_extended_result_codes(sqlite->connection, 1);
         sqlite3_busy_timeout(sqlite->connection, BUSY_TIMEOUT);
@@ -103,7 +103,7 @@ static bool has_log(const struct sqlite *sqlite)
         struct stat status;
         char *path = string_format("%s%s", sqlite->database.name, endings[i]);
         found = !path || (!stat(path, &status) && status.st_size > 0);
-        free(path);
+        memory_free(path);
     }
     return found;
 }
@@ -140,7 +140,7 @@ void sqlite_close(struct sqlite *sqlite)
     for (size_t i = 0; i < ARRAY_COUNT(sqlite->statements); i++)
         sqlite3_finalize(sqlite->statements[i].statement);
     sqlite3_close_v2(sqlite->connection);
-    free(sqlite->database.name);
+    memory_free(sqlite->database.name);
     *sqlite = (struct sqlite){0};
 }
 

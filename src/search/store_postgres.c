@@ -4,6 +4,7 @@
  * the same time. It has the tables of the SQLite store, which docs/search.md describes. Schemas of
  * other programs and of newer versions are told by its table `version`.
  */
+#include "base/memory.h"
 #include "search/postgres_store.h"
 #include "base/string.h"
 
@@ -147,7 +148,7 @@ static void close_store(struct store *store)
 {
     postgres_end_pass(store);
     postgres_close(&((struct postgres_store *)store)->postgres);
-    free(store);
+    memory_free(store);
 }
 
 /* Reads the version of the tables: 0 in a database without the schema, -1 in a schema of another
@@ -211,7 +212,7 @@ static int make_tables(struct postgres_store *store)
         error = database_execute(&postgres->database, text);
     if (!error)
         error = writer->write->commit(writer);
-    free(text);
+    memory_free(text);
     return error;
 }
 
@@ -239,7 +240,7 @@ static int check_tables(struct postgres_store *store, bool read_only)
 
 int store_open_postgres(const char *name, bool read_only, struct store **result)
 {
-    struct postgres_store *store = calloc(1, sizeof(*store));
+    struct postgres_store *store = memory_calloc(1, sizeof(*store));
     if (!store)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an index");
     struct sql_store *sql = &store->sql;

@@ -4,6 +4,7 @@
  * programs and of newer versions are told by the two numbers that SQLite reserves for that in a
  * file's header.
  */
+#include "base/memory.h"
 #include "search/store.h"
 
 #include "search/sql_store.h"
@@ -141,7 +142,7 @@ static int add_hnsw(struct store *store)
 static void close_store(struct store *store)
 {
     sqlite_close(&((struct sqlite_store *)store)->sqlite);
-    free(store);
+    memory_free(store);
 }
 
 /* Makes the tables of a new database, as one transaction: another process may do the same now. */
@@ -187,7 +188,7 @@ static int check_tables(struct database *database, bool read_only)
 
 int store_open_sqlite(const char *path, bool read_only, struct store **result)
 {
-    struct sqlite_store *store = calloc(1, sizeof(*store));
+    struct sqlite_store *store = memory_calloc(1, sizeof(*store));
     if (!store)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     struct sql_store *sql = &store->sql;

@@ -4,6 +4,7 @@
  */
 #include "search/topk.h"
 
+#include "base/memory.h"
 #include "search/dot.h"
 
 #include <math.h>
@@ -88,7 +89,7 @@ static int reserve_block(struct candidates *candidates)
     if (needed <= candidates->capacity)
         return VKCLIP_OK;
     const size_t capacity = 2 * needed;
-    struct candidate *list = realloc(candidates->list, capacity * sizeof(*list));
+    struct candidate *list = memory_realloc(candidates->list, capacity * sizeof(*list));
     if (!list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the hits of a search");
     candidates->list = list;
@@ -154,7 +155,7 @@ static int rank_candidates(const struct topk_input *input, const struct candidat
                            struct scan_hit *hits, size_t *found)
 {
     const struct vectors *vectors = input->vectors;
-    struct scan_hit *all = malloc((candidates->count + 1) * sizeof(*all));
+    struct scan_hit *all = memory_alloc((candidates->count + 1) * sizeof(*all));
     if (!all)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the hits of a search");
     for (size_t i = 0; i < candidates->count; i++) {
@@ -168,7 +169,7 @@ static int rank_candidates(const struct topk_input *input, const struct candidat
     *found = candidates->count < input->top ? candidates->count : input->top;
     for (size_t i = 0; i < *found; i++)
         hits[i] = all[i];
-    free(all);
+    memory_free(all);
     return VKCLIP_OK;
 }
 
@@ -190,7 +191,7 @@ int topk_finish(const struct topk_input *input, struct scan_hit *hits,
                 struct scan_statistics *statistics)
 {
     struct candidates candidates = {0};
-    float *heap = malloc(input->top * sizeof(*heap));
+    float *heap = memory_alloc(input->top * sizeof(*heap));
     int error = VKCLIP_OK;
     summarise_scores(input, statistics);
     if (!heap)
@@ -200,7 +201,7 @@ int topk_finish(const struct topk_input *input, struct scan_hit *hits,
                                 &candidates);
     if (!error)
         error = rank_candidates(input, &candidates, hits, &statistics->found);
-    free(candidates.list);
-    free(heap);
+    memory_free(candidates.list);
+    memory_free(heap);
     return error;
 }

@@ -7,8 +7,8 @@
 #include "search/vectors.h"
 
 #include "base/hash.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define HEADER_BYTES 4096
@@ -68,12 +68,12 @@ static int hash_part(void *user, size_t index, unsigned thread)
 static int hash_content(const void *data, size_t size, struct workers *workers, uint64_t *result)
 {
     const size_t count = (size + PART_BYTES - 1) / PART_BYTES;
-    struct checksum sum = {data, size, malloc((count + 1) * sizeof(*sum.parts))};
+    struct checksum sum = {data, size, memory_alloc((count + 1) * sizeof(*sum.parts))};
     if (!sum.parts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a checksum");
     int error = workers_run(workers, hash_part, &sum, count);
     *result = hash_bytes(0, sum.parts, count * sizeof(*sum.parts));
-    free(sum.parts);
+    memory_free(sum.parts);
     return error;
 }
 
@@ -148,7 +148,7 @@ void vectors_close(struct vectors *vectors)
 int vectors_write(const char *path, const struct vectors_key *key, struct vectors_file **result)
 {
     static const uint8_t zeros[HEADER_BYTES];
-    struct vectors_file *file = *result = calloc(1, sizeof(*file));
+    struct vectors_file *file = *result = memory_calloc(1, sizeof(*file));
     if (!file)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     file->header = (struct header){.byte_order = BYTE_ORDER,
@@ -170,7 +170,7 @@ static int reserve_ids(struct vectors_file *file, size_t count)
     if (file->header.count + count <= file->capacity)
         return VKCLIP_OK;
     const size_t capacity = 2 * (file->header.count + count);
-    int64_t *ids = realloc(file->ids, capacity * sizeof(*ids));
+    int64_t *ids = memory_realloc(file->ids, capacity * sizeof(*ids));
     if (!ids)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", file->output.path);
     file->ids = ids;
@@ -218,8 +218,8 @@ int vectors_write_end(struct vectors_file **handle, struct workers *workers, int
     if (!error)
         error = complete_file(file, workers);
     error = file_output_close(&file->output, error);
-    free(file->ids);
-    free(file);
+    memory_free(file->ids);
+    memory_free(file);
     *handle = NULL;
     return error;
 }

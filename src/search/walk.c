@@ -96,8 +96,8 @@ char *walk_make_absolute(const char *path)
         absolute ? string_format("%s%s%.*s", absolute, string_ends_with(absolute, "/") ? "" : "/",
                                  (int)(end - begin), path + begin)
                  : NULL;
-    free(folder);
-    free(absolute);
+    memory_free(folder);
+    memory_free(absolute);
     return whole;
 }
 
@@ -110,7 +110,7 @@ bool walk_finds(const char *path, const char *folder)
     for (char *name = copy ? strtok_r(copy, "/", &rest) : NULL; name && found;
          name = strtok_r(NULL, "/", &rest))
         found = !walk_is_left_out(name);
-    free(copy);
+    memory_free(copy);
     return found;
 }
 
@@ -155,13 +155,13 @@ static struct folder_key *find_place(struct folder_key *table, size_t capacity,
 static bool enlarge(struct walking *walking)
 {
     const size_t capacity = walking->visited_capacity ? 2 * walking->visited_capacity : 256;
-    struct folder_key *table = calloc(capacity, sizeof(*table));
+    struct folder_key *table = memory_calloc(capacity, sizeof(*table));
     if (!table)
         return false;
     for (size_t i = 0; i < walking->visited_capacity; i++)
         if (walking->visited[i].inode)
             *find_place(table, capacity, walking->visited[i]) = walking->visited[i];
-    free(walking->visited);
+    memory_free(walking->visited);
     walking->visited = table;
     walking->visited_capacity = capacity;
     return true;
@@ -186,7 +186,7 @@ static int visit(struct walking *walking, const char *path, const struct stat *s
 
 static int add_link(struct walking *walking, const char *path)
 {
-    char **larger = realloc(walking->links, (walking->link_count + 1) * sizeof(*larger));
+    char **larger = memory_realloc(walking->links, (walking->link_count + 1) * sizeof(*larger));
     if (!larger)
         return out_of_memory(path);
     walking->links = larger;
@@ -227,7 +227,7 @@ static int take_entry(struct walking *walking, const char *path, const char *nam
     if (link) {
         char *target = walk_resolve(path);
         const bool skipped = !target || walk_finds(target, walking->root);
-        free(target);
+        memory_free(target);
         if (skipped)
             return VKCLIP_OK;
     }
@@ -256,7 +256,7 @@ static int search(struct walking *walking, const char *path)
     for (size_t i = 0; i < count && !error; i++) {
         char *entry = string_format("%s%s%s", path, slash, names[i]);
         error = entry ? take_entry(walking, entry, names[i]) : out_of_memory(path);
-        free(entry);
+        memory_free(entry);
     }
     folder_free_names(&names, count);
     return error;
@@ -269,8 +269,8 @@ int walk_folder(struct walk_receiver *walk, const char *path)
     for (size_t i = 0; i < walking.link_count && !error; i++)
         error = search(&walking, walking.links[i]);
     for (size_t i = 0; i < walking.link_count; i++)
-        free(walking.links[i]);
-    free(walking.links);
-    free(walking.visited);
+        memory_free(walking.links[i]);
+    memory_free(walking.links);
+    memory_free(walking.visited);
     return error;
 }

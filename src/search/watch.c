@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include "search/watch.h"
 #include "base/clock.h"
+#include "base/memory.h"
 #include "search/walk.h"
 
 #ifdef __linux__
@@ -13,7 +14,6 @@
 #include <limits.h>
 #include <math.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -30,7 +30,7 @@ struct watch {
 
 int watch_open(struct watch **result)
 {
-    struct watch *watch = *result = calloc(1, sizeof(*watch));
+    struct watch *watch = *result = memory_calloc(1, sizeof(*watch));
     if (!watch)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a watch");
     watch->file = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
@@ -45,7 +45,7 @@ void watch_close(struct watch **watch)
 {
     if (*watch && (*watch)->file >= 0)
         close((*watch)->file);
-    free(*watch);
+    memory_free(*watch);
     *watch = NULL;
 }
 

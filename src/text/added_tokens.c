@@ -3,28 +3,27 @@
  * The rules are those of AddedVocabulary in Hugging Face's `tokenizers`.
  */
 #include "text/added_tokens.h"
-
-#include <stdlib.h>
+#include "base/memory.h"
 
 /* Builds the trie of the tokens that are `normalized` or not, with the texts [count] of all. */
 static bool build_trie(struct added_tokens *tokens, const struct code_points *texts, size_t count,
                        bool normalized)
 {
-    struct trie_text *entries = malloc((count + 1) * sizeof(*entries));
+    struct trie_text *entries = memory_alloc((count + 1) * sizeof(*entries));
     size_t used = 0;
     for (size_t i = 0; entries && i < count; i++)
         if (tokens->list[i].normalized == normalized)
             entries[used++] =
                 (struct trie_text){texts[i].codes, (uint32_t)texts[i].length, (int32_t)i};
     const bool built = entries && trie_build(&tokens->tries[normalized], entries, used);
-    free(entries);
+    memory_free(entries);
     return built;
 }
 
 bool added_tokens_open(struct added_tokens *tokens, const struct added_token *list, size_t count,
                        added_text_fn *text, const void *user)
 {
-    struct code_points *texts = calloc(count + 1, sizeof(*texts));
+    struct code_points *texts = memory_calloc(count + 1, sizeof(*texts));
     bool good = texts;
     *tokens = (struct added_tokens){.list = list};
     for (size_t i = 0; good && i < count; i++) {
@@ -35,7 +34,7 @@ bool added_tokens_open(struct added_tokens *tokens, const struct added_token *li
         good && build_trie(tokens, texts, count, false) && build_trie(tokens, texts, count, true);
     for (size_t i = 0; texts && i < count; i++)
         code_points_free(&texts[i]);
-    free(texts);
+    memory_free(texts);
     return good;
 }
 

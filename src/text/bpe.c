@@ -5,13 +5,13 @@
  */
 #include "text/bpe.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/hash.h"
 #include "base/string.h"
 #include "text/clip_bpe.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -76,7 +76,7 @@ static bool reserve(struct bpe *bpe, void *array, size_t *capacity, size_t count
     if (count <= *capacity)
         return true;
     memcpy(&old, array, sizeof(old)); /* The pointer may be of any type, so its bytes are copied. */
-    void *larger = realloc(old, (2 * count + 64) * size);
+    void *larger = memory_realloc(old, (2 * count + 64) * size);
     if (larger) {
         memcpy(array, &larger, sizeof(larger));
         *capacity = 2 * count + 64;
@@ -92,11 +92,11 @@ static bool grow_slots(struct bpe *bpe, uint32_t **slots, size_t *mask, size_t c
     if (*slots && 2 * count <= *mask)
         return true;
     const size_t size = *slots ? 2 * (*mask + 1) : 1 << 12;
-    uint32_t *larger = calloc(size, sizeof(*larger));
+    uint32_t *larger = memory_calloc(size, sizeof(*larger));
     bpe->failed |= !larger;
     if (!larger)
         return false;
-    free(*slots);
+    memory_free(*slots);
     *slots = larger;
     *mask = size - 1;
     for (size_t i = 0; i < count; i++) {
@@ -176,7 +176,7 @@ int bpe_add_text(struct bpe *bpe, const char *text, size_t length)
 static bool spell_words(struct bpe *bpe)
 {
     size_t used = 0;
-    bpe->symbols = malloc((4 * bpe->codes_count + 1) * sizeof(*bpe->symbols));
+    bpe->symbols = memory_alloc((4 * bpe->codes_count + 1) * sizeof(*bpe->symbols));
     if (!bpe->symbols)
         return false;
     for (size_t w = 0; w < bpe->word_count; w++) {
@@ -372,7 +372,7 @@ static bool merge_pair(struct bpe *bpe, uint32_t index)
         good = merge_word(bpe, words[i], left, right, joined, fresh);
     for (size_t i = fresh; good && i < bpe->pair_count; i++)
         good = push_candidate(bpe, (uint32_t)i);
-    free(words);
+    memory_free(words);
     return good;
 }
 
@@ -380,7 +380,7 @@ static bool merge_pair(struct bpe *bpe, uint32_t index)
  * pairs of all words. */
 static bool start_learning(struct bpe *bpe, uint32_t size)
 {
-    bpe->tokens = calloc(size, sizeof(*bpe->tokens));
+    bpe->tokens = memory_calloc(size, sizeof(*bpe->tokens));
     if (!bpe->tokens || !spell_words(bpe) ||
         !reserve(bpe, &bpe->merges, &bpe->merges_capacity, 64, 1))
         return false;
@@ -442,7 +442,7 @@ int bpe_learn(struct bpe *bpe, uint32_t size, uint64_t least, struct vocabulary 
 
 int bpe_open(struct bpe **result)
 {
-    struct bpe *bpe = *result = calloc(1, sizeof(*bpe));
+    struct bpe *bpe = *result = memory_calloc(1, sizeof(*bpe));
     if (!bpe)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
     int error = vocabulary_from_merges(HEAD, sizeof(HEAD) - 1, &bpe->plain);
@@ -457,20 +457,20 @@ void bpe_close(struct bpe **result)
     if (!bpe)
         return;
     for (size_t i = 0; i < bpe->pair_count; i++)
-        free(bpe->pairs[i].words);
+        memory_free(bpe->pairs[i].words);
     for (uint32_t i = 0; i < bpe->token_count; i++)
-        free(bpe->tokens[i]);
-    free(bpe->codes);
-    free(bpe->words);
-    free(bpe->word_slots);
-    free(bpe->tokens);
-    free(bpe->symbols);
-    free(bpe->pairs);
-    free(bpe->pair_slots);
-    free(bpe->heap);
-    free(bpe->merges);
+        memory_free(bpe->tokens[i]);
+    memory_free(bpe->codes);
+    memory_free(bpe->words);
+    memory_free(bpe->word_slots);
+    memory_free(bpe->tokens);
+    memory_free(bpe->symbols);
+    memory_free(bpe->pairs);
+    memory_free(bpe->pair_slots);
+    memory_free(bpe->heap);
+    memory_free(bpe->merges);
     vocabulary_close(&bpe->plain);
-    free(bpe);
+    memory_free(bpe);
     *result = NULL;
 }
 

@@ -6,6 +6,7 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "text/characters.h"
 #include "text/merger.h"
@@ -15,7 +16,6 @@
 #include "text/vocabulary_file.h"
 #include "text/vocabulary_readers.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -144,7 +144,7 @@ static char *decode_byte_bpe(const struct tokenizer *tokenizer, const int32_t *i
     size_t room = 1, size = 0;
     for (size_t i = 0; i < count; i++)
         room += strlen(vocabulary->tokens[ids[i]]);
-    char *bytes = malloc(room), *text = NULL;
+    char *bytes = memory_alloc(room), *text = NULL;
     for (size_t i = 0; bytes && i < count; i++)
         if (!is_special(vocabulary, ids[i]))
             size += vocabulary_token_bytes(vocabulary->tokens[ids[i]], bytes + size);
@@ -152,7 +152,7 @@ static char *decode_byte_bpe(const struct tokenizer *tokenizer, const int32_t *i
         code_points_push_utf8(&points, bytes, size);
     if (bytes && !points.failed)
         text = code_points_utf8(&points);
-    free(bytes);
+    memory_free(bytes);
     code_points_free(&points);
     return text;
 }
@@ -240,7 +240,7 @@ static int load_pair(struct byte_bpe *bpe, const char *path, json_t *vocab)
         vocabulary_find_symbols(vocabulary, -1);
     json_decref(merges);
     json_decref(added);
-    free(merges_path);
+    memory_free(merges_path);
     return error;
 }
 
@@ -298,13 +298,13 @@ static void close_byte_bpe(struct tokenizer *tokenizer)
     struct byte_bpe *bpe = (struct byte_bpe *)tokenizer;
     added_tokens_close(&bpe->added);
     vocabulary_close(&bpe->vocabulary);
-    free(bpe);
+    memory_free(bpe);
 }
 
 static int open_byte_bpe(const struct vocabulary_source *source, enum tokenizer_rules rules,
                          struct tokenizer **result)
 {
-    struct byte_bpe *bpe = calloc(1, sizeof(*bpe));
+    struct byte_bpe *bpe = memory_calloc(1, sizeof(*bpe));
     (void)rules;
     if (!bpe)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);

@@ -6,8 +6,8 @@
  */
 #include "text/charsmap.h"
 #include "base/error.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -35,7 +35,7 @@ int charsmap_open(const void *data, size_t size, const char *name, struct charsm
                           "%s: the map of characters (precompiled_charsmap) has %zu bytes, of "
                           "which its trie claims %zu, or it does not end with a NUL",
                           name, size, trie_size);
-    map->units = malloc(size);
+    map->units = memory_alloc(size);
     if (!map->units)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for the map of characters", name);
     map->unit_count = trie_size / 4;
@@ -50,7 +50,7 @@ int charsmap_open(const void *data, size_t size, const char *name, struct charsm
 
 void charsmap_close(struct charsmap *map)
 {
-    free(map->units);
+    memory_free(map->units);
     *map = (struct charsmap){0};
 }
 

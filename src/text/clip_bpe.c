@@ -6,6 +6,7 @@
 #include "text/clip_bpe.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "text/added_tokens.h"
 #include "text/characters.h"
 #include "text/clean.h"
@@ -13,7 +14,6 @@
 #include "text/tokenizer_kind.h"
 #include "text/vocabulary.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -191,13 +191,13 @@ static void close_clip_bpe(struct tokenizer *tokenizer)
     struct clip_bpe *clip = (struct clip_bpe *)tokenizer;
     added_tokens_close(&clip->added);
     vocabulary_close(&clip->vocabulary);
-    free(clip);
+    memory_free(clip);
 }
 
 static int open_clip_bpe(const struct vocabulary_source *source, enum tokenizer_rules rules,
                          struct tokenizer **result)
 {
-    struct clip_bpe *clip = calloc(1, sizeof(*clip));
+    struct clip_bpe *clip = memory_calloc(1, sizeof(*clip));
     if (!clip)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);
     int error = vocabulary_load(source, &clip->vocabulary);
@@ -263,7 +263,7 @@ int clip_bpe_split(const char *text, size_t length, clip_bpe_word_fn *word, void
  * memory. */
 static char *spell_text(const struct code_points *points)
 {
-    char *text = malloc(4 * points->length + 1);
+    char *text = memory_alloc(4 * points->length + 1);
     size_t end = 0;
     if (!text)
         return NULL;
@@ -285,7 +285,7 @@ static char *decode_clip_bpe(const struct tokenizer *tokenizer, const int32_t *i
     char *text = NULL;
     for (size_t i = 0; i < count; i++)
         size += vocabulary_token_bytes(vocabulary->tokens[ids[i]], NULL);
-    char *bytes = malloc(size + 1);
+    char *bytes = memory_alloc(size + 1);
     for (size_t i = 0; i < count && bytes; i++)
         end += vocabulary_token_bytes(vocabulary->tokens[ids[i]], bytes + end);
     if (bytes)
@@ -293,7 +293,7 @@ static char *decode_clip_bpe(const struct tokenizer *tokenizer, const int32_t *i
     if (bytes && !points.failed)
         text = spell_text(&points);
     code_points_free(&points);
-    free(bytes);
+    memory_free(bytes);
     return text;
 }
 

@@ -4,8 +4,8 @@
  * overlong forms, surrogates and values above U+10FFFF.
  */
 #include "text/code_points.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -16,7 +16,7 @@ bool code_points_reserve(struct code_points *text, size_t capacity)
     const size_t larger = capacity + capacity / 2 + 16;
     int32_t *codes = NULL;
     if (larger < SIZE_MAX / sizeof(*codes))
-        codes = realloc(text->codes, larger * sizeof(*codes));
+        codes = memory_realloc(text->codes, larger * sizeof(*codes));
     if (!codes) {
         text->failed = true;
         return false;
@@ -42,7 +42,7 @@ void code_points_push_all(struct code_points *text, const int32_t *codes, size_t
 
 void code_points_free(struct code_points *text)
 {
-    free(text->codes);
+    memory_free(text->codes);
     *text = (struct code_points){0};
 }
 
@@ -99,7 +99,7 @@ void code_points_push_utf8(struct code_points *text, const char *bytes, size_t s
 
 char *code_points_utf8(const struct code_points *text)
 {
-    char *bytes = malloc(4 * text->length + 1);
+    char *bytes = memory_alloc(4 * text->length + 1);
     size_t end = 0;
     for (size_t i = 0; bytes && i < text->length; i++)
         end += (size_t)utf8proc_encode_char(text->codes[i], (uint8_t *)bytes + end);

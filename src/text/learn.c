@@ -8,13 +8,13 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/string.h"
 #include "format/csv.h"
 #include "text/bpe.h"
 
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { DEFAULT_SIZE = 49408, DEFAULT_FREQUENCY = 2, DEFAULT_CONTEXT = 77 };
@@ -78,7 +78,7 @@ static int add_lines(struct bpe *bpe, const char *path, uint64_t *texts)
     int error = file_open(path, &map);
     for (uint64_t read = 0; !error && read < map.size;) {
         const size_t step = map.size - read < PIECE_SIZE ? (size_t)(map.size - read) : PIECE_SIZE;
-        char *larger = realloc(text, kept + step);
+        char *larger = memory_realloc(text, kept + step);
         size_t taken = 0;
         if (!larger) {
             error = error_fail(VKCLIP_EMEMORY, "%s: out of memory for a line", path);
@@ -92,7 +92,7 @@ static int add_lines(struct bpe *bpe, const char *path, uint64_t *texts)
         kept += step - taken;
         memmove(text, text + taken, kept);
     }
-    free(text);
+    memory_free(text);
     file_map_close(&map);
     return error;
 }
@@ -108,7 +108,7 @@ static int write_text(const char *folder, const char *name, const char *text)
         error = file_write(path, parts, string_ends_with(name, ".json") ? 2 : 1);
     else
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -117,7 +117,7 @@ static int write_text(const char *folder, const char *name, const char *text)
 static int write_json(const char *folder, const char *name, char *text)
 {
     int error = write_text(folder, name, text);
-    free(text);
+    memory_free(text);
     return error;
 }
 
@@ -162,8 +162,8 @@ static int write_folder(const struct vocabulary *vocabulary, uint32_t context, c
         error = write_text(folder, "merges.txt", merges);
     if (!error)
         error = write_text(folder, "vocab.json", vocab);
-    free(vocab);
-    free(merges);
+    memory_free(vocab);
+    memory_free(merges);
     return error;
 }
 

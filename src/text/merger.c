@@ -4,8 +4,7 @@
  * list, so that a merge changes two pairs only.
  */
 #include "text/merger.h"
-
-#include <stdlib.h>
+#include "base/memory.h"
 
 struct merger_piece {
     int32_t id;             /* -1: it has merged into the piece before it */
@@ -59,10 +58,10 @@ bool merger_begin(struct merger *merger, size_t pieces)
     if (pieces <= merger->room)
         return true;
     const size_t room = 2 * pieces + 64;
-    struct merger_piece *larger = realloc(merger->pieces, room * sizeof(*larger));
+    struct merger_piece *larger = memory_realloc(merger->pieces, room * sizeof(*larger));
     merger->pieces = larger ? larger : merger->pieces;
     /* A merge takes one entry from the queue and adds at most two. */
-    uint64_t *queue = realloc(merger->queue, 2 * room * sizeof(*queue));
+    uint64_t *queue = memory_realloc(merger->queue, 2 * room * sizeof(*queue));
     merger->queue = queue ? queue : merger->queue;
     merger->failed = !larger || !queue;
     if (!merger->failed)
@@ -107,6 +106,6 @@ void merger_end(struct merger *merger)
 
 void merger_free(struct merger *merger)
 {
-    free(merger->pieces);
-    free(merger->queue);
+    memory_free(merger->pieces);
+    memory_free(merger->queue);
 }

@@ -5,9 +5,9 @@
  */
 #include "text/normalizer.h"
 #include "base/array.h"
+#include "base/memory.h"
 #include "text/clean.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -211,7 +211,7 @@ void normalizer_close(struct normalizer *normalizer)
         code_points_free(&normalizer->steps[i].from);
         code_points_free(&normalizer->steps[i].content);
     }
-    free(normalizer->steps);
+    memory_free(normalizer->steps);
     charsmap_close(&normalizer->charsmap);
     *normalizer = (struct normalizer){0};
 }

@@ -6,10 +6,10 @@
 #include "base/array.h"
 #include "base/base64.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "text/normalizer.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { STEPS_LIMIT = 16 }; /* SigLIP's files have six */
@@ -47,7 +47,7 @@ static int read_precompiled(const char *path, const json_t *value, struct normal
     if (!map)
         return error_fail(VKCLIP_EFORMAT, "%s: precompiled_charsmap is not base64", path);
     int error = charsmap_open(map, size, path, &normalizer->charsmap);
-    free(map);
+    memory_free(map);
     return error;
 }
 
@@ -174,7 +174,7 @@ int normalizer_load(const json_t *value, const char *path, struct normalizer *no
     if (count > STEPS_LIMIT)
         return error_fail(VKCLIP_EUNSUPPORTED, "%s: %zu normalizers, expected at most %d", path,
                           count, STEPS_LIMIT);
-    normalizer->steps = calloc(count + 1, sizeof(*normalizer->steps));
+    normalizer->steps = memory_calloc(count + 1, sizeof(*normalizer->steps));
     if (!normalizer->steps)
         return out_of_memory(path);
     for (size_t i = 0; i < count && !error; i++)
@@ -184,13 +184,13 @@ int normalizer_load(const json_t *value, const char *path, struct normalizer *no
 
 int normalizer_lower_first(const char *path, struct normalizer *normalizer)
 {
-    struct normalizer_step *steps = calloc(normalizer->count + 1, sizeof(*steps));
+    struct normalizer_step *steps = memory_calloc(normalizer->count + 1, sizeof(*steps));
     if (!steps)
         return out_of_memory(path);
     steps[0].apply = normalizer_lowercase;
     for (size_t i = 0; i < normalizer->count; i++)
         steps[i + 1] = normalizer->steps[i];
-    free(normalizer->steps);
+    memory_free(normalizer->steps);
     normalizer->steps = steps;
     normalizer->count++;
     return VKCLIP_OK;

@@ -5,10 +5,10 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "text/prompt_items.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -57,7 +57,7 @@ static int open_chunk(struct packer *packer)
     if (prompt->chunks == packer->capacity) {
         const uint32_t capacity = 2 * packer->capacity + 1;
         const size_t size = (size_t)capacity * prompt->length * sizeof(*prompt->places);
-        struct vkclip_prompt_place *places = realloc(prompt->places, size);
+        struct vkclip_prompt_place *places = memory_realloc(prompt->places, size);
         if (!places)
             return fail_memory(packer->form);
         prompt->places = places;
@@ -110,7 +110,7 @@ static int append_text(struct vkclip_prompt *prompt, const char *more)
         string_format("%s%s%s", prompt->rest ? prompt->rest : "", spaced ? " " : "", more);
     if (!joined)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the text that was left out");
-    free(prompt->rest);
+    memory_free(prompt->rest);
     prompt->rest = joined;
     return VKCLIP_OK;
 }
@@ -123,7 +123,7 @@ static int append_ids(struct vkclip_prompt *prompt, const struct prompt_form *fo
     int error = count ? tokenizer_decode(form->tokenizer, ids, count, &text) : VKCLIP_OK;
     if (!error && text)
         error = append_text(prompt, text);
-    free(text);
+    memory_free(text);
     return error;
 }
 
@@ -132,7 +132,7 @@ static int spell_rest(struct packer *packer, size_t first)
 {
     const struct prompt_items *items = packer->items;
     size_t count = 0;
-    int32_t *ids = malloc((items->count + 1) * sizeof(*ids));
+    int32_t *ids = memory_alloc((items->count + 1) * sizeof(*ids));
     int error = ids ? VKCLIP_OK : fail_memory(packer->form);
     for (size_t i = first; i < items->count && !error; i++) {
         const struct prompt_item *item = &items->list[i];
@@ -147,7 +147,7 @@ static int spell_rest(struct packer *packer, size_t first)
     }
     if (!error)
         error = append_ids(packer->prompt, packer->form, ids, count);
-    free(ids);
+    memory_free(ids);
     if (!error && string_ends_with(packer->prompt->rest, " "))
         packer->prompt->rest[strlen(packer->prompt->rest) - 1] = 0;
     return error;
@@ -252,7 +252,7 @@ static int pack_webui(struct packer *packer)
     struct prompt_ids comma = {0};
     int error = prompt_ids_encode(packer->form, ",", 1, &comma);
     packer->comma = comma.count == 1 ? comma.list[0] : NO_COMMA;
-    free(comma.list);
+    memory_free(comma.list);
     for (size_t i = 0; i < packer->items->count && !error; i++)
         error = pack_webui_item(packer, &packer->items->list[i]);
     if (error)
@@ -399,8 +399,8 @@ int prompt_encode(const char *text, size_t length, enum vkclip_syntax syntax,
 
 void prompt_free(struct vkclip_prompt *prompt)
 {
-    free(prompt->places);
-    free(prompt->rest);
+    memory_free(prompt->places);
+    memory_free(prompt->rest);
     *prompt = (struct vkclip_prompt){0};
 }
 

@@ -7,11 +7,11 @@
 #include "text/prompt_items.h"
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "text/characters.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static int fail_memory(void)
@@ -30,7 +30,7 @@ static int encode_whole(const struct prompt_form *form, const char *text, size_t
     if (error || ids->count <= capacity)
         return error;
     capacity = 2 * ids->count;
-    int32_t *list = realloc(ids->list, capacity * sizeof(*list));
+    int32_t *list = memory_realloc(ids->list, capacity * sizeof(*list));
     if (!list)
         return fail_memory();
     ids->list = list;
@@ -54,7 +54,7 @@ static int push_item(struct prompt_items *items, struct prompt_item item)
 {
     if (items->count == items->capacity) {
         const size_t capacity = 2 * items->capacity + 64;
-        struct prompt_item *list = realloc(items->list, capacity * sizeof(*list));
+        struct prompt_item *list = memory_realloc(items->list, capacity * sizeof(*list));
         if (!list)
             return fail_memory();
         items->list = list;
@@ -165,7 +165,7 @@ static int encode_names(struct prompt_items *items)
 {
     const struct prompt_form *form = items->form;
     int error = VKCLIP_OK;
-    items->names = calloc(form->embedding_count + 1, sizeof(*items->names));
+    items->names = memory_calloc(form->embedding_count + 1, sizeof(*items->names));
     if (!items->names)
         return fail_memory();
     for (size_t i = 0; i < form->embedding_count && !error; i++) {
@@ -261,7 +261,7 @@ static int fail_unknown(const struct prompt_form *form, const char *name, size_t
 static int add_rest(struct prompt_items *items, const char *commas, size_t comma_count,
                     const char *text, size_t length, double weight)
 {
-    char *rest = malloc(comma_count + length + 2);
+    char *rest = memory_alloc(comma_count + length + 2);
     size_t end = comma_count;
     if (!rest)
         return fail_memory();
@@ -277,7 +277,7 @@ static int add_rest(struct prompt_items *items, const char *commas, size_t comma
         end--;
     items->groups++;
     int error = end ? push_text(items, rest, end, weight) : VKCLIP_OK;
-    free(rest);
+    memory_free(rest);
     return error;
 }
 
@@ -379,9 +379,9 @@ int prompt_items_make(const char *text, size_t length, enum vkclip_syntax syntax
 void prompt_items_free(struct prompt_items *items)
 {
     for (size_t i = 0; items->names && i < items->form->embedding_count; i++)
-        free(items->names[i].list);
-    free(items->names);
-    free(items->ids.list);
-    free(items->list);
+        memory_free(items->names[i].list);
+    memory_free(items->names);
+    memory_free(items->ids.list);
+    memory_free(items->list);
     *items = (struct prompt_items){0};
 }

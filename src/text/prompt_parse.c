@@ -3,13 +3,13 @@
  * Parses prompts as parse_prompt_attention of AUTOMATIC1111's webui and token_weights of ComfyUI
  * do, to the last bit of the weights, which are products of doubles in the order of those programs.
  */
+#include "base/memory.h"
 #include "text/prompt.h"
 #include "base/array.h"
 #include "base/error.h"
 #include "text/characters.h"
 #include "text/prompt_number.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct span {
@@ -44,7 +44,7 @@ static int push_piece(struct parser *parser, const char *text, size_t length, do
     struct prompt_pieces *pieces = parser->pieces;
     if (pieces->count == parser->capacity) {
         const size_t capacity = 2 * parser->capacity + 16;
-        struct prompt_piece *list = realloc(pieces->list, capacity * sizeof(*list));
+        struct prompt_piece *list = memory_realloc(pieces->list, capacity * sizeof(*list));
         if (!list)
             return fail_memory(parser);
         pieces->list = list;
@@ -192,8 +192,8 @@ static void join_equal(struct prompt_pieces *pieces)
 static int parse_webui(struct parser *parser)
 {
     int error = VKCLIP_OK;
-    parser->round = calloc(parser->length + 1, sizeof(*parser->round));
-    parser->square = calloc(parser->length + 1, sizeof(*parser->square));
+    parser->round = memory_calloc(parser->length + 1, sizeof(*parser->round));
+    parser->square = memory_calloc(parser->length + 1, sizeof(*parser->square));
     if (!parser->round || !parser->square)
         error = fail_memory(parser);
     for (size_t i = 0; i < parser->length && !error;)
@@ -206,8 +206,8 @@ static int parse_webui(struct parser *parser)
         error = push_piece(parser, "", 0, 1);
     if (!error)
         join_equal(parser->pieces);
-    free(parser->round);
-    free(parser->square);
+    memory_free(parser->round);
+    memory_free(parser->square);
     return error;
 }
 
@@ -299,13 +299,13 @@ static int parse_level(struct parser *parser, const char *text, size_t length, d
 
 static int parse_comfy(struct parser *parser)
 {
-    char *text = malloc(parser->length + 1);
+    char *text = memory_alloc(parser->length + 1);
     if (!text)
         return fail_memory(parser);
     memcpy(text, parser->text, parser->length);
     escape_brackets(text, parser->length);
     int error = parse_level(parser, text, parser->length, 1, 0);
-    free(text);
+    memory_free(text);
     return error;
 }
 
@@ -329,7 +329,7 @@ int prompt_parse(const char *name, const char *text, size_t length, enum vkclip_
     if (length > PROMPT_LIMIT)
         return error_fail(VKCLIP_EINVALID, "%s: prompt of %zu bytes, expected at most %d", name,
                           length, PROMPT_LIMIT);
-    pieces->text = malloc(length + 1);
+    pieces->text = memory_alloc(length + 1);
     int error = pieces->text ? parsers[syntax](&parser) : fail_memory(&parser);
     if (error)
         prompt_free_pieces(pieces);
@@ -340,7 +340,7 @@ int prompt_parse(const char *name, const char *text, size_t length, enum vkclip_
 
 void prompt_free_pieces(struct prompt_pieces *pieces)
 {
-    free(pieces->text);
-    free(pieces->list);
+    memory_free(pieces->text);
+    memory_free(pieces->list);
     *pieces = (struct prompt_pieces){0};
 }

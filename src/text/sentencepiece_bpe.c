@@ -7,6 +7,7 @@
  * alone does not.
  */
 #include "base/error.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "format/sentencepiece.h"
 #include "text/merger.h"
@@ -17,7 +18,6 @@
 #include "text/vocabulary_readers.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -113,7 +113,7 @@ static char *decode_bpe(const struct tokenizer *tokenizer, const int32_t *ids, s
     size_t room = 1, size = 0;
     for (size_t i = 0; i < count; i++)
         room += strlen(bpe->vocabulary.tokens[ids[i]]);
-    char *bytes = malloc(room), *text = NULL;
+    char *bytes = memory_alloc(room), *text = NULL;
     for (size_t i = 0; bytes && i < count; i++)
         if (!bpe->special[ids[i]])
             size += spell_token(bpe->vocabulary.tokens[ids[i]], bytes + size);
@@ -121,7 +121,7 @@ static char *decode_bpe(const struct tokenizer *tokenizer, const int32_t *ids, s
         code_points_push_utf8(&points, bytes, size);
     if (bytes && !points.failed)
         text = code_points_utf8(&points);
-    free(bytes);
+    memory_free(bytes);
     code_points_free(&points);
     return text;
 }
@@ -170,7 +170,7 @@ static void spell_added(const void *user, const struct added_token *token, struc
 static int load_added(struct sentencepiece_bpe *bpe, const char *path, const json_t *added)
 {
     const struct vocabulary *vocabulary = &bpe->vocabulary;
-    bpe->special = calloc((size_t)vocabulary->count + 1, sizeof(*bpe->special));
+    bpe->special = memory_calloc((size_t)vocabulary->count + 1, sizeof(*bpe->special));
     if (!bpe->special || !added_tokens_open(&bpe->added, vocabulary->added, vocabulary->added_count,
                                             spell_added, bpe))
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for the added tokens", path);
@@ -244,14 +244,14 @@ static void close_bpe(struct tokenizer *tokenizer)
     added_tokens_close(&bpe->added);
     normalizer_close(&bpe->normalizer);
     vocabulary_close(&bpe->vocabulary);
-    free(bpe->special);
-    free(bpe);
+    memory_free(bpe->special);
+    memory_free(bpe);
 }
 
 static int open_bpe(const struct vocabulary_source *source, enum tokenizer_rules rules,
                     struct tokenizer **result)
 {
-    struct sentencepiece_bpe *bpe = calloc(1, sizeof(*bpe));
+    struct sentencepiece_bpe *bpe = memory_calloc(1, sizeof(*bpe));
     (void)rules;
     if (!bpe)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);

@@ -5,11 +5,11 @@
 #include "text/tokenizer_config.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "text/vocabulary_file.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 static void take_class(const json_t *root, struct tokenizer_config *config)
@@ -48,6 +48,6 @@ int tokenizer_config_read(const char *path, struct tokenizer_config *config)
         config->plain = json_is_false(json_object_get(root, "do_basic_tokenize"));
     }
     json_decref(root);
-    free(file);
+    memory_free(file);
     return error;
 }

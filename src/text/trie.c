@@ -4,6 +4,7 @@
  * the range of texts that go through it in their place.
  */
 #include "text/trie.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 
@@ -47,7 +48,7 @@ bool trie_build(struct trie *trie, struct trie_text *texts, size_t count)
         room += texts[i].length;
     *trie = (struct trie){0};
     if (room < UINT32_MAX)
-        trie->nodes = malloc(room * sizeof(*trie->nodes));
+        trie->nodes = memory_alloc(room * sizeof(*trie->nodes));
     if (!trie->nodes)
         return false;
     if (count)
@@ -68,7 +69,7 @@ bool trie_build(struct trie *trie, struct trie_text *texts, size_t count)
 
 void trie_free(struct trie *trie)
 {
-    free(trie->nodes);
+    memory_free(trie->nodes);
     *trie = (struct trie){0};
 }
 

@@ -4,11 +4,11 @@
  */
 #include "text/unigram.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "text/clean.h"
 
 #include <float.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { UNKNOWN_PENALTY = 10 }; /* An unknown character is that much worse than the worst piece. */
@@ -25,8 +25,8 @@ static bool copy_pieces(struct unigram *unigram, const struct sentencepiece *mod
     size_t bytes = 0;
     for (size_t i = 0; i < model->count; i++)
         bytes += model->pieces[i].length + 1;
-    char *text = unigram->arena = malloc(bytes);
-    unigram->pieces = malloc(model->count * sizeof(*unigram->pieces));
+    char *text = unigram->arena = memory_alloc(bytes);
+    unigram->pieces = memory_alloc(model->count * sizeof(*unigram->pieces));
     if (!text || !unigram->pieces)
         return false;
     for (size_t i = 0; i < model->count; i++) {
@@ -99,9 +99,9 @@ static bool make_tries(struct unigram *unigram, size_t searched)
 {
     const size_t count = unigram->tokenizer.size;
     struct code_points codes = {0};
-    struct trie_text *texts = malloc(2 * count * sizeof(*texts));
+    struct trie_text *texts = memory_alloc(2 * count * sizeof(*texts));
     const bool good = texts && build_tries(unigram, &codes, texts, texts + count, searched);
-    free(texts);
+    memory_free(texts);
     code_points_free(&codes);
     return good;
 }
@@ -135,7 +135,7 @@ int unigram_new(const struct sentencepiece *model, size_t searched, const char *
     if (model->end < 0)
         return error_fail(VKCLIP_EFORMAT, "%s: no piece \"</s>\", with which every text ends",
                           name);
-    struct unigram *unigram = *result = calloc(1, sizeof(*unigram));
+    struct unigram *unigram = *result = memory_calloc(1, sizeof(*unigram));
     if (!unigram)
         return out_of_memory(name);
     unigram->tokenizer = (struct tokenizer){.start = -1,
@@ -188,13 +188,13 @@ void unigram_free(struct unigram *unigram)
     if (unigram->pipeline)
         unigram_free_pipeline(unigram->pipeline);
     added_tokens_close(&unigram->added);
-    free(unigram->list);
+    memory_free(unigram->list);
     charsmap_close(&unigram->charsmap);
     trie_free(&unigram->trie);
     trie_free(&unigram->user_defined);
-    free(unigram->pieces);
-    free(unigram->arena);
-    free(unigram);
+    memory_free(unigram->pieces);
+    memory_free(unigram->arena);
+    memory_free(unigram);
 }
 
 /* ---- SentencePiece's normalisation ----------------------------------------------------------- */
@@ -345,12 +345,12 @@ static char *decode_unigram(const struct tokenizer *tokenizer, const int32_t *id
     for (size_t i = 0; i < count; i++)
         room +=
             strlen(unigram->pieces[ids[i]].text) + 8; /* 8 is more than an unknown piece takes. */
-    char *bytes = malloc(room), *text = NULL;
+    char *bytes = memory_alloc(room), *text = NULL;
     for (size_t i = 0; bytes && i < count; i++)
         size += spell_piece(&unigram->pieces[ids[i]], !size, bytes + size);
     if (bytes)
         code_points_push_utf8(&points, bytes, size);
-    free(bytes);
+    memory_free(bytes);
     if (bytes && !points.failed)
         text = code_points_utf8(&points);
     code_points_free(&points);

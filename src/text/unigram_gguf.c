@@ -6,10 +6,10 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "text/unigram.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 static const struct gguf_value *find_list(const struct gguf *file, const char *key,
@@ -35,7 +35,7 @@ static int load_pieces(const struct gguf *file, struct sentencepiece *model)
                           "tokenizer.ggml.tokens, tokenizer.ggml.scores (F32) and "
                           "tokenizer.ggml.token_type (I32)",
                           file->path, SENTENCEPIECE_PIECES);
-    model->pieces = malloc((size_t)tokens->count * sizeof(*model->pieces));
+    model->pieces = memory_alloc((size_t)tokens->count * sizeof(*model->pieces));
     if (!model->pieces)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for the pieces", file->path);
     const uint8_t *cursor = tokens->data;

@@ -6,6 +6,7 @@
  */
 #include "base/array.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json.h"
@@ -13,7 +14,6 @@
 #include "text/vocabulary_file.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Keeps what is needed while a file is read. */
@@ -77,7 +77,7 @@ static int load_pieces(struct reader *reader)
                           "%s: model.unk_id: expected the id of the piece for unknown characters, "
                           "0 to %zu",
                           reader->path, count - 1);
-    reader->model.pieces = calloc(count + added, sizeof(*reader->model.pieces));
+    reader->model.pieces = memory_calloc(count + added, sizeof(*reader->model.pieces));
     if (!reader->model.pieces)
         return out_of_memory(reader);
     reader->model.byte_fallback = json_is_true(json_object_get(model, "byte_fallback"));
@@ -122,7 +122,7 @@ static int load_added(struct reader *reader)
 {
     const json_t *added = json_object_get(reader->root, "added_tokens");
     const size_t count = reader->added_count = json_array_size(added);
-    struct added_token *list = reader->added = calloc(count + 1, sizeof(*list));
+    struct added_token *list = reader->added = memory_calloc(count + 1, sizeof(*list));
     int error = list ? VKCLIP_OK : out_of_memory(reader);
     for (size_t i = 0; i < count && !error; i++)
         error = load_added_token(reader, i, json_array_get(added, i), &list[i]);
@@ -224,7 +224,7 @@ int unigram_open_json(const struct vocabulary_source *source, struct unigram **r
     struct reader reader = {.path = source->path,
                             .root = source->root,
                             .model = {.algorithm = SENTENCEPIECE_UNIGRAM},
-                            .pipeline = calloc(1, sizeof(*reader.pipeline))};
+                            .pipeline = memory_calloc(1, sizeof(*reader.pipeline))};
     struct unigram *unigram = NULL;
     int32_t start = -1;
     int error =
@@ -244,7 +244,7 @@ int unigram_open_json(const struct vocabulary_source *source, struct unigram **r
         *result = unigram;
     if (reader.pipeline)
         unigram_free_pipeline(reader.pipeline);
-    free(reader.added);
+    memory_free(reader.added);
     sentencepiece_close(&reader.model);
     return error;
 }

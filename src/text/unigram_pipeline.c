@@ -3,8 +3,8 @@
  * Splits texts as `tokenizers` does for a unigram model.
  */
 #include "text/unigram_pipeline.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -91,5 +91,5 @@ bool unigram_encode_pipeline(const struct unigram *unigram, const struct code_po
 void unigram_free_pipeline(struct unigram_pipeline *pipeline)
 {
     normalizer_close(&pipeline->normalizer);
-    free(pipeline);
+    memory_free(pipeline);
 }

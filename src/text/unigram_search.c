@@ -4,9 +4,9 @@
  * unigram_model.cc and its copy in `tokenizers` do: of equally good pieces before a place, the one
  * that was found first stays.
  */
+#include "base/memory.h"
 #include "text/unigram.h"
 
-#include <stdlib.h>
 #include <utf8proc.h>
 
 enum { NO_PIECE = -1 };
@@ -30,7 +30,7 @@ static bool make_room(struct unigram_search *search, size_t nodes)
     if (nodes <= search->room)
         return true;
     const size_t room = 2 * nodes + 64;
-    struct unigram_node *larger = realloc(search->nodes, room * sizeof(*larger));
+    struct unigram_node *larger = memory_realloc(search->nodes, room * sizeof(*larger));
     search->failed |= !larger;
     if (larger) {
         search->nodes = larger;
@@ -137,5 +137,5 @@ void unigram_search_run(struct unigram_search *search, const int32_t *codes, siz
 
 void unigram_search_free(struct unigram_search *search)
 {
-    free(search->nodes);
+    memory_free(search->nodes);
 }

@@ -8,11 +8,11 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "text/tokenizer_config.h"
 #include "text/unigram.h"
 #include "text/vocabulary_file.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- SiglipTokenizer ------------------------------------------------------------------------- */
@@ -42,7 +42,7 @@ static int open_siglip(const struct sentencepiece *model, const char *path,
         return error;
     }
     const int32_t ids[] = {tokenizer->end, unigram->unknown, tokenizer->pad};
-    struct added_token *list = calloc(ARRAY_COUNT(ids), sizeof(*list));
+    struct added_token *list = memory_calloc(ARRAY_COUNT(ids), sizeof(*list));
     for (size_t i = 0; list && i < ARRAY_COUNT(ids); i++)
         list[i] = (struct added_token){.id = ids[i], .strips_left = true, .strips_right = true};
     error = unigram_add_tokens(unigram, list, ARRAY_COUNT(ids), path);
@@ -81,7 +81,7 @@ static int renumber(const struct sentencepiece *model, const char *path,
                           path);
     *fairseq = *model;
     fairseq->count = model->count - SPIECE_SPECIAL + FAIRSEQ_COUNT + 1;
-    fairseq->pieces = malloc(fairseq->count * sizeof(*fairseq->pieces));
+    fairseq->pieces = memory_alloc(fairseq->count * sizeof(*fairseq->pieces));
     if (!fairseq->pieces)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for the pieces", path);
     struct sentencepiece_piece *pieces = fairseq->pieces;
@@ -107,11 +107,11 @@ static int open_xlm_roberta(const struct sentencepiece *model, const char *path,
     int error = renumber(model, path, &fairseq);
     if (!error)
         error = unigram_new(&fairseq, 0, path, &unigram);
-    free(fairseq.pieces);
+    memory_free(fairseq.pieces);
     if (error)
         return error;
     unigram->tokenizer.start = FAIRSEQ_START;
-    struct added_token *list = calloc(FAIRSEQ_COUNT + 1, sizeof(*list));
+    struct added_token *list = memory_calloc(FAIRSEQ_COUNT + 1, sizeof(*list));
     for (int32_t id = 0; list && id < FAIRSEQ_COUNT; id++)
         list[id].id = id;
     if (list)

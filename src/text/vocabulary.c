@@ -7,8 +7,8 @@
 #include "text/vocabulary.h"
 #include "base/error.h"
 #include "base/hash.h"
+#include "base/memory.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -144,10 +144,10 @@ int vocabulary_make_tables(struct vocabulary *v, const char *path, size_t tokens
                           path, tokens, merges, TOKENS_LIMIT);
     v->slot_mask = table_size(tokens) - 1;
     v->merge_mask = table_size(merges) - 1;
-    v->arena = malloc(bytes + 1);
-    v->tokens = calloc(tokens + 1, sizeof(*v->tokens));
-    v->slots = calloc((size_t)v->slot_mask + 1, sizeof(*v->slots));
-    v->merges = malloc(((size_t)v->merge_mask + 1) * sizeof(*v->merges));
+    v->arena = memory_alloc(bytes + 1);
+    v->tokens = memory_calloc(tokens + 1, sizeof(*v->tokens));
+    v->slots = memory_calloc((size_t)v->slot_mask + 1, sizeof(*v->slots));
+    v->merges = memory_alloc(((size_t)v->merge_mask + 1) * sizeof(*v->merges));
     if (!v->arena || !v->tokens || !v->slots || !v->merges)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu tokens", path, tokens);
     for (size_t i = 0; i <= v->merge_mask; i++)
@@ -157,7 +157,7 @@ int vocabulary_make_tables(struct vocabulary *v, const char *path, size_t tokens
 
 int vocabulary_make_added(struct vocabulary *v, const char *path, size_t count)
 {
-    v->added = calloc(count + 1, sizeof(*v->added));
+    v->added = memory_calloc(count + 1, sizeof(*v->added));
     return v->added ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
 }
 
@@ -222,10 +222,10 @@ int vocabulary_find_ends(struct vocabulary *v, const char *path, const char *sta
 
 void vocabulary_close(struct vocabulary *v)
 {
-    free(v->arena);
-    free(v->tokens);
-    free(v->slots);
-    free(v->merges);
-    free(v->added);
+    memory_free(v->arena);
+    memory_free(v->tokens);
+    memory_free(v->slots);
+    memory_free(v->merges);
+    memory_free(v->added);
     *v = (struct vocabulary){0};
 }

@@ -11,7 +11,6 @@
 #include "base/memory.h"
 #include "base/string.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <zlib.h>
 
@@ -36,7 +35,7 @@ static int inflate_all(const char *path, z_stream *stream, size_t limit, char **
     while (status == Z_OK) {
         if (capacity - *size < 2) {
             capacity = capacity ? 2 * capacity : 1 << 18;
-            char *larger = realloc(*data, capacity);
+            char *larger = memory_realloc(*data, capacity);
             if (!larger)
                 return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", path,
                                   capacity);
@@ -68,7 +67,7 @@ static int unpack(const char *path, char *packed, size_t packed_size, size_t lim
     int error = inflate_all(path, &stream, limit, data, size);
     inflateEnd(&stream);
     if (error) {
-        free(*data);
+        memory_free(*data);
         *data = NULL;
         return error;
     }
@@ -88,11 +87,11 @@ int vocabulary_file_read(const char *path, size_t limit, char **data, size_t *si
     if (!error && *size >= 2 && !memcmp(*data, "\x1f\x8b", 2)) {
         char *packed = *data;
         error = unpack(path, packed, *size, limit, data, size);
-        free(packed);
+        memory_free(packed);
     }
     if (!error && !*size) {
         error = error_fail(VKCLIP_EFORMAT, "%s: expected a vocabulary, found an empty file", path);
-        free(*data);
+        memory_free(*data);
         *data = NULL;
     }
     return error;
@@ -127,7 +126,7 @@ static int read_json(const char *path, size_t flags, json_t **root)
     int error = vocabulary_file_read(path, VOCABULARY_JSON_LIMIT, &data, &size);
     if (!error)
         error = parse_json(path, data, size, flags, root);
-    free(data);
+    memory_free(data);
     return error;
 }
 
@@ -185,9 +184,9 @@ int vocabulary_file_read_pad(const char *path, int32_t (*find)(const void *user,
                                    "%s: pad_token \"%.40s\" is not in the vocabulary %s", file,
                                    text, path);
         }
-        free(file);
+        memory_free(file);
     }
-    free(text);
+    memory_free(text);
     return error;
 }
 

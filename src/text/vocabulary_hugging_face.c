@@ -7,11 +7,11 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "text/vocabulary_file.h"
 #include "text/vocabulary_readers.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { PAIR_ADDED = 2 }; /* added tokens that vocab.json has without naming them: start and end */
@@ -292,7 +292,7 @@ static int read_merges(const char *path, json_t **merges)
             error =
                 vocabulary_file_bad_merge(path, (uint32_t)json_array_size(*merges), "is not UTF-8");
     }
-    free(data);
+    memory_free(data);
     return error;
 }
 
@@ -312,7 +312,7 @@ static int read_added(const char *vocab_path, json_t **added)
                                                               id, "normalized", 0)))
             error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     json_decref(root);
-    free(path);
+    memory_free(path);
     return error;
 }
 

@@ -5,11 +5,11 @@
  */
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "text/vocabulary_file.h"
 #include "text/vocabulary_readers.h"
 #include "text/vocabulary_source.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { OPENAI_MERGES = 49152 - 256 - 2 }; /* merges that the reference reads of its longer file */
@@ -29,7 +29,7 @@ static int load_json(struct vocabulary *v, const struct vocabulary_source *sourc
         error = vocabulary_load_pair(v, source->path, source->root, merges);
     else
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);
-    free(merges);
+    memory_free(merges);
     return error;
 }
 
@@ -46,7 +46,7 @@ static int load_merges(struct vocabulary *v, const char *path)
     if (!error)
         error = vocabulary_load_pair(v, vocab, root, path);
     json_decref(root);
-    free(vocab);
+    memory_free(vocab);
     return error;
 }
 
@@ -94,7 +94,7 @@ static int add_pad(struct vocabulary *v, const char *path)
     for (size_t i = 0; i < v->added_count; i++)
         if (v->added[i].id == v->pad)
             return VKCLIP_OK;
-    struct added_token *larger = realloc(v->added, (v->added_count + 1) * sizeof(*larger));
+    struct added_token *larger = memory_realloc(v->added, (v->added_count + 1) * sizeof(*larger));
     if (!larger)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     v->added = larger;

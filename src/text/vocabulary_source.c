@@ -4,11 +4,11 @@
  */
 #include "text/vocabulary_source.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "format/safetensors.h"
 #include "format/sentencepiece.h"
 #include "text/vocabulary_file.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 enum { FILE_LIMIT = 96 << 20 }; /* bytes of a file, unpacked */
@@ -40,7 +40,7 @@ static int read_tensor(const struct file_source *from, struct vocabulary_source 
                            source->path, name, FILE_LIMIT);
     if (!error) {
         source->size = (size_t)tensor->size;
-        source->data = source->owned_data = malloc(source->size + 1);
+        source->data = source->owned_data = memory_alloc(source->size + 1);
         if (!source->owned_data)
             error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);
     }
@@ -91,6 +91,6 @@ void vocabulary_source_close(struct vocabulary_source *source)
 {
     json_decref(source->root);
     gguf_close(&source->owned_gguf);
-    free(source->owned_data);
+    memory_free(source->owned_data);
     *source = (struct vocabulary_source){0};
 }

@@ -4,6 +4,7 @@
  */
 #include "base/dump.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "text/vocabulary.h"
 
 #include <jansson.h>
@@ -23,7 +24,7 @@ static int compare_ranks(const void *a, const void *b)
 static char *merges_text(const struct vocabulary *v)
 {
     static const char head[] = "#version: 0.2\n";
-    struct merge *sorted = malloc(((size_t)v->merge_mask + 1) * sizeof(*sorted));
+    struct merge *sorted = memory_alloc(((size_t)v->merge_mask + 1) * sizeof(*sorted));
     size_t count = 0, size = sizeof(head);
     if (!sorted)
         return NULL;
@@ -33,13 +34,13 @@ static char *merges_text(const struct vocabulary *v)
             size += strlen(v->tokens[v->merges[i].joined]) + 2; /* a space and a line end */
         }
     qsort(sorted, count, sizeof(*sorted), compare_ranks);
-    char *text = malloc(size);
+    char *text = memory_alloc(size);
     if (text) {
         char *end = text + sprintf(text, "%s", head);
         for (size_t i = 0; i < count; i++)
             end += sprintf(end, "%s %s\n", v->tokens[sorted[i].left], v->tokens[sorted[i].right]);
     }
-    free(sorted);
+    memory_free(sorted);
     return text;
 }
 
@@ -54,8 +55,8 @@ int vocabulary_write(const struct vocabulary *v, char **vocab, char **merges)
     json_decref(ids);
     if (*vocab && *merges)
         return VKCLIP_OK;
-    free(*vocab);
-    free(*merges);
+    memory_free(*vocab);
+    memory_free(*merges);
     *vocab = *merges = NULL;
     return error_fail(VKCLIP_EMEMORY, "out of memory for a vocabulary");
 }

@@ -7,6 +7,7 @@
  */
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
 #include "format/json.h"
 #include "text/normalizer.h"
 #include "text/tokenizer_config.h"
@@ -15,7 +16,6 @@
 #include "text/vocabulary_file.h"
 #include "text/vocabulary_readers.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
 
@@ -112,7 +112,7 @@ static char *decode_wordpiece(const struct tokenizer *tokenizer, const int32_t *
     size_t room = 1, size = 0;
     for (size_t i = 0; i < count; i++)
         room += strlen(wordpiece->vocabulary.tokens[ids[i]]) + 1;
-    char *bytes = malloc(room);
+    char *bytes = memory_alloc(room);
     for (size_t i = 0; bytes && i < count; i++) {
         const char *text = wordpiece->vocabulary.tokens[ids[i]];
         if (wordpiece->special[ids[i]])
@@ -141,7 +141,7 @@ static bool build_trie(const struct vocabulary *vocabulary, bool continues, stru
 {
     const size_t prefix = strlen(CONTINUES);
     struct code_points codes = {0};
-    struct trie_text *texts = calloc((size_t)vocabulary->count + 1, sizeof(*texts));
+    struct trie_text *texts = memory_calloc((size_t)vocabulary->count + 1, sizeof(*texts));
     size_t count = 0, used = 0, first = 0;
     for (uint32_t id = 0; texts && id < vocabulary->count; id++) {
         const char *text = vocabulary->tokens[id];
@@ -156,7 +156,7 @@ static bool build_trie(const struct vocabulary *vocabulary, bool continues, stru
     for (size_t i = 0; i < count; first += texts[i++].length)
         texts[i].codes = codes.codes + first;
     const bool built = texts && !codes.failed && trie_build(trie, texts, count);
-    free(texts);
+    memory_free(texts);
     code_points_free(&codes);
     return built;
 }
@@ -180,7 +180,7 @@ static int finish(struct wordpiece *wordpiece, const char *path)
         !added_tokens_open(&wordpiece->added, vocabulary->added, vocabulary->added_count,
                            spell_added, wordpiece))
         return out_of_memory(path);
-    wordpiece->special = calloc((size_t)vocabulary->count + 1, sizeof(*wordpiece->special));
+    wordpiece->special = memory_calloc((size_t)vocabulary->count + 1, sizeof(*wordpiece->special));
     if (!wordpiece->special)
         return out_of_memory(path);
     for (size_t i = 0; i < vocabulary->added_count; i++)
@@ -356,14 +356,14 @@ static void close_wordpiece(struct tokenizer *tokenizer)
     trie_free(&wordpiece->begins);
     trie_free(&wordpiece->continues);
     vocabulary_close(&wordpiece->vocabulary);
-    free(wordpiece->special);
-    free(wordpiece);
+    memory_free(wordpiece->special);
+    memory_free(wordpiece);
 }
 
 static int open_wordpiece(const struct vocabulary_source *source, enum tokenizer_rules rules,
                           struct tokenizer **result)
 {
-    struct wordpiece *wordpiece = calloc(1, sizeof(*wordpiece));
+    struct wordpiece *wordpiece = memory_calloc(1, sizeof(*wordpiece));
     (void)rules;
     if (!wordpiece)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->path);

@@ -8,10 +8,10 @@
 #include "base/dump.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 
 #include <stddef.h>
-#include <stdlib.h>
 
 enum kind { FLAG, CHARACTER, NUMBER, LONG_NUMBER, REAL, TEXT, TEXTS, CHOICE };
 
@@ -150,7 +150,7 @@ static json_t *pack_text(const char *text)
         copy[i] = copy[i] & 0x80 ? '?' : copy[i];
     if (copy && !packed)
         packed = json_string(copy);
-    free(copy);
+    memory_free(copy);
     return packed;
 }
 
@@ -222,7 +222,7 @@ static void print_value(const json_t *value, char text[256])
         dump = dump_json(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
     if (dump)
         snprintf(text, 256, "%s", json_is_null(value) ? "none" : dump);
-    free(dump);
+    memory_free(dump);
 }
 
 static int report(const struct row *row, const json_t *before, const json_t *now)

@@ -7,9 +7,9 @@
 #include "base/error.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "runtime/layout.h"
 #include "runtime/upload.h"
 
@@ -92,7 +92,7 @@ static void fill_entry(const struct tensor *tensor, const struct weights *weight
 static int list_entries(const struct graph *graph, const struct weights *weights,
                         struct entry **entries, size_t *count)
 {
-    *entries = calloc(graph->tensor_count + 1, sizeof(**entries));
+    *entries = memory_calloc(graph->tensor_count + 1, sizeof(**entries));
     *count = 0;
     if (!*entries)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
@@ -115,7 +115,7 @@ int parameters_measure(const struct graph *graph, uint64_t *all, uint64_t *train
         *all += bytes;
         *trained += entries[i].parameter.trained ? bytes : 0;
     }
-    free(entries);
+    memory_free(entries);
     return error;
 }
 
@@ -223,7 +223,7 @@ static int clear_buffers(struct parameters *p, unsigned width, struct gpu_buffer
 static int create_zeros(struct parameters *p, unsigned width, struct gpu_buffer ***buffers)
 {
     int error = VKCLIP_OK;
-    *buffers = calloc(p->buffer_count + 1, sizeof(struct gpu_buffer *));
+    *buffers = memory_calloc(p->buffer_count + 1, sizeof(struct gpu_buffer *));
     if (!*buffers)
         return error_fail(VKCLIP_EMEMORY, "out of memory for gradients");
     for (size_t i = 0; i < p->buffer_count && !error; i++) {
@@ -272,7 +272,7 @@ static int create_ranges(struct parameters *p)
     size_t capacity = 0;
     for (size_t i = 0; i < p->count; i++)
         capacity += layout_tensor_bytes(&p->entries[i].tensor) / most + 2;
-    p->ranges = calloc(capacity, sizeof(*p->ranges));
+    p->ranges = memory_calloc(capacity, sizeof(*p->ranges));
     if (!p->ranges)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     for (enum group g = GROUP_DECAYED; g < GROUP_FIXED; g++) {
@@ -295,7 +295,7 @@ struct optimiser parameters_append_optimiser(const struct parameters *p, struct 
                                              float average, int logit_scale, struct graph *graph,
                                              struct optimiser_range **ranges)
 {
-    *ranges = calloc(p->range_count + 1, sizeof(**ranges));
+    *ranges = memory_calloc(p->range_count + 1, sizeof(**ranges));
     if (!*ranges) {
         graph->error = error_fail(VKCLIP_EMEMORY, "out of memory for an optimiser");
         return (struct optimiser){-1, -1};
@@ -314,7 +314,7 @@ struct optimiser parameters_append_optimiser(const struct parameters *p, struct 
 int parameters_bind(const struct parameters *p, const struct graph *graph,
                     const struct optimiser_range *ranges, struct gpu_range **states)
 {
-    struct gpu_range *memory = *states = calloc(graph->tensor_count + 1, sizeof(**states));
+    struct gpu_range *memory = *states = memory_calloc(graph->tensor_count + 1, sizeof(**states));
     if (!memory)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a list of gradients");
     for (size_t t = 0; t < graph->tensor_count; t++) {
@@ -540,7 +540,7 @@ int parameters_copy_weights(struct parameters *p, struct parameters *const *othe
 int parameters_open(struct gpu *gpu, const struct graph *graph, const struct weights *weights,
                     struct parameters_extent extent, struct parameters **result)
 {
-    struct parameters *p = *result = calloc(1, sizeof(*p));
+    struct parameters *p = *result = memory_calloc(1, sizeof(*p));
     if (!p)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     p->gpu = gpu;
@@ -566,7 +566,7 @@ static void destroy_buffers(struct parameters *p, struct gpu_buffer **buffers)
 {
     for (size_t i = 0; i < p->buffer_count && buffers; i++)
         gpu_buffer_destroy(p->gpu, &buffers[i]);
-    free(buffers);
+    memory_free(buffers);
 }
 
 void parameters_close(struct parameters **handle)
@@ -580,8 +580,8 @@ void parameters_close(struct parameters **handle)
     gpu_buffer_destroy(p->gpu, &p->download);
     gpu_buffer_destroy(p->gpu, &p->upload);
     weight_store_destroy(&p->store);
-    free(p->entries);
-    free(p->ranges);
-    free(p);
+    memory_free(p->entries);
+    memory_free(p->ranges);
+    memory_free(p);
     *handle = NULL;
 }

@@ -4,9 +4,9 @@
  */
 #include "train/pass.h"
 
-#include <stdlib.h>
 #include <string.h>
 
+#include "base/memory.h"
 #include "graph/objective.h"
 #include "train/parameters.h"
 
@@ -82,7 +82,7 @@ static void begin_pass(const struct train_params *params, struct pass *pass)
 void pass_close(struct pass *pass)
 {
     graph_free(&pass->graph);
-    free(pass->ranges);
+    memory_free(pass->ranges);
     pass->ranges = NULL;
 }
 
@@ -153,7 +153,7 @@ static void append_tower(const struct config *config, const struct train_params 
     graph->training = true;
     graph->locked_segments = 0;
     lock_weights(params, list, count, first, graph);
-    free(list);
+    memory_free(list);
 }
 
 static void append_objective(struct pass *pass)

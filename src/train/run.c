@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "format/safetensors.h"
 
@@ -78,9 +79,9 @@ static int open_moments(struct moments_writer *writer, const struct run_step *st
         const uint64_t elements = tensors_elements(&step->model.tensors[i]);
         largest = elements > largest ? elements : largest;
     }
-    writer->views = calloc(most, sizeof(*writer->views));
-    writer->stored = calloc(most, sizeof(*writer->stored));
-    writer->values = malloc(largest * sizeof(float));
+    writer->views = memory_calloc(most, sizeof(*writer->views));
+    writer->stored = memory_calloc(most, sizeof(*writer->stored));
+    writer->values = memory_alloc(largest * sizeof(float));
     if (!writer->views || !writer->stored || !writer->values)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a saved step");
     int error = VKCLIP_OK;
@@ -93,10 +94,10 @@ static int open_moments(struct moments_writer *writer, const struct run_step *st
 static void close_moments(struct moments_writer *writer)
 {
     for (size_t i = 0; i < writer->count; i++)
-        free((char *)writer->views[i].name);
-    free(writer->views);
-    free(writer->stored);
-    free(writer->values);
+        memory_free((char *)writer->views[i].name);
+    memory_free(writer->views);
+    memory_free(writer->stored);
+    memory_free(writer->values);
 }
 
 /* Implements safetensors_data_fn. */
@@ -128,7 +129,7 @@ static int read_moment(const struct safetensors *file, const struct model_tensor
     char *name = moment_name(tensor, moment);
     const struct tensor_view *view = name ? safetensors_find(file, name) : NULL;
     int error = VKCLIP_OK;
-    *values = malloc(elements * sizeof(**values) + 1);
+    *values = memory_alloc(elements * sizeof(**values) + 1);
     if (!name || !*values)
         error = no_memory(file->path);
     else if (!view || view->dtype != DTYPE_F32 || view->rank != tensor->rank ||
@@ -137,7 +138,7 @@ static int read_moment(const struct safetensors *file, const struct model_tensor
             error_fail(VKCLIP_EFORMAT, "%s: no tensor %s of the model's shape", file->path, name);
     else
         error = tensor_view_read(view, 0, elements, *values);
-    free(name);
+    memory_free(name);
     return error;
 }
 
@@ -153,10 +154,10 @@ int run_read_moments(const char *path, const struct model_tensor *tensors, const
             error = read_moment(file, &tensors[i], (enum run_moment)moment, &values);
             if (!error)
                 error = write(user, i, (enum run_moment)moment, values);
-            free(values);
+            memory_free(values);
         }
     safetensors_close(&file);
-    free(name);
+    memory_free(name);
     return error;
 }
 
@@ -176,7 +177,7 @@ static int write_state(const struct run_state *state, const char *path)
         return no_memory(path);
     const struct file_part parts[] = {{text, strlen(text)}, {"\n", 1}};
     int error = file_write(path, parts, 2);
-    free(text);
+    memory_free(text);
     return error;
 }
 
@@ -210,8 +211,8 @@ int run_read_state(const char *path, struct run_state *state)
             error = error_fail(VKCLIP_EFORMAT, "%s: not the state of a training run", file);
         json_decref(json);
     }
-    free(text);
-    free(file);
+    memory_free(text);
+    memory_free(file);
     return error;
 }
 
@@ -234,7 +235,7 @@ int run_write_averages(const struct run_step *step, const char *folder)
         error = folder_make(path);
     if (!error)
         error = checkpoint_write(&averages, path);
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -252,8 +253,8 @@ static int write_step(const struct run_step *step, const char *folder)
         error = write_moments(step, moments);
     if (!error)
         error = write_state(&step->state, state);
-    free(moments);
-    free(state);
+    memory_free(moments);
+    memory_free(state);
     return error;
 }
 
@@ -262,7 +263,7 @@ int run_save(const struct run_step *step, const char *run, char **path)
     char *target = string_format("%s/" PREFIX "%" PRIu64, run, step->state.step);
     char *unfinished = target ? string_format("%s.tmp", target) : NULL;
     if (!unfinished) {
-        free(target);
+        memory_free(target);
         return no_memory(run);
     }
     folder_remove(unfinished);
@@ -271,11 +272,11 @@ int run_save(const struct run_step *step, const char *run, char **path)
         error = folder_replace(unfinished, target);
     if (error)
         folder_remove(unfinished);
-    free(unfinished);
+    memory_free(unfinished);
     if (!error && path)
         *path = target;
     else
-        free(target);
+        memory_free(target);
     return error;
 }
 
@@ -345,7 +346,7 @@ static void remove_left_over(const char *folder)
         char *path = file_is_left_over(names[i]) ? path_join(folder, names[i]) : NULL;
         if (path)
             remove(path);
-        free(path);
+        memory_free(path);
     }
     folder_free_names(&names, count);
 }
@@ -355,7 +356,7 @@ void run_prune(const char *run, size_t keep, const char *needed)
     char *averages = run_averages_path(run);
     remove_left_over(run);
     remove_left_over(averages);
-    free(averages);
+    memory_free(averages);
 
     char **names = NULL;
     size_t count = 0;
@@ -369,7 +370,7 @@ void run_prune(const char *run, size_t keep, const char *needed)
         char *path = unwanted ? path_join(run, names[i]) : NULL;
         if (path && !is_inside(needed, path))
             folder_remove(path);
-        free(path);
+        memory_free(path);
     }
     folder_free_names(&names, count);
 }

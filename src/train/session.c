@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "model/tensors.h"
 #include "train/fit.h"
@@ -16,7 +17,6 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The scale of the loss in mixed precision follows torch.amp.GradScaler: it is halved when
@@ -64,7 +64,7 @@ static int take_state(struct session *session)
 int session_open(const struct session_params *params, const struct start *start,
                  struct session **result)
 {
-    struct session *session = *result = calloc(1, sizeof(*session));
+    struct session *session = *result = memory_calloc(1, sizeof(*session));
     if (!session)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     session->params = *params;
@@ -89,12 +89,12 @@ void session_close(struct session **handle)
     if (!session)
         return;
     train_close(&session->train);
-    free(session->tensors);
-    free(session->parameters);
-    free(session->has_moments);
+    memory_free(session->tensors);
+    memory_free(session->parameters);
+    memory_free(session->has_moments);
     json_decref(session->state.options);
-    free(session->output);
-    free(session);
+    memory_free(session->output);
+    memory_free(session);
     *handle = NULL;
 }
 
@@ -164,13 +164,13 @@ static int read_average(void *user, size_t index, float *values)
 static int restore_average(struct session *session, const struct weights *weights, size_t index)
 {
     const struct model_tensor *tensor = &session->tensors[index];
-    float *values = malloc(tensors_elements(tensor) * sizeof(*values) + 1);
+    float *values = memory_alloc(tensors_elements(tensor) * sizeof(*values) + 1);
     int error = values ? read_weight(weights, tensor, values)
                        : error_fail(VKCLIP_EMEMORY, "out of memory for %s", tensor->name);
     if (!error)
         error = parameters_write(train_parameters(session->train), session->parameters[index],
                                  PARAMETER_AVERAGE, values);
-    free(values);
+    memory_free(values);
     return error;
 }
 
@@ -189,7 +189,7 @@ static int restore_averages(struct session *session)
             error = restore_average(session, weights, i);
     weights_close(&weights);
     config_close(&config);
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -262,8 +262,8 @@ static int check_disk(const struct session *session)
 int session_upload(struct session *session, const struct train_device *devices, size_t count)
 {
     const struct start *start = session->start;
-    session->parameters = calloc(session->count, sizeof(*session->parameters));
-    session->has_moments = calloc(session->count, sizeof(*session->has_moments));
+    session->parameters = memory_calloc(session->count, sizeof(*session->parameters));
+    session->has_moments = memory_calloc(session->count, sizeof(*session->has_moments));
     if (!session->parameters || !session->has_moments)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of parameters");
     int error = check_disk(session);
@@ -344,7 +344,7 @@ static int fail_diverged(const struct session *session, const struct train_resul
         "a lower `lr`, a longer `warmup`, or `grad_clip_norm` 1",
         (unsigned long long)session->state.step + 1, (double)result->loss, (double)result->norm,
         path ? "the last saved step is " : "no step", path ? path : " was saved yet");
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -360,7 +360,7 @@ static int explain_loss(const struct session *session, int error)
     error_fail(error, "step %llu: %s; %s%s%s", (unsigned long long)session->state.step + 1, message,
                path ? "the last saved step is " : "no step was saved yet", path ? path : "",
                path ? ": `resume` continues from there" : "");
-    free(path);
+    memory_free(path);
     return error;
 }
 

@@ -8,11 +8,10 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/initial.h"
 #include "checkpoint/write.h"
-
-#include <stdlib.h>
 
 static int no_memory(void)
 {
@@ -34,7 +33,7 @@ void start_remove_initial(const char *output)
     char *initial = initial_path(output);
     if (initial)
         folder_remove(initial);
-    free(initial);
+    memory_free(initial);
 }
 
 int start_check_folder(const struct start *start, const char *output)
@@ -49,8 +48,8 @@ static bool is_model(const char *folder)
     char *openclip = string_format("%s/open_clip_config.json", folder);
     const bool found =
         (hugging_face && file_exists(hugging_face)) || (openclip && file_exists(openclip));
-    free(hugging_face);
-    free(openclip);
+    memory_free(hugging_face);
+    memory_free(openclip);
     return found;
 }
 
@@ -104,7 +103,7 @@ static int set_vocabulary(struct config *config, const char *vocab)
 {
     if (!vocab)
         return VKCLIP_OK;
-    free(config->tokenizer_path);
+    memory_free(config->tokenizer_path);
     config->tokenizer_path = string_format("%s", vocab);
     return config->tokenizer_path ? VKCLIP_OK : no_memory();
 }
@@ -158,6 +157,6 @@ void start_close(struct start *start)
     weights_close(&start->weights);
     config_close(&start->config);
     json_decref(start->state.options);
-    free(start->path);
+    memory_free(start->path);
     *start = (struct start){.weights = NULL};
 }

@@ -4,12 +4,12 @@
  */
 #include "train/step.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/workers.h"
 #include "checkpoint/lookup.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "model/tower.h"
@@ -167,7 +167,7 @@ static int create_plan(struct train *train, struct pass *pass, const int *output
     if (!error)
         error = selftest_plan(train->gpu, train->tuner, step_plan->plan);
     step_plan->tensors = pass->tensors;
-    free(states);
+    memory_free(states);
     pass_close(pass);
     return error;
 }
@@ -248,18 +248,18 @@ static int create_host_memory(struct train *train)
     const size_t features = batch * train->config.image_embed_dim;
     bool missing = false;
     for (int i = 0; i < TOWER_COUNT && train->leads; i++) {
-        train->host_features[i] = calloc(features, sizeof(float));
-        train->host_gradients[i] = calloc(features, sizeof(float));
+        train->host_features[i] = memory_calloc(features, sizeof(float));
+        train->host_gradients[i] = memory_calloc(features, sizeof(float));
         missing |= !train->host_features[i] || !train->host_gradients[i];
     }
     if (train->leads) {
-        train->turned = calloc(features, sizeof(float));
+        train->turned = memory_calloc(features, sizeof(float));
         missing |= !train->turned;
     }
-    train->ends = calloc(batch, sizeof(*train->ends));
-    train->positions = calloc(tokens, sizeof(*train->positions));
-    train->order = calloc(tokens, sizeof(*train->order));
-    train->runs = calloc(2 * tokens + 2, sizeof(*train->runs));
+    train->ends = memory_calloc(batch, sizeof(*train->ends));
+    train->positions = memory_calloc(tokens, sizeof(*train->positions));
+    train->order = memory_calloc(tokens, sizeof(*train->order));
+    train->runs = memory_calloc(2 * tokens + 2, sizeof(*train->runs));
     if (missing || !train->ends || !train->positions || !train->order || !train->runs)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch");
     return VKCLIP_OK;
@@ -290,7 +290,7 @@ static int open_device(const struct train_device *device, const struct config *c
         return error_fail(VKCLIP_EUNSUPPORTED,
                           "%s has no 16-bit storage, which f16 (`precision`) needs: train with f32",
                           gpu_info(gpu)->name);
-    struct train *train = *result = calloc(1, sizeof(*train));
+    struct train *train = *result = memory_calloc(1, sizeof(*train));
     if (!train)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     train->gpu = gpu;
@@ -383,18 +383,18 @@ void train_close(struct train **handle)
         plan_destroy(&train->gradients[i].plan);
         plan_destroy(&train->encode[i].plan);
         if (train->leads) {
-            free(train->host_features[i]);
-            free(train->host_gradients[i]);
+            memory_free(train->host_features[i]);
+            memory_free(train->host_gradients[i]);
         }
     }
     arena_release(&train->arena);
     parameters_close(&train->parameters);
-    free(train->turned);
-    free(train->ends);
-    free(train->positions);
-    free(train->order);
-    free(train->runs);
-    free(train);
+    memory_free(train->turned);
+    memory_free(train->ends);
+    memory_free(train->positions);
+    memory_free(train->order);
+    memory_free(train->runs);
+    memory_free(train);
     *handle = NULL;
 }
 
@@ -419,7 +419,7 @@ static int write_vectors(const struct train *train, const struct step_plan *plan
 {
     const struct config *config = &train->config;
     const size_t width = config->text.width, context = config->context;
-    float *vectors = malloc(2 * width * sizeof(*vectors));
+    float *vectors = memory_alloc(2 * width * sizeof(*vectors));
     int error = vectors ? weights_check(train->weights)
                         : error_fail(VKCLIP_EMEMORY, "out of memory for a text");
     for (size_t i = 0; i < items * context && !error; i++) {
@@ -429,7 +429,7 @@ static int write_vectors(const struct train *train, const struct step_plan *plan
             plan_write(plan->plan, plan->tensors.towers[TOWER_TEXT].input, i * width, vectors,
                        width);
     }
-    free(vectors);
+    memory_free(vectors);
     return error;
 }
 
@@ -781,13 +781,13 @@ int train_profile(struct train *train, double seconds[OP_COUNT])
     const bool whole = pass_is_whole(&train->params);
     struct plan *plan = whole ? train->whole.plan : train->gradients[TOWER_IMAGE].plan;
     const struct graph *graph = plan_graph(plan);
-    double *nodes = calloc(graph->node_count + 1, sizeof(*nodes));
+    double *nodes = memory_calloc(graph->node_count + 1, sizeof(*nodes));
     if (!nodes)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a profile");
     int error = plan_profile(plan, nodes);
     memset(seconds, 0, OP_COUNT * sizeof(*seconds));
     for (size_t i = 0; i < graph->node_count && !error; i++)
         seconds[graph->nodes[i].op] += nodes[i];
-    free(nodes);
+    memory_free(nodes);
     return error;
 }

@@ -12,6 +12,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/string.h"
 #include "checkpoint/inputs.h"
@@ -21,7 +22,6 @@
 #include "train/validation.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 struct vkclip_trainer {
     struct start start;
@@ -143,7 +143,7 @@ static int lock_folder(struct vkclip_trainer *trainer, const char *output)
     if (!error)
         error = file_lock(path, &trainer->lock);
     trainer->made_folder = is_new && !error;
-    free(path);
+    memory_free(path);
     return error;
 }
 
@@ -338,7 +338,7 @@ static int open_all(struct vkclip_trainer *trainer, const struct train_device *d
 int trainer_open(const struct train_device *devices, size_t count,
                  const struct vkclip_trainer_params *params, struct vkclip_trainer **result)
 {
-    *result = calloc(1, sizeof(**result));
+    *result = memory_calloc(1, sizeof(**result));
     if (!*result)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a training run");
     (*result)->progress = params->progress;
@@ -377,7 +377,7 @@ void trainer_close(struct vkclip_trainer **handle)
     tokenizer_close(&trainer->tokenizer);
     start_close(&trainer->start);
     file_unlock(&trainer->lock);
-    free(trainer);
+    memory_free(trainer);
     *handle = NULL;
 }
 

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "base/recall.h"
 #include "base/workers.h"
@@ -14,7 +15,6 @@
 #include "data/augment.h"
 
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Embeddings of a tower's items, and which of them could be computed. */
@@ -84,7 +84,7 @@ static int load_text(void *user, size_t index, unsigned thread)
 static int encode(struct validation *v, enum tower tower, workers_job_fn *load,
                   struct embeds *embeds)
 {
-    float *rows = malloc(v->micro_batch * v->dim * sizeof(*rows));
+    float *rows = memory_alloc(v->micro_batch * v->dim * sizeof(*rows));
     int error = rows ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a validation");
     for (v->chunk = 0; v->chunk < embeds->count && !error; v->chunk += v->micro_batch) {
         const size_t left = embeds->count - v->chunk;
@@ -97,7 +97,7 @@ static int encode(struct validation *v, enum tower tower, workers_job_fn *load,
         if (!error)
             memcpy(embeds->rows + v->chunk * v->dim, rows, items * v->dim * sizeof(*rows));
     }
-    free(rows);
+    memory_free(rows);
     return error;
 }
 
@@ -169,9 +169,9 @@ static int compute_loss(const struct validation *v, const struct session_logits 
                         double *loss)
 {
     const size_t most = v->params->batch;
-    struct batch batch = {.pictures = malloc(most * sizeof(*batch.pictures)),
-                          .texts = malloc(most * sizeof(*batch.texts)),
-                          .logits = malloc(most * most * sizeof(*batch.logits))};
+    struct batch batch = {.pictures = memory_alloc(most * sizeof(*batch.pictures)),
+                          .texts = memory_alloc(most * sizeof(*batch.texts)),
+                          .logits = memory_alloc(most * most * sizeof(*batch.logits))};
     size_t pairs = 0;
     int error = VKCLIP_OK;
     *loss = 0;
@@ -186,9 +186,9 @@ static int compute_loss(const struct validation *v, const struct session_logits 
         batch.count = 0;
     }
     *loss /= pairs ? (double)pairs : 1;
-    free(batch.pictures);
-    free(batch.texts);
-    free(batch.logits);
+    memory_free(batch.pictures);
+    memory_free(batch.texts);
+    memory_free(batch.logits);
     return error;
 }
 
@@ -197,8 +197,8 @@ static int compute_loss(const struct validation *v, const struct session_logits 
 static bool make_embeds(struct embeds *embeds, size_t count, size_t dim)
 {
     embeds->count = count;
-    embeds->rows = calloc(count + 1, dim * sizeof(*embeds->rows));
-    embeds->there = calloc(count + 1, sizeof(*embeds->there));
+    embeds->rows = memory_calloc(count + 1, dim * sizeof(*embeds->rows));
+    embeds->there = memory_calloc(count + 1, sizeof(*embeds->there));
     return embeds->rows && embeds->there;
 }
 
@@ -209,9 +209,9 @@ static int open_validation(struct validation *v)
     v->transform = checkpoint_image_transform(config);
     v->dim = config->image_embed_dim;
     v->micro_batch = session_micro_batch(v->session);
-    v->first = calloc(dataset->count + 1, sizeof(*v->first));
-    v->pixels = calloc(v->micro_batch, picture_floats(v) * sizeof(*v->pixels));
-    v->ids = calloc(v->micro_batch, config->context * sizeof(*v->ids));
+    v->first = memory_calloc(dataset->count + 1, sizeof(*v->first));
+    v->pixels = memory_calloc(v->micro_batch, picture_floats(v) * sizeof(*v->pixels));
+    v->ids = memory_calloc(v->micro_batch, config->context * sizeof(*v->ids));
     if (!v->first || !v->pixels || !v->ids || !make_embeds(&v->pictures, dataset->count, v->dim) ||
         !make_embeds(&v->texts, dataset->caption_count, v->dim))
         return error_fail(VKCLIP_EMEMORY, "out of memory for a validation with %zu pictures",
@@ -224,13 +224,13 @@ static int open_validation(struct validation *v)
 static void close_validation(struct validation *v)
 {
     workers_close(&v->workers);
-    free(v->pictures.rows);
-    free(v->pictures.there);
-    free(v->texts.rows);
-    free(v->texts.there);
-    free(v->first);
-    free(v->pixels);
-    free(v->ids);
+    memory_free(v->pictures.rows);
+    memory_free(v->pictures.there);
+    memory_free(v->texts.rows);
+    memory_free(v->texts.there);
+    memory_free(v->first);
+    memory_free(v->pixels);
+    memory_free(v->ids);
 }
 
 static int measure(struct validation *v, struct vkclip_validation *result)

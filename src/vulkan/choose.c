@@ -4,6 +4,7 @@
  * drivers, and which one a name means. A name that no usable device has, or that several GPUs have,
  * is refused.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
@@ -143,12 +144,12 @@ static int check_matches(const char *wanted, uint32_t matches, uint32_t count)
 int choose_one(const struct description *devices, uint32_t count, const char *wanted,
                uint32_t *chosen)
 {
-    uint32_t *list = calloc(count + 1, sizeof(*list));
+    uint32_t *list = memory_calloc(count + 1, sizeof(*list));
     if (!list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
     const uint32_t listed = list_wanted(devices, count, wanted, list);
     *chosen = find_best(devices, list, listed);
-    free(list);
+    memory_free(list);
     return check_matches(wanted, listed, count);
 }
 

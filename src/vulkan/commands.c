@@ -5,11 +5,10 @@
  * command whose ranges conflict with those of the commands since the last barrier, so that results
  * are as if the order of recording were the order of execution.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/error.h"
-
-#include <stdlib.h>
 
 /* A dispatch takes one or two descriptor sets. The size of the pool trades what DISPATCHES_PER_POOL
  * does. */
@@ -31,7 +30,7 @@ static void *grow_array(void *array, size_t count, size_t size)
 {
     if (count & (count - 1))
         return array;
-    void *grown = realloc(array, (count ? 2 * count : 1) * size);
+    void *grown = memory_realloc(array, (count ? 2 * count : 1) * size);
     if (!grown)
         error_fail(VKCLIP_EMEMORY, "out of memory for commands");
     return grown;
@@ -76,7 +75,7 @@ static int end_part(struct gpu_commands *commands)
 static int create_commands(struct gpu *gpu, const struct gpu_queue *queue,
                            struct gpu_commands **result)
 {
-    struct gpu_commands *commands = *result = calloc(1, sizeof(*commands));
+    struct gpu_commands *commands = *result = memory_calloc(1, sizeof(*commands));
     if (!commands)
         return error_fail(VKCLIP_EMEMORY, "out of memory for commands");
     commands->gpu = gpu;
@@ -133,13 +132,13 @@ void gpu_commands_destroy(struct gpu_commands **handle)
         gpu_commands_wait(commands);
     if (!commands->gpu->hangs)
         destroy_objects(commands);
-    free(commands->queries);
-    free(commands->parts);
-    free(commands->dispatches);
-    free(commands->pools);
-    free(commands->views);
-    free(commands->accesses);
-    free(commands);
+    memory_free(commands->queries);
+    memory_free(commands->parts);
+    memory_free(commands->dispatches);
+    memory_free(commands->pools);
+    memory_free(commands->views);
+    memory_free(commands->accesses);
+    memory_free(commands);
     *handle = NULL;
 }
 

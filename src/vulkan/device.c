@@ -3,6 +3,7 @@
  * Lists devices and opens one. Any device of Vulkan 1.1 or later with a compute queue is usable,
  * unless a quirk refuses it.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
@@ -26,13 +27,13 @@ static int describe_devices(const struct settings *settings, struct description 
     *list = NULL;
     int error = instance_list(instance_functions(), instance_handle(), &devices, count);
     if (!error)
-        *list = calloc(*count + 1, sizeof(**list));
+        *list = memory_calloc(*count + 1, sizeof(**list));
     if (!error && !*list)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
     for (uint32_t i = 0; i < *count && !error; i++)
         probe_describe(settings, (struct physical){devices[i], instance_functions()}, i,
                        &(*list)[i]);
-    free(devices);
+    memory_free(devices);
     return error;
 }
 
@@ -59,7 +60,7 @@ int gpu_list(const struct settings *settings, struct vkclip_device_info *infos, 
         infos[i] = list[i].info;
     }
     *count = found;
-    free(list);
+    memory_free(list);
     gpu_loader_close();
     return error;
 }
@@ -90,7 +91,7 @@ int gpu_list_all(const struct settings *settings, uint32_t *numbers, size_t capa
     if (error)
         return error;
     error = describe_devices(settings, &list, &found);
-    uint32_t *chosen = calloc(found + 1, sizeof(*chosen));
+    uint32_t *chosen = memory_calloc(found + 1, sizeof(*chosen));
     if (!error && !chosen)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
     if (!error)
@@ -101,8 +102,8 @@ int gpu_list_all(const struct settings *settings, uint32_t *numbers, size_t capa
         log_choice(list, found, NULL, &list[chosen[0]]);
     for (size_t i = 0; i < *count && i < capacity && !error; i++)
         numbers[i] = chosen[i];
-    free(chosen);
-    free(list);
+    memory_free(chosen);
+    memory_free(list);
     gpu_loader_close();
     return error;
 }
@@ -117,7 +118,7 @@ bool gpu_is_name(const struct settings *settings, const char *text)
     if (!describe_devices(settings, &list, &count))
         for (uint32_t i = 0; i < count; i++)
             found |= gpu_name_has(list[i].info.name, text);
-    free(list);
+    memory_free(list);
     gpu_loader_close();
     return found;
 }
@@ -136,7 +137,7 @@ static int choose_device(const struct settings *settings, const char *wanted,
         *chosen = list[number];
         log_choice(list, count, wanted, chosen);
     }
-    free(list);
+    memory_free(list);
     return error;
 }
 
@@ -326,7 +327,7 @@ static int open_workers(struct gpu *gpu, const struct settings *settings)
 /* Makes what a device has before anything of Vulkan. */
 static int begin_open(const struct settings *settings, struct gpu **result)
 {
-    struct gpu *gpu = *result = calloc(1, sizeof(*gpu));
+    struct gpu *gpu = *result = memory_calloc(1, sizeof(*gpu));
     if (!gpu)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
     const int error = keep_settings(gpu, settings);
@@ -446,10 +447,10 @@ void gpu_close(struct gpu **handle)
     workers_close(&gpu->workers);
     rows_close(gpu);
     close_device(gpu);
-    free(gpu->loss);
-    free(gpu->cache_folder);
-    free(gpu->disabled_kernels);
-    free(gpu);
+    memory_free(gpu->loss);
+    memory_free(gpu->cache_folder);
+    memory_free(gpu->disabled_kernels);
+    memory_free(gpu);
     *handle = NULL;
 }
 

@@ -4,13 +4,13 @@
  * itself. The tables of functions of the instance are written only when no other thread can call
  * through them: under a lock, when nobody has Vulkan open.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/error.h"
 #include "base/process.h"
 #include "base/thread.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 static struct mutex lock = MUTEX_INIT; /* protects the following */
@@ -40,7 +40,7 @@ static int enable_portability(VkInstanceCreateInfo *info)
     int error = vulkan_check(global.EnumerateInstanceExtensionProperties(NULL, &count, NULL), call);
     if (error)
         return error;
-    VkExtensionProperties *listed = calloc(count + 1, sizeof(*listed));
+    VkExtensionProperties *listed = memory_calloc(count + 1, sizeof(*listed));
     if (!listed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
     error = vulkan_check(global.EnumerateInstanceExtensionProperties(NULL, &count, listed), call);
@@ -49,7 +49,7 @@ static int enable_portability(VkInstanceCreateInfo *info)
         info->enabledExtensionCount = 1;
         info->ppEnabledExtensionNames = &portability;
     }
-    free(listed);
+    memory_free(listed);
     return error;
 }
 #else
@@ -138,12 +138,12 @@ int instance_list(const struct instance_functions *vk, VkInstance handle,
     int error = vulkan_check(vk->EnumeratePhysicalDevices(handle, count, NULL), call);
     if (error)
         return error;
-    *devices = calloc(*count + 1, sizeof(**devices));
+    *devices = memory_calloc(*count + 1, sizeof(**devices));
     if (!*devices)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the list of devices");
     error = vulkan_check(vk->EnumeratePhysicalDevices(handle, count, *devices), call);
     if (error) {
-        free(*devices);
+        memory_free(*devices);
         *devices = NULL;
     }
     return error;

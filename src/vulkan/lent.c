@@ -4,6 +4,7 @@
  * counts as there. Refuses objects that are absent, Vulkan 1.0, and a queue that does not compute.
  * Nothing here destroys anything.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
@@ -11,7 +12,6 @@
 #include "base/settings.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Features -------------------------------------------------------------------------------- */
@@ -118,7 +118,7 @@ static int find_index(const struct vkclip_vulkan_device *lent,
         ++*index;
     if (!error && *index == count)
         error = error_fail(VKCLIP_EINVALID, "`physical_device` is none of `instance`");
-    free(list);
+    memory_free(list);
     return error;
 }
 

@@ -4,6 +4,7 @@
  * buffers. What the host sees is mapped as long as the buffer exists. A buffer above the device's
  * limit for one allocation is refused.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
@@ -12,7 +13,6 @@
 #include "base/pages.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #define HOST_MEMORY (VK_MEMORY_PROPERTY_HOST_VISIBLE_BIT | VK_MEMORY_PROPERTY_HOST_COHERENT_BIT)
 #define LOCAL_MEMORY VK_MEMORY_PROPERTY_DEVICE_LOCAL_BIT
@@ -302,7 +302,7 @@ int gpu_buffer_create(struct gpu *gpu, enum gpu_memory memory, uint64_t size,
     int error = check_size(gpu, memory, size);
     if (error)
         return error;
-    struct gpu_buffer *buffer = *result = calloc(1, sizeof(*buffer));
+    struct gpu_buffer *buffer = *result = memory_calloc(1, sizeof(*buffer));
     if (!buffer)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a buffer");
     error = fill_buffer(gpu, memory, size, buffer);
@@ -321,7 +321,7 @@ void gpu_buffer_destroy(struct gpu *gpu, struct gpu_buffer **handle)
         gpu->vk.FreeMemory(gpu->device, buffer->memory, NULL);
         free_pages(buffer);
     }
-    free(buffer);
+    memory_free(buffer);
     *handle = NULL;
 }
 

@@ -3,12 +3,11 @@
  * Copies pictures of the application into buffers of the library, on the device. An image is left
  * in the layout and with the owner that it had. Refuses formats other than 8-bit colours.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
 #include "base/error.h"
-
-#include <stdlib.h>
 
 /* ---- Formats --------------------------------------------------------------------------------- */
 
@@ -169,7 +168,7 @@ static int copy_buffer(const struct gpu_commands *commands, const struct gpu_pic
     const struct vkclip_vulkan_buffer *buffer = picture->buffer;
     const uint64_t stride = picture->stride, used = stride * window->width;
     const uint64_t pitch = buffer->pitch ? buffer->pitch : stride * picture->width;
-    VkBufferCopy *rows = calloc(window->height, sizeof(*rows));
+    VkBufferCopy *rows = memory_calloc(window->height, sizeof(*rows));
     if (!rows)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the rows of a picture");
     for (uint32_t i = 0; i < window->height; i++)
@@ -180,7 +179,7 @@ static int copy_buffer(const struct gpu_commands *commands, const struct gpu_pic
     commands->gpu->vk.CmdCopyBuffer(commands_buffer(commands), buffer->buffer,
                                     target->buffer->buffer, window->height, rows);
     move_buffer(commands, buffer, true);
-    free(rows);
+    memory_free(rows);
     return VKCLIP_OK;
 }
 

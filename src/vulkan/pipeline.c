@@ -3,6 +3,7 @@
  * This file has the common layout, the pipelines of a GPU, and their cache on disk. A pipeline that
  * the driver cannot build stays in the list as failed, so that the driver is not asked again.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/progress.h"
@@ -15,7 +16,6 @@
 #include "base/workers.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Layout ---------------------------------------------------------------------------------- */
@@ -67,7 +67,7 @@ char *gpu_cache_path(const struct gpu *gpu, const char *kind)
     char *name = string_format("%s-%08x-%08x-%08x-%016llx", kind, p.vendorID, p.deviceID,
                                p.driverVersion, (unsigned long long)hash);
     char *path = name ? cache_path(gpu->cache_folder, name) : NULL;
-    free(name);
+    memory_free(name);
     return path;
 }
 
@@ -99,10 +99,10 @@ static void save_cache(struct gpu *gpu)
         return;
     if (gpu->vk.GetPipelineCacheData(gpu->device, gpu->cache, &size, NULL) != VK_SUCCESS)
         return;
-    void *data = malloc(size + 1);
+    void *data = memory_alloc(size + 1);
     if (data && gpu->vk.GetPipelineCacheData(gpu->device, gpu->cache, &size, data) == VK_SUCCESS)
         cache_write(gpu->cache_path, data, size);
-    free(data);
+    memory_free(data);
 }
 
 int pipelines_open(struct gpu *gpu)
@@ -118,13 +118,13 @@ void pipelines_close(struct gpu *gpu)
         struct gpu_pipeline *pipeline = gpu->pipelines;
         gpu->pipelines = pipeline->next;
         gpu->vk.DestroyPipeline(gpu->device, pipeline->pipeline, NULL);
-        free(pipeline);
+        memory_free(pipeline);
     }
     gpu->vk.DestroyPipelineCache(gpu->device, gpu->cache, NULL);
     gpu->vk.DestroyPipelineLayout(gpu->device, gpu->layout, NULL);
     for (int i = 0; i < 2; i++)
         gpu->vk.DestroyDescriptorSetLayout(gpu->device, gpu->set_layouts[i], NULL);
-    free(gpu->cache_path);
+    memory_free(gpu->cache_path);
     gpu->cache_path = NULL;
 }
 
@@ -255,8 +255,8 @@ int gpu_pipelines_build(struct gpu *gpu)
     if (!count)
         return VKCLIP_OK;
     struct building building = {.gpu = gpu,
-                                .pipelines = calloc(count, sizeof(*building.pipelines)),
-                                .blocks = calloc(count, sizeof(*building.blocks))};
+                                .pipelines = memory_calloc(count, sizeof(*building.pipelines)),
+                                .blocks = memory_calloc(count, sizeof(*building.blocks))};
     int error = VKCLIP_OK;
     if (!building.pipelines || !building.blocks)
         error = error_fail(VKCLIP_EMEMORY, "out of memory for pipelines");
@@ -269,9 +269,9 @@ int gpu_pipelines_build(struct gpu *gpu)
         error = workers_run(gpu->workers, build_job, &building, building.count);
     }
     for (size_t i = 0; i < building.block_count; i++)
-        free(building.blocks[i].words);
-    free(building.blocks);
-    free(building.pipelines);
+        memory_free(building.blocks[i].words);
+    memory_free(building.blocks);
+    memory_free(building.pipelines);
     return error;
 }
 
@@ -294,7 +294,7 @@ int gpu_pipeline_announce(struct gpu *gpu, const char *name, const struct spirv 
     struct gpu_pipeline *pipeline = *result = find_pipeline(gpu, code, caps, constants, count);
     if (pipeline)
         return VKCLIP_OK;
-    pipeline = *result = calloc(1, sizeof(*pipeline));
+    pipeline = *result = memory_calloc(1, sizeof(*pipeline));
     if (!pipeline)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a pipeline");
     *pipeline = (struct gpu_pipeline){.result = VK_NOT_READY,
@@ -342,7 +342,7 @@ int gpu_pipeline_build(struct gpu *gpu, struct gpu_pipeline *pipeline)
         if (error)
             return error;
         finish_pipeline(gpu, pipeline, block);
-        free(block);
+        memory_free(block);
     }
     return check_pipeline(gpu, pipeline);
 }

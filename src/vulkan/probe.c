@@ -4,6 +4,7 @@
  * here and becomes a CAP_ bit or a limit; class.c and memory.c ask for the rest. A driver is asked
  * only for what will be used, because questions about optional features crash some drivers.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
@@ -11,7 +12,6 @@
 #include "base/settings.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* ---- Extensions and features ----------------------------------------------------------------- */
@@ -91,7 +91,7 @@ static int list_extensions(struct physical physical, struct extensions *extensio
                              call);
     if (error)
         return error;
-    extensions->list = calloc(extensions->count + 1, sizeof(*extensions->list));
+    extensions->list = memory_calloc(extensions->count + 1, sizeof(*extensions->list));
     if (!extensions->list)
         return error_fail(VKCLIP_EMEMORY, "out of memory for Vulkan's extensions");
     return vulkan_check(physical.vk->EnumerateDeviceExtensionProperties(
@@ -104,7 +104,7 @@ int probe_has_extension(struct physical physical, const char *name, bool *has)
     struct extensions listed;
     int error = list_extensions(physical, &listed);
     *has = !error && has_extension(&listed, name);
-    free(listed.list);
+    memory_free(listed.list);
     return error;
 }
 
@@ -415,7 +415,7 @@ int probe_features(const struct settings *settings, struct description *device, 
         }
         f->caps = find_caps(device->physical, &properties, wanted, enabled, f);
     }
-    free(listed.list);
+    memory_free(listed.list);
     return error;
 }
 

@@ -17,6 +17,7 @@
  * operations and the seconds of the longest dispatch that was timed, and the row's name. Files of
  * another version of the library are ignored, because its kernels may be others.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
@@ -116,11 +117,11 @@ struct gpu_row *rows_get(struct gpu *gpu, const char *name)
     struct gpu_row *row = rows_find(gpu, name);
     if (row)
         return row;
-    row = calloc(1, sizeof(*row));
+    row = memory_calloc(1, sizeof(*row));
     char *copy = string_format("%s", name);
     if (!row || !copy) {
-        free(row);
-        free(copy);
+        memory_free(row);
+        memory_free(copy);
         error_fail(VKCLIP_EMEMORY, "out of memory for the list of kernels");
         return NULL;
     }
@@ -148,8 +149,8 @@ static void free_rows(struct gpu_row **rows)
     while (*rows) {
         struct gpu_row *row = *rows;
         *rows = row->next;
-        free(row->name);
-        free(row);
+        memory_free(row->name);
+        memory_free(row);
     }
 }
 
@@ -187,7 +188,7 @@ static void read_rows(struct gpu *gpu)
     if (line && !strncmp(text, VERSION "\n", sizeof(VERSION)))
         for (; line; line = strchr(line + 1, '\n'))
             read_line(gpu, line + 1);
-    free(text);
+    memory_free(text);
     gpu->rows_changed = false;
 }
 
@@ -203,13 +204,13 @@ static void write_rows(struct gpu *gpu)
             longer = string_format("%s%s %.4g %.4g %s\n", text, state_names[row->state], row->work,
                                    row->seconds, row->name);
         if (longer != text)
-            free(text);
+            memory_free(text);
         text = longer;
     }
     if (text)
         cache_write(gpu->rows_path, text, strlen(text));
     gpu->rows_changed = false;
-    free(text);
+    memory_free(text);
 }
 
 /* ---- First runs ------------------------------------------------------------------------------ */
@@ -329,7 +330,7 @@ static void find_crashes(struct gpu *gpu, const char *prefix)
         char *path = string_format("%s/%s", gpu->cache_folder, names[i]);
         if (path && is_left(gpu, path, prefix))
             read_crash(gpu, path);
-        free(path);
+        memory_free(path);
     }
     folder_free_names(&names, count);
 }
@@ -352,8 +353,8 @@ void rows_open(struct gpu *gpu)
     if (prefix)
         find_crashes(gpu, prefix);
     write_rows(gpu);
-    free(prefix);
-    free(path);
+    memory_free(prefix);
+    memory_free(path);
 }
 
 void rows_inherit(struct gpu *gpu, struct gpu *lost)
@@ -369,6 +370,6 @@ void rows_close(struct gpu *gpu)
 {
     write_rows(gpu);
     free_rows(&gpu->rows);
-    free(gpu->rows_path);
-    free(gpu->running_path);
+    memory_free(gpu->rows_path);
+    memory_free(gpu->running_path);
 }

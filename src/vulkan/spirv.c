@@ -7,7 +7,6 @@
 #include "base/error.h"
 #include "base/memory.h"
 
-#include <stdlib.h>
 #include <zlib.h>
 
 bool spirv_equal(const struct spirv *a, const struct spirv *b)
@@ -35,16 +34,16 @@ static bool inflate_block(const struct spirv_block *block, uint8_t *planes)
 int spirv_unpack(const struct spirv_block *block, uint32_t **words)
 {
     const size_t count = block->words;
-    uint8_t *planes = malloc(4 * count);
-    *words = malloc(4 * count);
+    uint8_t *planes = memory_alloc(4 * count);
+    *words = memory_alloc(4 * count);
     const bool good = planes && *words && inflate_block(block, planes);
     for (size_t i = 0; i < count && good; i++)
         (*words)[i] = planes[i] | (uint32_t)planes[count + i] << 8 |
                       (uint32_t)planes[2 * count + i] << 16 | (uint32_t)planes[3 * count + i] << 24;
-    free(planes);
+    memory_free(planes);
     if (good)
         return VKCLIP_OK;
-    free(*words);
+    memory_free(*words);
     *words = NULL;
     return error_fail(VKCLIP_EMEMORY, "out of memory for a shader");
 }

@@ -10,6 +10,7 @@
 #ifndef VKCLIP_VULKAN_SPIRV_H
 #define VKCLIP_VULKAN_SPIRV_H
 
+#include "base/memory.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,7 +30,7 @@ struct spirv {
 
 /* Tells whether two modules are the same one. */
 bool spirv_equal(const struct spirv *a, const struct spirv *b);
-/* Unpacks a block into new words, which are freed with free(). Fails with EMEMORY. */
+/* Unpacks a block into new words, which are freed with memory_free(). Fails with EMEMORY. */
 int spirv_unpack(const struct spirv_block *block, uint32_t **words);
 /* Returns the words of a module, given those of its block, which are not read if it has no block.
  */

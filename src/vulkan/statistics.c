@@ -4,13 +4,13 @@
  * and the assembly (VK_KHR_pipeline_executable_properties). Drivers without the extension say
  * nothing.
  */
+#include "base/memory.h"
 #include "vulkan/internal.h"
 
 #include "base/array.h"
 #include "base/error.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 int statistics_enable(struct gpu *gpu, struct features *f,
                       VkPhysicalDevicePipelineExecutablePropertiesFeaturesKHR *feature)
@@ -75,7 +75,7 @@ int gpu_pipeline_statistics(const struct gpu *gpu, const struct gpu_pipeline *pi
 static bool reserve_texts(VkPipelineExecutableInternalRepresentationKHR *forms, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        forms[i].pData = malloc(forms[i].dataSize + 1);
+        forms[i].pData = memory_alloc(forms[i].dataSize + 1);
         if (!forms[i].pData)
             return false;
     }
@@ -107,7 +107,7 @@ int gpu_pipeline_write_forms(const struct gpu *gpu, const struct gpu_pipeline *p
         if (!error && i < count && forms[i].isText)
             fprintf(file, "==== %s\n%.*s\n", forms[i].name, (int)forms[i].dataSize,
                     (const char *)forms[i].pData);
-        free(forms[i].pData);
+        memory_free(forms[i].pData);
     }
     return error;
 }
