@@ -29,6 +29,7 @@
     X(check)            \
     X(models)           \
     X(pull)             \
+    X(serve)            \
     X(convert)          \
     X(init)             \
     X(train)            \

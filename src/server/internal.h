@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the server's files share.
+ */
+#ifndef VKCLIP_SERVER_INTERNAL_H
+#define VKCLIP_SERVER_INTERNAL_H
+
+#include "server/batcher.h"
+#include "server/http.h"
+#include "server/metrics.h"
+#include "server/models.h"
+#include "server/pool.h"
+#include "server/server.h"
+
+#include <stdatomic.h>
+
+struct server {
+    struct server_options options; /* with defaults in place of zeros */
+    struct pool *pool;
+    struct batcher *batcher;
+    struct models *models;
+    struct metrics metrics;
+    struct http *http;
+    atomic_bool stopping;
+};
+
+#endif

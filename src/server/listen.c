@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* SOCK_CLOEXEC */
+#include "server/listen.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "server/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { BACKLOG = 1024, FIRST_SYSTEMD_SOCKET = 3 };
+static const char default_address[] = "127.0.0.1", default_port[] = "8765";
+
+static bool is_loopback(const struct sockaddr *address)
+{
+    if (address->sa_family == AF_INET)
+        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
+    if (address->sa_family == AF_INET6)
+        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
+    return address->sa_family == AF_UNIX;
+}
+
+/* Keeps a socket that listens, with its address as the system tells it. */
+static int keep(struct listening *listening, int socket)
+{
+    struct sockaddr_storage storage = {0};
+    struct sockaddr *address = (struct sockaddr *)&storage;
+    socklen_t size = sizeof(storage);
+    char host[128] = "", port[16] = "";
+    if (listening->count == LISTEN_MOST || getsockname(socket, address, &size)) {
+        close(socket);
+        return error_fail(VKCLIP_EIO, "a socket cannot be used: %s", strerror(errno));
+    }
+    const size_t i = listening->count++;
+    listening->sockets[i].socket = socket;
+    listening->sockets[i].is_unix = address->sa_family == AF_UNIX;
+    listening->sockets[i].is_loopback = is_loopback(address);
+    char *text = listening->sockets[i].address;
+    const size_t most = sizeof(listening->sockets[i].address);
+    if (address->sa_family == AF_UNIX) {
+        snprintf(text, most, "%s", ((const struct sockaddr_un *)address)->sun_path);
+        return VKCLIP_OK;
+    }
+    getnameinfo(address, size, host, sizeof(host), port, sizeof(port),
+                NI_NUMERICHOST | NI_NUMERICSERV);
+    snprintf(text, most, strchr(host, ':') ? "[%s]:%s" : "%s:%s", host, port);
+    return VKCLIP_OK;
+}
+
+/* ---- TCP ----------------------------------------------------------------------------------------- */
+
+static bool is_number(const char *text)
+{
+    return *text && !text[strspn(text, "0123456789")];
+}
+
+/* Cuts ADDRESS:PORT into its parts, either of which may be left out. */
+static bool split(char *text, const char **address, const char **port)
+{
+    char *colon = strrchr(text, ':'), *bracket = strchr(text, ']');
+    *address = default_address;
+    *port = default_port;
+    if (is_number(text)) {
+        *port = text;
+        return true;
+    }
+    if (*text == '[') {
+        if (!bracket || (bracket[1] && bracket[1] != ':'))
+            return false;
+        colon = bracket[1] ? bracket + 1 : NULL;
+        *bracket = 0;
+        text++;
+    } else if (colon && strchr(text, ':') != colon) {
+        colon = NULL; /* an IPv6 address without a port */
+    }
+    if (colon) {
+        *colon = 0;
+        *port = colon + 1;
+    }
+    if (*text)
+        *address = text;
+    return is_number(*port);
+}
+
+static int bind_tcp(struct listening *listening, const struct addrinfo *info, const char *text)
+{
+    const int yes = 1;
+    const int file = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC, 0);
+    if (file >= 0) {
+        setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+        if (!bind(file, info->ai_addr, info->ai_addrlen) && !listen(file, BACKLOG))
+            return keep(listening, file);
+    }
+    const int error = errno;
+    if (file >= 0)
+        close(file);
+    return error_fail(VKCLIP_EIO, "%s: the server cannot listen there: %s", text, strerror(error));
+}
+
+int listen_tcp(struct listening *listening, const char *text)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    struct addrinfo *infos = NULL;
+    const char *address, *port;
+    char *copy = strdup(text);
+    if (!copy)
+        return error_fail(VKCLIP_EMEMORY, "out of memory");
+    int error;
+    if (!split(copy, &address, &port))
+        error = error_fail(VKCLIP_EINVALID,
+                           "`listen`: expected ADDRESS:PORT, ADDRESS or PORT, found '%s'", text);
+    else if ((error = getaddrinfo(address, port, &hints, &infos)))
+        error = error_fail(VKCLIP_EINVALID, "`listen`: %s: %s", text, gai_strerror(error));
+    else
+        error = bind_tcp(listening, infos, text);
+    if (infos)
+        freeaddrinfo(infos);
+    free(copy);
+    return error;
+}
+
+/* ---- Unix ---------------------------------------------------------------------------------------- */
+
+static bool is_in_use(const struct sockaddr_un *address)
+{
+    const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const bool used =
+        file >= 0 && !connect(file, (const struct sockaddr *)address, sizeof(*address));
+    if (file >= 0)
+        close(file);
+    return used;
+}
+
+int listen_unix(struct listening *listening, const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    if (strlen(path) >= sizeof(address.sun_path))
+        return error_fail(VKCLIP_EINVALID,
+                          "%s: expected a socket's path of at most %zu bytes, found %zu", path,
+                          sizeof(address.sun_path) - 1, strlen(path));
+    strcpy(address.sun_path, path);
+    if (is_in_use(&address))
+        return error_fail(VKCLIP_EIO, "%s: another server listens there", path);
+    if (!lstat(path, &status) && S_ISSOCK(status.st_mode))
+        unlink(path);
+    const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const mode_t mask = umask(0177);
+    const bool good = file >= 0 &&
+                      !bind(file, (const struct sockaddr *)&address, sizeof(address)) &&
+                      !listen(file, BACKLOG);
+    const int error = errno;
+    umask(mask);
+    if (good) {
+        listening->unix_path = strdup(path);
+        return keep(listening, file);
+    }
+    if (file >= 0)
+        close(file);
+    return error_fail(VKCLIP_EIO, "%s: the server cannot listen there: %s", path, strerror(error));
+}
+
+int server_socket_path(char *path, size_t size)
+{
+    const char *folder = getenv("XDG_RUNTIME_DIR");
+    const int length = folder && *folder == '/'
+                           ? snprintf(path, size, "%s/vkclip.sock", folder)
+                           : snprintf(path, size, "/tmp/vkclip-%u/vkclip.sock", (unsigned)getuid());
+    struct sockaddr_un address;
+    if (length < 0 || (size_t)length >= size || (size_t)length >= sizeof(address.sun_path))
+        return error_fail(VKCLIP_EINVALID, "XDG_RUNTIME_DIR is too long for a socket");
+    return VKCLIP_OK;
+}
+
+/* ---- systemd ------------------------------------------------------------------------------------- */
+
+int listen_systemd(struct listening *listening, bool *found)
+{
+    const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    *found = process && count && strtol(process, NULL, 10) == (long)getpid();
+    if (!*found)
+        return VKCLIP_OK;
+    for (long i = 0; i < strtol(count, NULL, 10); i++) {
+        const int error = keep(listening, FIRST_SYSTEMD_SOCKET + (int)i);
+        if (error)
+            return error;
+    }
+    return VKCLIP_OK;
+}
+
+void listen_close(struct listening *listening)
+{
+    for (size_t i = 0; i < listening->count; i++)
+        if (listening->sockets[i].socket >= 0)
+            close(listening->sockets[i].socket);
+    if (listening->unix_path)
+        unlink(listening->unix_path);
+    free(listening->unix_path);
+    *listening = (struct listening){0};
+}

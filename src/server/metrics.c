@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* open_memstream */
+#include "server/metrics.h"
+#include "base/array.h"
+#include "server/internal.h"
+#include "server/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Upper bounds of the buckets in seconds; the last bucket has the rest. */
+static const double bounds[METRICS_BUCKETS - 1] = {.001, .0025, .005, .01, .025, .05, .1,
+                                                   .25,  .5,    1,    2.5, 5,    10};
+
+void metrics_open(struct metrics *metrics)
+{
+    memset(metrics, 0, sizeof(*metrics));
+    pthread_mutex_init(&metrics->lock, NULL);
+}
+
+void metrics_close(struct metrics *metrics)
+{
+    pthread_mutex_destroy(&metrics->lock);
+}
+
+static struct metrics_route *find_row(struct metrics *metrics, const struct route *route)
+{
+    for (size_t i = 0; i < metrics->route_count; i++)
+        if (metrics->routes[i].route == route)
+            return &metrics->routes[i];
+    if (metrics->route_count == METRICS_ROUTES)
+        return &metrics->routes[METRICS_ROUTES - 1];
+    struct metrics_route *row = &metrics->routes[metrics->route_count++];
+    row->route = route;
+    return row;
+}
+
+void metrics_count_request(struct metrics *metrics, const struct route *route, unsigned status,
+                           double seconds)
+{
+    size_t bucket = 0;
+    while (bucket < ARRAY_COUNT(bounds) && seconds > bounds[bucket])
+        bucket++;
+    pthread_mutex_lock(&metrics->lock);
+    struct metrics_route *row = find_row(metrics, route);
+    row->statuses[status / 100 % METRICS_CLASSES]++;
+    row->buckets[bucket]++;
+    row->count++;
+    row->seconds += seconds;
+    pthread_mutex_unlock(&metrics->lock);
+}
+
+static void print_routes(struct metrics *metrics, FILE *out)
+{
+    fputs("# HELP vkclip_requests_total Requests by route and first digit of the status, 0 for "
+          "those that were broken off.\n# TYPE vkclip_requests_total counter\n",
+          out);
+    for (size_t i = 0; i < metrics->route_count; i++) {
+        const struct metrics_route *row = &metrics->routes[i];
+        for (size_t k = 0; k < METRICS_CLASSES; k++)
+            if (row->statuses[k])
+                fprintf(out, "vkclip_requests_total{route=\"%s\",status=\"%zuxx\"} %llu\n",
+                        row->route ? row->route->path : "", k, (unsigned long long)row->statuses[k]);
+    }
+    fputs("# HELP vkclip_request_seconds Time from the headers of a request to the end of its "
+          "answer.\n# TYPE vkclip_request_seconds histogram\n",
+          out);
+    for (size_t i = 0; i < metrics->route_count; i++) {
+        const struct metrics_route *row = &metrics->routes[i];
+        const char *path = row->route ? row->route->path : "";
+        uint64_t sum = 0;
+        for (size_t k = 0; k < METRICS_BUCKETS; k++) {
+            sum += row->buckets[k];
+            if (k < ARRAY_COUNT(bounds))
+                fprintf(out, "vkclip_request_seconds_bucket{route=\"%s\",le=\"%g\"} %llu\n", path,
+                        bounds[k], (unsigned long long)sum);
+            else
+                fprintf(out, "vkclip_request_seconds_bucket{route=\"%s\",le=\"+Inf\"} %llu\n", path,
+                        (unsigned long long)sum);
+        }
+        fprintf(out,
+                "vkclip_request_seconds_sum{route=\"%s\"} %.6f\n"
+                "vkclip_request_seconds_count{route=\"%s\"} %llu\n",
+                path, row->seconds, path, (unsigned long long)row->count);
+    }
+}
+
+static void print_batches(struct server *server, FILE *out)
+{
+    static const char *const towers[] = {"image", "text"};
+    struct batcher_counts counts;
+    batcher_get_counts(server->batcher, &counts);
+    fputs("# TYPE vkclip_batches_total counter\n# TYPE vkclip_batch_items_total counter\n"
+          "# HELP vkclip_batch_seconds_total Time in which the device encoded.\n"
+          "# TYPE vkclip_batch_seconds_total counter\n",
+          out);
+    for (size_t i = 0; i < ARRAY_COUNT(towers); i++)
+        fprintf(out,
+                "vkclip_batches_total{tower=\"%s\"} %llu\n"
+                "vkclip_batch_items_total{tower=\"%s\"} %llu\n"
+                "vkclip_batch_seconds_total{tower=\"%s\"} %.6f\n",
+                towers[i], (unsigned long long)counts.batches[i], towers[i],
+                (unsigned long long)counts.items[i], towers[i], counts.seconds[i]);
+    fprintf(out,
+            "# TYPE vkclip_waiting_items gauge\nvkclip_waiting_items %zu\n"
+            "# TYPE vkclip_running_requests gauge\nvkclip_running_requests %zu\n"
+            "# TYPE vkclip_connections gauge\nvkclip_connections %zu\n",
+            counts.waiting, pool_count(server->pool), http_connections(server->http));
+}
+
+char *metrics_print(struct server *server)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    if (!out)
+        return NULL;
+    pthread_mutex_lock(&server->metrics.lock);
+    print_routes(&server->metrics, out);
+    pthread_mutex_unlock(&server->metrics.lock);
+    print_batches(server, out);
+    if (!fclose(out))
+        return text;
+    free(text);
+    return NULL;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The names that clients send never reach the file system as paths: they are aliases, or names of
+ * models in the hub's cache.
+ */
+#define _GNU_SOURCE /* strdup */
+#include "server/models.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "server/server.h"
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum state { OPENING, OPEN };
+
+struct entry {
+    struct loaded_model loaded;
+    char *path; /* what vkclip_open_model is given */
+    enum state state;
+    size_t users;
+    double used; /* when it was last released */
+    struct entry *later;
+};
+
+struct models {
+    const struct server_options *options;
+    pthread_mutex_t lock; /* protects all that follows */
+    pthread_cond_t changed;
+    struct entry *first;
+};
+
+int models_open(const struct server_options *options, struct models **result)
+{
+    struct models *models = *result = calloc(1, sizeof(*models));
+    if (!models)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for models");
+    models->options = options;
+    pthread_mutex_init(&models->lock, NULL);
+    pthread_cond_init(&models->changed, NULL);
+    return VKCLIP_OK;
+}
+
+/* ---- Names ------------------------------------------------------------------------------------- */
+
+/* Letters, digits and -_.: with at most one slash in between, and no file of that name. */
+static bool is_hub_name(const char *name)
+{
+    static const char characters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "0123456789-_.:/";
+    const char *slash = strchr(name, '/');
+    if (!*name || *name == '.' || *name == '/' || name[strspn(name, characters)])
+        return false;
+    if (slash && (strchr(slash + 1, '/') || slash[1] == '.' || !slash[1]))
+        return false;
+    return true;
+}
+
+static const char *find_path(const struct models *models, const char *name)
+{
+    const struct server_options *options = models->options;
+    if (!name || !*name)
+        return options->model;
+    for (size_t i = 0; i < options->alias_count; i++)
+        if (!strcmp(options->aliases[i].name, name))
+            return options->aliases[i].model;
+    if (options->model && !strcmp(file_name(options->model), name))
+        return options->model;
+    return is_hub_name(name) ? name : NULL;
+}
+
+/* ---- Entries ------------------------------------------------------------------------------------- */
+
+static void remove_entry(struct models *models, struct entry *entry)
+{
+    struct entry **link = &models->first;
+    while (*link != entry)
+        link = &(*link)->later;
+    *link = entry->later;
+    vkclip_close_model(&entry->loaded.model);
+    free((char *)entry->loaded.name);
+    free(entry->path);
+    free(entry);
+    pthread_cond_broadcast(&models->changed);
+}
+
+/* Closes the model that was not used for the longest time. False: all are in use. */
+static bool close_oldest(struct models *models)
+{
+    struct entry *oldest = NULL;
+    for (struct entry *entry = models->first; entry; entry = entry->later)
+        if (entry->state == OPEN && !entry->users && (!oldest || entry->used < oldest->used))
+            oldest = entry;
+    if (oldest)
+        remove_entry(models, oldest);
+    return oldest;
+}
+
+static uint64_t total_bytes(const struct models *models)
+{
+    uint64_t bytes = 0;
+    for (const struct entry *entry = models->first; entry; entry = entry->later)
+        bytes += entry->loaded.info.weights_bytes;
+    return bytes;
+}
+
+/* Opens without the lock, because it takes long, and again after each model that is closed for it. */
+static int open_entry(struct models *models, struct entry *entry)
+{
+    const struct server_options *options = models->options;
+    struct vkclip_model_info *info = &entry->loaded.info;
+    for (;;) {
+        pthread_mutex_unlock(&models->lock);
+        int error = vkclip_open_model(options->device, entry->path, &options->model_params,
+                                      &entry->loaded.model);
+        info->size = sizeof(*info);
+        if (!error)
+            error = vkclip_get_model_info(entry->loaded.model, info);
+        pthread_mutex_lock(&models->lock);
+        if (error == VKCLIP_EDEVICEMEMORY && close_oldest(models))
+            continue;
+        if (error)
+            return error;
+        while (options->memory && total_bytes(models) > options->memory)
+            if (!close_oldest(models))
+                return error_fail(VKCLIP_EDEVICEMEMORY,
+                                  "%s: the models in use leave no memory for it", entry->path);
+        return VKCLIP_OK;
+    }
+}
+
+static struct entry *add_entry(struct models *models, const char *name, const char *path)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return NULL;
+    entry->path = strdup(path);
+    entry->loaded.name = strdup(name && *name ? name : file_name(path));
+    entry->later = models->first;
+    models->first = entry;
+    if (entry->path && entry->loaded.name)
+        return entry;
+    remove_entry(models, entry);
+    return NULL;
+}
+
+/* Waits until the entry of a path is open; NULL: there is none. */
+static struct entry *find_entry(struct models *models, const char *path)
+{
+    for (;;) {
+        struct entry *entry = models->first;
+        while (entry && strcmp(entry->path, path))
+            entry = entry->later;
+        if (!entry || entry->state == OPEN)
+            return entry;
+        pthread_cond_wait(&models->changed, &models->lock);
+    }
+}
+
+int models_use(struct models *models, const char *name, const struct loaded_model **model)
+{
+    const char *path = find_path(models, name);
+    *model = NULL;
+    if (!path && (!name || !*name))
+        return error_fail(VKCLIP_EABSENT, "the request names no model, and the server has no "
+                                          "default one (-m)");
+    if (!path)
+        return error_fail(VKCLIP_EABSENT, "%s: no such model", name);
+    int error = VKCLIP_OK;
+    pthread_mutex_lock(&models->lock);
+    struct entry *entry = find_entry(models, path);
+    if (!entry) {
+        entry = add_entry(models, name, path);
+        error = entry ? open_entry(models, entry) : error_fail(VKCLIP_EMEMORY, "out of memory");
+        if (!error)
+            entry->state = OPEN;
+        else if (entry)
+            remove_entry(models, entry);
+        pthread_cond_broadcast(&models->changed);
+    }
+    if (!error) {
+        entry->users++;
+        *model = &entry->loaded;
+    }
+    pthread_mutex_unlock(&models->lock);
+    return error;
+}
+
+void models_release(struct models *models, const struct loaded_model *model)
+{
+    if (!model)
+        return;
+    pthread_mutex_lock(&models->lock);
+    for (struct entry *entry = models->first; entry; entry = entry->later)
+        if (&entry->loaded == model) {
+            entry->users--;
+            entry->used = clock_seconds();
+        }
+    pthread_mutex_unlock(&models->lock);
+}
+
+void models_expire(struct models *models)
+{
+    if (models->options->ttl < 0)
+        return;
+    const double oldest = clock_seconds() - models->options->ttl;
+    struct entry *later;
+    pthread_mutex_lock(&models->lock);
+    for (struct entry *entry = models->first; entry; entry = later) {
+        later = entry->later;
+        if (entry->state == OPEN && !entry->users && entry->used < oldest)
+            remove_entry(models, entry);
+    }
+    pthread_mutex_unlock(&models->lock);
+}
+
+void models_list(struct models *models, models_list_fn *fn, void *user)
+{
+    const struct server_options *options = models->options;
+    pthread_mutex_lock(&models->lock);
+    for (size_t i = 0; i < options->alias_count; i++)
+        fn(user, options->aliases[i].name, NULL);
+    if (options->model)
+        fn(user, file_name(options->model), NULL);
+    for (const struct entry *entry = models->first; entry; entry = entry->later)
+        fn(user, entry->loaded.name, entry->state == OPEN ? &entry->loaded : NULL);
+    pthread_mutex_unlock(&models->lock);
+}
+
+void models_close(struct models **handle)
+{
+    struct models *models = *handle;
+    if (!models)
+        return;
+    while (models->first)
+        remove_entry(models, models->first);
+    pthread_cond_destroy(&models->changed);
+    pthread_mutex_destroy(&models->lock);
+    free(models);
+    *handle = NULL;
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The models that clients use: opened when one is first named, kept, and closed when nobody has
+ * used them for a while or their memory is needed.
+ */
+#ifndef VKCLIP_SERVER_MODELS_H
+#define VKCLIP_SERVER_MODELS_H
+
+#include "vkclip.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct models;
+struct server_options;
+
+/* A model in use. */
+struct loaded_model {
+    struct vkclip_model *model;
+    struct vkclip_model_info info;
+    const char *name; /* by which it was first asked for */
+};
+
+int models_open(const struct server_options *options, struct models **models);
+void models_close(struct models **models);
+/* Finds a model by its name, an alias, or NULL for the default one, and opens it if it is not open.
+ * Other threads that want the same one wait meanwhile. The model stays open until models_release.
+ * Errors: EABSENT (no such name), EDEVICEMEMORY (no memory is left for it), those of
+ * vkclip_open_model. */
+int models_use(struct models *models, const char *name, const struct loaded_model **model);
+void models_release(struct models *models, const struct loaded_model *model);
+/* Closes models that were not used for the time to live. */
+void models_expire(struct models *models);
+
+/* Receives a name that clients may use, and whether that model is open. */
+typedef void models_list_fn(void *user, const char *name, const struct loaded_model *loaded);
+void models_list(struct models *models, models_list_fn *fn, void *user);
+
+#endif

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "server/routes.h"
+#include "base/array.h"
+#include "base/string.h"
+#include "server/handlers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const struct route routes[] = {
+    {"GET", "/healthz", handle_health, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
+    {"GET", "/metrics", handle_metrics, ROUTE_FAST, ERROR_PROBLEM},
+
+    {"GET", "/v1/models", handle_openai_models, 0, ERROR_OPENAI},
+    {"POST", "/v1/embeddings", handle_openai_embeddings, 0, ERROR_OPENAI},
+};
+
+/* Compares a path with a row's, and reads the number in it. */
+static bool is_match(const char *pattern, const char *path, int64_t *id)
+{
+    while (*pattern) {
+        if (*pattern == '*')
+            return true;
+        if (*pattern == '{') {
+            char *end;
+            if (*path < '0' || *path > '9')
+                return false;
+            errno = 0;
+            *id = strtoll(path, &end, 10);
+            if (errno)
+                return false;
+            path = end;
+            pattern = strchr(pattern, '}') + 1;
+            continue;
+        }
+        if (*pattern++ != *path++)
+            return false;
+    }
+    return !*path;
+}
+
+const struct route *route_find(const char *method, const char *path, int64_t *id, bool *known)
+{
+    if (!strcmp(method, "HEAD"))
+        method = "GET";
+    *known = false;
+    for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
+        if (!is_match(routes[i].path, path, id))
+            continue;
+        if (!strcmp(routes[i].method, method))
+            return &routes[i];
+        *known = true;
+    }
+    return NULL;
+}
+
+enum error_form route_error_form(const char *path)
+{
+    return string_begins_with(path, "/v1/") ? ERROR_OPENAI : ERROR_PROBLEM;
+}

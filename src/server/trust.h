@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Decides who may ask: a token in a header or a cookie, the names by which the server may be
+ * called, and the origins whose pages may call it.
+ */
+#ifndef VKCLIP_SERVER_TRUST_H
+#define VKCLIP_SERVER_TRUST_H
+
+#include "server/request.h"
+
+/* Answers a request that is refused; nothing happens to others. */
+void trust_check(struct request *request, bool is_unix);
+/* Adds the headers by which browsers let pages of `origin` read the answer. */
+void trust_add_headers(struct request *request);
+
+#endif
