@@ -38,9 +38,13 @@ static const char *const variables[] = {
     "HF_HOME",
     "XDG_CACHE_HOME",
     "XDG_DATA_HOME",
+    "XDG_RUNTIME_DIR",
     "HOME",
     "USERPROFILE",
     "LOCALAPPDATA",
+    /* The sockets that systemd has opened, see sd_listen_fds(3): */
+    "LISTEN_PID",
+    "LISTEN_FDS",
     /* Of jobs, see settings_read_rank: */
     "SLURM_ARRAY_TASK_ID",
     "SLURM_ARRAY_TASK_COUNT",

@@ -37,11 +37,11 @@ void access_log_write(const struct request *request, bool complete)
     if (!out)
         return;
     strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-    json_t *json = json_pack("{ss ss ss# si sI sI sf sb}", "time", date, "method", request->method,
-                             "path", request->path, strnlen(request->path, 2048), "status",
-                             (int)request->status, "received", (json_int_t)request->size, "sent",
-                             (json_int_t)request->sent, "seconds",
-                             clock_seconds() - request->began, "complete", complete);
+    json_t *json =
+        json_pack("{ss ss ss# si sI sI sf sb}", "time", date, "method", request->method, "path",
+                  request->path, strnlen(request->path, 2048), "status", (int)request->status,
+                  "received", (json_int_t)request->size, "sent", (json_int_t)request->sent,
+                  "seconds", clock_seconds() - request->began, "complete", complete);
     char *line = json ? json_dumps(json, JSON_COMPACT) : NULL;
     if (line) {
         fprintf(out, "%s\n", line);

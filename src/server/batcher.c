@@ -41,7 +41,7 @@ struct batcher {
     struct entry {
         struct waiting *waiting;
         size_t item;
-    } *entries;
+    } * entries;
     size_t entry_count;
 };
 
@@ -80,7 +80,8 @@ static size_t count_alike(const struct batcher *batcher)
     return count;
 }
 
-/* Waits until a batch is full or its first item has waited long enough. False: the batcher closes. */
+/* Waits until a batch is full or its first item has waited long enough. False: the batcher closes.
+ */
 static bool wait_for_batch(struct batcher *batcher)
 {
     for (;;) {
@@ -160,8 +161,7 @@ static int run_batch(struct batcher *batcher)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
     for (size_t i = 0; i < batcher->entry_count; i++)
         texts[i] = batcher->entries[i].waiting->job->texts[batcher->entries[i].item];
-    const int error =
-        vkclip_encode_texts(job->model, texts, batcher->entry_count, &params, NULL);
+    const int error = vkclip_encode_texts(job->model, texts, batcher->entry_count, &params, NULL);
     free(texts);
     return error;
 }
@@ -230,7 +230,8 @@ int batcher_run(struct batcher *batcher, struct request *request, const struct b
         return waiting.error;
     }
     if (waiting.done < job->count)
-        return error_fail(VKCLIP_ECANCELLED, "the server is busy: the time for the request is over");
+        return error_fail(VKCLIP_ECANCELLED,
+                          "the server is busy: the time for the request is over");
     return VKCLIP_OK;
 }
 

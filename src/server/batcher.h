@@ -18,12 +18,13 @@ struct request;
 struct batch_job {
     struct vkclip_model *model;
     enum vkclip_tower tower;
-    size_t dim;                /* of the embeddings */
+    size_t dim; /* of the embeddings */
     size_t count;
-    const char *const *texts;  /* [count] of the text tower */
-    const float *pixel_values; /* [count,3,S,S] of the image tower, as vkclip_preprocess makes them */
-    size_t pixels;             /* 3*S*S */
-    float *embeds;             /* [count,dim] */
+    const char *const *texts; /* [count] of the text tower */
+    const float
+        *pixel_values; /* [count,3,S,S] of the image tower, as vkclip_preprocess makes them */
+    size_t pixels;     /* 3*S*S */
+    float *embeds;     /* [count,dim] */
 };
 
 /* What the batcher has done. */

@@ -107,9 +107,9 @@ static int encode_pictures(const struct chunk *chunk)
                             .dim = chunk->model->info.embed_dim,
                             .pixels = 3 * side * side};
     float *pixel_values = malloc(chunk->count * job.pixels * sizeof(float));
-    int error = pixel_values ? VKCLIP_OK
-                             : error_fail(VKCLIP_EMEMORY, "out of memory for %zu pictures",
-                                          chunk->count);
+    int error = pixel_values
+                    ? VKCLIP_OK
+                    : error_fail(VKCLIP_EMEMORY, "out of memory for %zu pictures", chunk->count);
     for (size_t i = 0; !error && i < chunk->count; i++)
         error = prepare_picture(chunk->request, chunk->model, &chunk->items[chunk->numbers[i]],
                                 pixel_values + i * job.pixels);
@@ -139,8 +139,7 @@ int encode_items(struct request *request, const struct loaded_model *model,
                  struct encode_item *items, size_t count, float *embeds)
 {
     const uint32_t most = request->server->options.batch_size;
-    struct chunk chunk = {
-        .request = request, .model = model, .items = items, .embeds = embeds};
+    struct chunk chunk = {.request = request, .model = model, .items = items, .embeds = embeds};
     chunk.numbers = calloc(most, sizeof(*chunk.numbers));
     if (!chunk.numbers)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu items", count);

@@ -42,7 +42,7 @@ struct http {
     struct server *server;
     struct listener listeners[MOST_SOCKETS];
     size_t listener_count;
-    char *certificate, *key; /* the content of the PEM files */
+    char *certificate, *key;  /* the content of the PEM files */
     atomic_size_t body_bytes; /* of all requests */
 };
 
@@ -144,9 +144,9 @@ void answer_static(struct request *request, unsigned status, const char *type, c
 {
     request->sent = size;
     /* The library only reads what is persistent. */
-    set_answer(request, status, type,
-               MHD_create_response_from_buffer(size, (void *)(uintptr_t)data,
-                                               MHD_RESPMEM_PERSISTENT));
+    set_answer(
+        request, status, type,
+        MHD_create_response_from_buffer(size, (void *)(uintptr_t)data, MHD_RESPMEM_PERSISTENT));
 }
 
 struct open_file {
@@ -157,8 +157,7 @@ struct open_file {
 static ssize_t read_block(void *user, uint64_t position, char *block, size_t size)
 {
     const struct open_file *open_file = user;
-    const ssize_t got =
-        pread(open_file->file, block, size, (off_t)(open_file->offset + position));
+    const ssize_t got = pread(open_file->file, block, size, (off_t)(open_file->offset + position));
     return got > 0 ? got : MHD_CONTENT_READER_END_WITH_ERROR;
 }
 
@@ -445,20 +444,18 @@ int http_listen(struct http *http, int socket, bool is_unix)
     if (http->listener_count == MOST_SOCKETS)
         return error_fail(VKCLIP_EINVALID, "expected at most %d sockets", MOST_SOCKETS);
     const bool tls = http->certificate && !is_unix;
-    const struct MHD_OptionItem secrets[] = {
-        {MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate},
-        {MHD_OPTION_HTTPS_MEM_KEY, 0, http->key},
-        {MHD_OPTION_END, 0, NULL}};
+    const struct MHD_OptionItem secrets[] = {{MHD_OPTION_HTTPS_MEM_CERT, 0, http->certificate},
+                                             {MHD_OPTION_HTTPS_MEM_KEY, 0, http->key},
+                                             {MHD_OPTION_END, 0, NULL}};
     const struct MHD_OptionItem none[] = {{MHD_OPTION_END, 0, NULL}};
     *listener = (struct listener){.http = http, .is_unix = is_unix};
     listener->daemon = MHD_start_daemon(
         MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL,
-        NULL, take_request, listener, MHD_OPTION_LISTEN_SOCKET, socket,
-        MHD_OPTION_NOTIFY_COMPLETED, end_request, listener, MHD_OPTION_THREAD_POOL_SIZE,
-        (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, options->max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, 30u, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
-        tls ? secrets : none, MHD_OPTION_END);
+        NULL, take_request, listener, MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_NOTIFY_COMPLETED,
+        end_request, listener, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
+        MHD_OPTION_CONNECTION_LIMIT, options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_ARRAY, tls ? secrets : none, MHD_OPTION_END);
     if (!listener->daemon)
         return error_fail(VKCLIP_EIO, "the HTTP server cannot be started%s",
                           tls ? ": check the certificate and its key" : "");

@@ -6,13 +6,14 @@
 #define VKCLIP_SERVER_INTERNAL_H
 
 #include "server/batcher.h"
-#include "server/http.h"
 #include "server/metrics.h"
 #include "server/models.h"
+#include "server/options.h"
 #include "server/pool.h"
-#include "server/server.h"
 
 #include <stdatomic.h>
+
+struct http;
 
 struct server {
     struct server_options options; /* with defaults in place of zeros */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 #define _GNU_SOURCE /* SOCK_CLOEXEC */
 #include "server/listen.h"
+#include "base/environment.h"
 #include "base/error.h"
-#include "base/file.h"
-#include "server/server.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -172,7 +172,7 @@ int listen_unix(struct listening *listening, const char *path)
 
 int server_socket_path(char *path, size_t size)
 {
-    const char *folder = getenv("XDG_RUNTIME_DIR");
+    const char *folder = environment_get("XDG_RUNTIME_DIR");
     const int length = folder && *folder == '/'
                            ? snprintf(path, size, "%s/vkclip.sock", folder)
                            : snprintf(path, size, "/tmp/vkclip-%u/vkclip.sock", (unsigned)getuid());
@@ -186,7 +186,7 @@ int server_socket_path(char *path, size_t size)
 
 int listen_systemd(struct listening *listening, bool *found)
 {
-    const char *process = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    const char *process = environment_get("LISTEN_PID"), *count = environment_get("LISTEN_FDS");
     *found = process && count && strtol(process, NULL, 10) == (long)getpid();
     if (!*found)
         return VKCLIP_OK;

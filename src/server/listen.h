@@ -20,6 +20,11 @@ struct listening {
     char *unix_path; /* of the file to remove in the end; NULL: none */
 };
 
+/* Writes the path of the socket that the user's server listens on, and that the command looks for:
+ * vkclip/serve.sock in XDG_RUNTIME_DIR, or in a folder of the user's own below /tmp. Fails with
+ * EINVALID if the path does not fit. */
+int server_socket_path(char *path, size_t size);
+
 /* Opens ADDRESS:PORT, [ADDRESS]:PORT, ADDRESS or PORT. Port 0 stands for any that is free. */
 int listen_tcp(struct listening *listening, const char *text);
 /* Makes a socket that only this user can use. One that another process listens on is EIO, and one

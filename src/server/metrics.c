@@ -1,12 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#define _GNU_SOURCE /* open_memstream */
 #include "server/metrics.h"
 #include "base/array.h"
-#include "server/internal.h"
 #include "server/routes.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* Upper bounds of the buckets in seconds; the last bucket has the rest. */
@@ -61,7 +57,8 @@ static void print_routes(struct metrics *metrics, FILE *out)
         for (size_t k = 0; k < METRICS_CLASSES; k++)
             if (row->statuses[k])
                 fprintf(out, "vkclip_requests_total{route=\"%s\",status=\"%zuxx\"} %llu\n",
-                        row->route ? row->route->path : "", k, (unsigned long long)row->statuses[k]);
+                        row->route ? row->route->path : "", k,
+                        (unsigned long long)row->statuses[k]);
     }
     fputs("# HELP vkclip_request_seconds Time from the headers of a request to the end of its "
           "answer.\n# TYPE vkclip_request_seconds histogram\n",
@@ -86,42 +83,9 @@ static void print_routes(struct metrics *metrics, FILE *out)
     }
 }
 
-static void print_batches(struct server *server, FILE *out)
+void metrics_print(struct metrics *metrics, FILE *out)
 {
-    static const char *const towers[] = {"image", "text"};
-    struct batcher_counts counts;
-    batcher_get_counts(server->batcher, &counts);
-    fputs("# TYPE vkclip_batches_total counter\n# TYPE vkclip_batch_items_total counter\n"
-          "# HELP vkclip_batch_seconds_total Time in which the device encoded.\n"
-          "# TYPE vkclip_batch_seconds_total counter\n",
-          out);
-    for (size_t i = 0; i < ARRAY_COUNT(towers); i++)
-        fprintf(out,
-                "vkclip_batches_total{tower=\"%s\"} %llu\n"
-                "vkclip_batch_items_total{tower=\"%s\"} %llu\n"
-                "vkclip_batch_seconds_total{tower=\"%s\"} %.6f\n",
-                towers[i], (unsigned long long)counts.batches[i], towers[i],
-                (unsigned long long)counts.items[i], towers[i], counts.seconds[i]);
-    fprintf(out,
-            "# TYPE vkclip_waiting_items gauge\nvkclip_waiting_items %zu\n"
-            "# TYPE vkclip_running_requests gauge\nvkclip_running_requests %zu\n"
-            "# TYPE vkclip_connections gauge\nvkclip_connections %zu\n",
-            counts.waiting, pool_count(server->pool), http_connections(server->http));
-}
-
-char *metrics_print(struct server *server)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *out = open_memstream(&text, &size);
-    if (!out)
-        return NULL;
-    pthread_mutex_lock(&server->metrics.lock);
-    print_routes(&server->metrics, out);
-    pthread_mutex_unlock(&server->metrics.lock);
-    print_batches(server, out);
-    if (!fclose(out))
-        return text;
-    free(text);
-    return NULL;
+    pthread_mutex_lock(&metrics->lock);
+    print_routes(metrics, out);
+    pthread_mutex_unlock(&metrics->lock);
 }

@@ -8,15 +8,15 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct route;
-struct server;
 
 enum { METRICS_BUCKETS = 14, METRICS_ROUTES = 64, METRICS_CLASSES = 6 };
 
 /* How long requests of one route took, and how they ended. */
 struct metrics_route {
-    const struct route *route; /* NULL: what no route has */
+    const struct route *route;          /* NULL: what no route has */
     uint64_t statuses[METRICS_CLASSES]; /* by the first digit of the status; 0: broken off */
     uint64_t buckets[METRICS_BUCKETS];
     uint64_t count;
@@ -33,7 +33,6 @@ void metrics_open(struct metrics *metrics);
 void metrics_close(struct metrics *metrics);
 void metrics_count_request(struct metrics *metrics, const struct route *route, unsigned status,
                            double seconds);
-/* Returns new memory; NULL when out of memory. */
-char *metrics_print(struct server *server);
+void metrics_print(struct metrics *metrics, FILE *out);
 
 #endif

@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
-#include "server/server.h"
+#include "server/options.h"
 
 #include <pthread.h>
 #include <stdbool.h>
@@ -107,7 +107,8 @@ static uint64_t total_bytes(const struct models *models)
     return bytes;
 }
 
-/* Opens without the lock, because it takes long, and again after each model that is closed for it. */
+/* Opens without the lock, because it takes long, and again after each model that is closed for it.
+ */
 static int open_entry(struct models *models, struct entry *entry)
 {
     const struct server_options *options = models->options;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * OpenAI's /v1/embeddings and /v1/models ("API Reference", Embeddings), where an input may also be a
- * picture, in the forms in which other servers take one: a data URL (infinity), {"text"} or
+ * OpenAI's /v1/embeddings and /v1/models ("API Reference", Embeddings), where an input may also be
+ * a picture, in the forms in which other servers take one: a data URL (infinity), {"text"} or
  * {"image"} (Jina), content parts and messages (vLLM).
  */
 #include "base/base64.h"
@@ -98,8 +98,8 @@ static int read_inputs(struct embeddings *embeddings)
     const bool several = json_is_array(input);
     embeddings->count = several ? json_array_size(input) : !!input;
     if (!embeddings->count || embeddings->count > MOST_INPUTS)
-        return error_fail(VKCLIP_EINVALID, "input: expected 1 to %d inputs, found %zu",
-                          MOST_INPUTS, embeddings->count);
+        return error_fail(VKCLIP_EINVALID, "input: expected 1 to %d inputs, found %zu", MOST_INPUTS,
+                          embeddings->count);
     embeddings->items = calloc(embeddings->count, sizeof(*embeddings->items));
     if (!embeddings->items)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu inputs", embeddings->count);
@@ -149,7 +149,8 @@ static size_t count_tokens(const struct embeddings *embeddings)
     size_t tokens = 0, length;
     for (size_t i = 0; i < embeddings->count; i++) {
         const char *text = embeddings->items[i].text;
-        if (text && !vkclip_tokenize(embeddings->model->model, text, strlen(text), 0, NULL, 0, &length))
+        if (text &&
+            !vkclip_tokenize(embeddings->model->model, text, strlen(text), 0, NULL, 0, &length))
             tokens += length;
     }
     return tokens;
@@ -162,9 +163,9 @@ static void answer_embeddings(struct embeddings *embeddings)
     const char *name = get_text(embeddings->body, "model");
     for (size_t i = 0; i < embeddings->count; i++)
         json_array_append_new(
-            data, json_pack("{ss sI so}", "object", "embedding", "index", (json_int_t)i,
-                            "embedding",
-                            pack_embedding(embeddings, embeddings->embeds + i * dim, dim)));
+            data,
+            json_pack("{ss sI so}", "object", "embedding", "index", (json_int_t)i, "embedding",
+                      pack_embedding(embeddings, embeddings->embeds + i * dim, dim)));
     const json_int_t tokens = (json_int_t)count_tokens(embeddings);
     answer_json(embeddings->request, 200,
                 json_pack("{ss so ss s{sI sI}}", "object", "list", "data", data, "model",
@@ -212,7 +213,7 @@ static void add_model(void *user, const char *name, const struct loaded_model *l
     json_t *list = user, *entry;
     size_t i;
     (void)loaded;
-    json_array_foreach(list, i, entry)
+    json_array_foreach (list, i, entry)
         if (!strcmp(get_text(entry, "id"), name))
             return;
     json_array_append_new(list, json_pack("{ss ss si ss}", "id", name, "object", "model", "created",

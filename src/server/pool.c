@@ -15,7 +15,7 @@ struct pool {
     pthread_mutex_t lock; /* protects all that follows */
     pthread_cond_t queued, ended;
     size_t capacity;
-    size_t taken; /* places */
+    size_t taken;          /* places */
     size_t first, waiting; /* of the ring of jobs */
     size_t thread_count, idle;
     bool stopping, closing;

@@ -23,11 +23,11 @@ struct request {
     struct server *server;
     const struct route *route;
     const char *method, *path;
-    int64_t id;           /* the number in the path, of routes with {id} */
-    char *body;           /* [size], and a NUL after it; NULL: none */
+    int64_t id; /* the number in the path, of routes with {id} */
+    char *body; /* [size], and a NUL after it; NULL: none */
     size_t size;
-    double began;         /* seconds of clock_seconds when the headers had arrived */
-    double deadline;      /* the answer is given up then */
+    double began;    /* seconds of clock_seconds when the headers had arrived */
+    double deadline; /* the answer is given up then */
 
     /* The members below belong to http.c. */
     size_t capacity;
@@ -41,8 +41,8 @@ struct request {
 /* The value of a header or of a parameter in the URL; NULL: it was not sent. */
 const char *request_header(const struct request *request, const char *name);
 const char *request_query(const struct request *request, const char *name);
-/* Tells whether the time for the request is over, or the server stops. Is a vkclip_progress_fn whose
- * `user` is the request, so that it ends long calls. */
+/* Tells whether the time for the request is over, or the server stops. Is a vkclip_progress_fn
+ * whose `user` is the request, so that it ends long calls. */
 int request_is_over(void *request, uint64_t done, uint64_t total);
 
 /* Parses the body as JSON with an object or array at the top, at most 64 levels deep. NULL: it was

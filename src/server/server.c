@@ -6,6 +6,7 @@
 #include "server/server.h"
 #include "base/error.h"
 #include "server/access_log.h"
+#include "server/http.h"
 #include "server/internal.h"
 #include "server/listen.h"
 
@@ -89,8 +90,8 @@ static int start(struct server *server, struct listening *listening)
 {
     int error = VKCLIP_OK;
     for (size_t i = 0; !error && i < listening->count; i++) {
-        error = http_listen(server->http, listening->sockets[i].socket,
-                            listening->sockets[i].is_unix);
+        error =
+            http_listen(server->http, listening->sockets[i].socket, listening->sockets[i].is_unix);
         if (!error)
             listening->sockets[i].socket = -1;
     }

@@ -16,7 +16,8 @@ struct options {
     struct cli_model_options model;
     struct cli_device_options device;
     struct cli_inputs indexed, aliases, hosts;
-    const char *listen, *unix_path, *certificate, *key, *token, *token_file, *origin, *log, *upstream;
+    const char *listen, *unix_path, *certificate, *key, *token, *token_file, *origin, *log,
+        *upstream;
     uint32_t max_body, max_pixels, max_requests, max_connections, batch_size, memory;
     double timeout, stop_timeout, batch_wait, ttl;
     bool no_auth, fetch;
@@ -125,7 +126,8 @@ static const struct cli_option table[] = {
                "a socket that only you can use; \"\": none"),
     CLI_OPTION(0, "tls-cert", "FILE", CLI_TEXT, FIELD(certificate), "certificate for HTTPS (PEM)"),
     CLI_OPTION(0, "tls-key", "FILE", CLI_TEXT, FIELD(key), "its key (PEM)"),
-    CLI_OPTION(0, "token", "TOKEN", CLI_TEXT, FIELD(token), "clients must send it as a bearer token"),
+    CLI_OPTION(0, "token", "TOKEN", CLI_TEXT, FIELD(token),
+               "clients must send it as a bearer token"),
     CLI_OPTION(0, "no-auth", NULL, CLI_FLAG, FIELD(no_auth),
                "serve everyone who can connect, without a token"),
     CLI_OPTION(0, "host", "NAME", CLI_ITEM, FIELD(hosts), "another name of this machine"),
@@ -158,7 +160,8 @@ const struct cli_command cli_serve_command = {
     .name = "serve",
     .summary = "serve models and an index of pictures over HTTP",
     .usage = "[-m MODEL] [--index FOLDER]... [--listen ADDRESS:PORT] [OPTION]...",
-    .text = "Models are opened when a request first names one, stay open, and are shared by all clients.\n",
+    .text = "Models are opened when a request first names one, stay open, and are shared by all "
+            "clients.\n",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_serve,

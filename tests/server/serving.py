@@ -1,0 +1,68 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the tests of vkclip serve share: a server on a free port, and requests to it."""
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import tempfile
+
+MODEL = 'models/emoji-clip'
+
+
+class Server:
+    """vkclip serve on a free port of 127.0.0.1 and a Unix socket in a folder of its own."""
+
+    def __init__(self, command, *arguments, environment=None):
+        self.folder = tempfile.TemporaryDirectory()
+        self.socket = os.path.join(self.folder.name, 'serve.sock')
+        self.log = open(os.path.join(self.folder.name, 'log'), 'w+', encoding='utf-8')
+        self.process = subprocess.Popen(
+            [command, 'serve', '--listen', '127.0.0.1:0', '--unix', self.socket, *arguments],
+            stdout=subprocess.PIPE, stderr=self.log, text=True,
+            env={**os.environ, **(environment or {})})
+        line = self.process.stdout.readline()
+        match = re.match(r'https?://127\.0\.0\.1:(\d+)/', line)
+        if not match:
+            self.process.wait(60)
+            raise AssertionError(f'the server did not start: {line}{self.read_log()}')
+        self.port = int(match[1])
+
+    def read_log(self):
+        self.log.flush()
+        with open(self.log.name, encoding='utf-8') as file:
+            return file.read()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def stop(self, how=signal.SIGTERM):
+        """Returns the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+        status = self.process.wait(60)
+        self.process.stdout.close()
+        self.log.close()
+        self.folder.cleanup()
+        return status
+
+    def ask(self, method, path, body=None, headers=None):
+        """Returns status, headers and body of an answer. A body that is no bytes is sent as JSON."""
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
+        if body is not None and not isinstance(body, bytes):
+            body = json.dumps(body).encode()
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        result = answer.status, answer.headers, answer.read()
+        connection.close()
+        return result
+
+    def ask_json(self, method, path, body=None, headers=None):
+        """Returns status and value of an answer in JSON."""
+        status, _, text = self.ask(method, path, body, headers)
+        return status, json.loads(text)
