@@ -33,10 +33,8 @@ This system has no apt, so nothing was installed. vkclip needs these packages:
             vkclip pull: curl openssl; vkclip index: sqlite xxhash libpq
             more pictures: jpeg-turbo libspng libexif webp libtiff libavif libheif jpeg-xl
             tests: cmocka llvm vulkan-validationlayers numpy postgresql
-  Windows   the Vulkan SDK (headers, glslang, validation layer), CMake, and from vcpkg:
-            jansson utf8proc gumbo stb zlib libzip pkgconf; libarchive; vkclip pull: curl openssl;
-            vkclip index: sqlite3 xxhash libpq; more pictures: libjpeg-turbo libspng libexif libwebp tiff libavif libheif libjxl;
-            tests: cmocka
+  Windows   the Vulkan SDK (headers, glslang, validation layer), CMake, and vcpkg, which takes the libraries from
+            vcpkg.json; tests: cmocka
 NAMES
     exit 0
 fi

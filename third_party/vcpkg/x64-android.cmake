@@ -1,0 +1,10 @@
+# vcpkg's own triplet for this ABI is for API level 28 and says nothing of pages of 16 KiB.
+set(VCPKG_TARGET_ARCHITECTURE x64)
+set(VCPKG_CRT_LINKAGE static)
+set(VCPKG_LIBRARY_LINKAGE static)
+set(VCPKG_BUILD_TYPE release)
+set(VCPKG_CMAKE_SYSTEM_NAME Android)
+set(VCPKG_CMAKE_SYSTEM_VERSION 26)
+set(VCPKG_CMAKE_CONFIGURE_OPTIONS -DANDROID_ABI=x86_64 -DANDROID_SUPPORT_FLEXIBLE_PAGE_SIZES=ON)
+set(VCPKG_LINKER_FLAGS -Wl,-z,max-page-size=16384)
+set(VCPKG_MAKE_BUILD_TRIPLET --host=x86_64-linux-android)
