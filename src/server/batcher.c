@@ -8,9 +8,9 @@
 #include "server/batcher.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "server/request.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,9 +29,9 @@ struct waiting {
 };
 
 struct batcher {
-    pthread_t thread;
-    pthread_mutex_t lock; /* protects all that follows */
-    pthread_cond_t queued, ended;
+    struct thread thread;
+    struct mutex lock; /* protects all that follows */
+    struct condition queued, ended;
     struct waiting *first;
     struct batcher_counts counts;
     uint32_t batch_size;
@@ -88,13 +88,13 @@ static bool wait_for_batch(struct batcher *batcher)
         if (batcher->closing)
             return false;
         if (!batcher->first) {
-            pthread_cond_wait(&batcher->queued, &batcher->lock);
+            condition_wait(&batcher->queued, &batcher->lock);
             continue;
         }
         const double left = batcher->first->since + batcher->wait_seconds - clock_seconds();
         if (left <= 0 || count_alike(batcher) >= batcher->batch_size)
             return true;
-        clock_wait(&batcher->queued, &batcher->lock, left);
+        condition_wait_for(&batcher->queued, &batcher->lock, left);
     }
 }
 
@@ -181,23 +181,22 @@ static void end_batch(struct batcher *batcher, int error, double seconds)
             snprintf(waiting->message, sizeof(waiting->message), "%s", vkclip_last_error());
         }
     }
-    pthread_cond_broadcast(&batcher->ended);
+    condition_tell(&batcher->ended);
 }
 
-static void *run_batches(void *user)
+static void run_batches(void *user)
 {
     struct batcher *batcher = user;
-    pthread_mutex_lock(&batcher->lock);
+    mutex_lock(&batcher->lock);
     while (wait_for_batch(batcher)) {
         take_batch(batcher);
-        pthread_mutex_unlock(&batcher->lock);
+        mutex_unlock(&batcher->lock);
         const double began = clock_seconds();
         const int error = run_batch(batcher);
-        pthread_mutex_lock(&batcher->lock);
+        mutex_lock(&batcher->lock);
         end_batch(batcher, error, clock_seconds() - began);
     }
-    pthread_mutex_unlock(&batcher->lock);
-    return NULL;
+    mutex_unlock(&batcher->lock);
 }
 
 /* ---- Requests ------------------------------------------------------------------------------------ */
@@ -214,17 +213,17 @@ int batcher_run(struct batcher *batcher, struct request *request, const struct b
     struct waiting waiting = {.job = job, .since = clock_seconds()};
     if (!job->count)
         return VKCLIP_OK;
-    pthread_mutex_lock(&batcher->lock);
+    mutex_lock(&batcher->lock);
     append(batcher, &waiting);
     batcher->counts.waiting += job->count;
-    pthread_cond_signal(&batcher->queued);
+    condition_tell(&batcher->queued);
     while (!is_ended(&waiting)) {
-        clock_wait(&batcher->ended, &batcher->lock, CLOCK_MOMENT);
+        condition_wait_for(&batcher->ended, &batcher->lock, CLOCK_MOMENT);
         waiting.abandoned |= request_is_over(request, 0, 0);
     }
     remove_waiting(batcher, &waiting);
     batcher->counts.waiting -= job->count - waiting.next;
-    pthread_mutex_unlock(&batcher->lock);
+    mutex_unlock(&batcher->lock);
     if (waiting.error) {
         error_keep(waiting.message);
         return waiting.error;
@@ -247,10 +246,10 @@ int batcher_open(uint32_t batch_size, double wait_seconds, struct batcher **resu
     }
     batcher->batch_size = batch_size;
     batcher->wait_seconds = wait_seconds;
-    pthread_mutex_init(&batcher->lock, NULL);
-    pthread_cond_init(&batcher->queued, NULL);
-    pthread_cond_init(&batcher->ended, NULL);
-    if (pthread_create(&batcher->thread, NULL, run_batches, batcher)) {
+    mutex_init(&batcher->lock);
+    condition_init(&batcher->queued);
+    condition_init(&batcher->ended);
+    if (!thread_start(&batcher->thread, run_batches, batcher)) {
         batcher->closing = true;
         batcher_close(result);
         return error_fail(VKCLIP_EMEMORY, "the thread that encodes cannot be started");
@@ -264,15 +263,15 @@ void batcher_close(struct batcher **handle)
     if (!batcher)
         return;
     if (!batcher->closing) {
-        pthread_mutex_lock(&batcher->lock);
+        mutex_lock(&batcher->lock);
         batcher->closing = true;
-        pthread_cond_signal(&batcher->queued);
-        pthread_mutex_unlock(&batcher->lock);
-        pthread_join(batcher->thread, NULL);
+        condition_tell(&batcher->queued);
+        mutex_unlock(&batcher->lock);
+        thread_join(&batcher->thread);
     }
-    pthread_cond_destroy(&batcher->ended);
-    pthread_cond_destroy(&batcher->queued);
-    pthread_mutex_destroy(&batcher->lock);
+    condition_destroy(&batcher->ended);
+    condition_destroy(&batcher->queued);
+    mutex_destroy(&batcher->lock);
     free(batcher->entries);
     free(batcher);
     *handle = NULL;
@@ -280,7 +279,7 @@ void batcher_close(struct batcher **handle)
 
 void batcher_get_counts(struct batcher *batcher, struct batcher_counts *counts)
 {
-    pthread_mutex_lock(&batcher->lock);
+    mutex_lock(&batcher->lock);
     *counts = batcher->counts;
-    pthread_mutex_unlock(&batcher->lock);
+    mutex_unlock(&batcher->lock);
 }

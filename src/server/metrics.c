@@ -12,12 +12,12 @@ static const double bounds[METRICS_BUCKETS - 1] = {.001, .0025, .005, .01, .025,
 void metrics_open(struct metrics *metrics)
 {
     memset(metrics, 0, sizeof(*metrics));
-    pthread_mutex_init(&metrics->lock, NULL);
+    mutex_init(&metrics->lock);
 }
 
 void metrics_close(struct metrics *metrics)
 {
-    pthread_mutex_destroy(&metrics->lock);
+    mutex_destroy(&metrics->lock);
 }
 
 static struct metrics_route *find_row(struct metrics *metrics, const struct route *route)
@@ -38,13 +38,13 @@ void metrics_count_request(struct metrics *metrics, const struct route *route, u
     size_t bucket = 0;
     while (bucket < ARRAY_COUNT(bounds) && seconds > bounds[bucket])
         bucket++;
-    pthread_mutex_lock(&metrics->lock);
+    mutex_lock(&metrics->lock);
     struct metrics_route *row = find_row(metrics, route);
     row->statuses[status / 100 % METRICS_CLASSES]++;
     row->buckets[bucket]++;
     row->count++;
     row->seconds += seconds;
-    pthread_mutex_unlock(&metrics->lock);
+    mutex_unlock(&metrics->lock);
 }
 
 static void print_routes(struct metrics *metrics, FILE *out)
@@ -85,7 +85,7 @@ static void print_routes(struct metrics *metrics, FILE *out)
 
 void metrics_print(struct metrics *metrics, FILE *out)
 {
-    pthread_mutex_lock(&metrics->lock);
+    mutex_lock(&metrics->lock);
     print_routes(metrics, out);
-    pthread_mutex_unlock(&metrics->lock);
+    mutex_unlock(&metrics->lock);
 }

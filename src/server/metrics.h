@@ -5,7 +5,8 @@
 #ifndef VKCLIP_SERVER_METRICS_H
 #define VKCLIP_SERVER_METRICS_H
 
-#include <pthread.h>
+#include "base/thread.h"
+
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -24,7 +25,7 @@ struct metrics_route {
 };
 
 struct metrics {
-    pthread_mutex_t lock;
+    struct mutex lock;
     struct metrics_route routes[METRICS_ROUTES];
     size_t route_count;
 };

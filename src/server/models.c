@@ -7,10 +7,10 @@
 #include "server/models.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 #include "base/file.h"
 #include "server/options.h"
 
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +28,8 @@ struct entry {
 
 struct models {
     const struct server_options *options;
-    pthread_mutex_t lock; /* protects all that follows */
-    pthread_cond_t changed;
+    struct mutex lock; /* protects all that follows */
+    struct condition changed;
     struct entry *first;
 };
 
@@ -39,8 +39,8 @@ int models_open(const struct server_options *options, struct models **result)
     if (!models)
         return error_fail(VKCLIP_EMEMORY, "out of memory for models");
     models->options = options;
-    pthread_mutex_init(&models->lock, NULL);
-    pthread_cond_init(&models->changed, NULL);
+    mutex_init(&models->lock);
+    condition_init(&models->changed);
     return VKCLIP_OK;
 }
 
@@ -84,7 +84,7 @@ static void remove_entry(struct models *models, struct entry *entry)
     free((char *)entry->loaded.name);
     free(entry->path);
     free(entry);
-    pthread_cond_broadcast(&models->changed);
+    condition_tell(&models->changed);
 }
 
 /* Closes the model that was not used for the longest time. False: all are in use. */
@@ -114,13 +114,13 @@ static int open_entry(struct models *models, struct entry *entry)
     const struct server_options *options = models->options;
     struct vkclip_model_info *info = &entry->loaded.info;
     for (;;) {
-        pthread_mutex_unlock(&models->lock);
+        mutex_unlock(&models->lock);
         int error = vkclip_open_model(options->device, entry->path, &options->model_params,
                                       &entry->loaded.model);
         info->size = sizeof(*info);
         if (!error)
             error = vkclip_get_model_info(entry->loaded.model, info);
-        pthread_mutex_lock(&models->lock);
+        mutex_lock(&models->lock);
         if (error == VKCLIP_EDEVICEMEMORY && close_oldest(models))
             continue;
         if (error)
@@ -157,7 +157,7 @@ static struct entry *find_entry(struct models *models, const char *path)
             entry = entry->later;
         if (!entry || entry->state == OPEN)
             return entry;
-        pthread_cond_wait(&models->changed, &models->lock);
+        condition_wait(&models->changed, &models->lock);
     }
 }
 
@@ -171,7 +171,7 @@ int models_use(struct models *models, const char *name, const struct loaded_mode
     if (!path)
         return error_fail(VKCLIP_EABSENT, "%s: no such model", name);
     int error = VKCLIP_OK;
-    pthread_mutex_lock(&models->lock);
+    mutex_lock(&models->lock);
     struct entry *entry = find_entry(models, path);
     if (!entry) {
         entry = add_entry(models, name, path);
@@ -180,13 +180,13 @@ int models_use(struct models *models, const char *name, const struct loaded_mode
             entry->state = OPEN;
         else if (entry)
             remove_entry(models, entry);
-        pthread_cond_broadcast(&models->changed);
+        condition_tell(&models->changed);
     }
     if (!error) {
         entry->users++;
         *model = &entry->loaded;
     }
-    pthread_mutex_unlock(&models->lock);
+    mutex_unlock(&models->lock);
     return error;
 }
 
@@ -194,13 +194,13 @@ void models_release(struct models *models, const struct loaded_model *model)
 {
     if (!model)
         return;
-    pthread_mutex_lock(&models->lock);
+    mutex_lock(&models->lock);
     for (struct entry *entry = models->first; entry; entry = entry->later)
         if (&entry->loaded == model) {
             entry->users--;
             entry->used = clock_seconds();
         }
-    pthread_mutex_unlock(&models->lock);
+    mutex_unlock(&models->lock);
 }
 
 void models_expire(struct models *models)
@@ -209,26 +209,26 @@ void models_expire(struct models *models)
         return;
     const double oldest = clock_seconds() - models->options->ttl;
     struct entry *later;
-    pthread_mutex_lock(&models->lock);
+    mutex_lock(&models->lock);
     for (struct entry *entry = models->first; entry; entry = later) {
         later = entry->later;
         if (entry->state == OPEN && !entry->users && entry->used < oldest)
             remove_entry(models, entry);
     }
-    pthread_mutex_unlock(&models->lock);
+    mutex_unlock(&models->lock);
 }
 
 void models_list(struct models *models, models_list_fn *fn, void *user)
 {
     const struct server_options *options = models->options;
-    pthread_mutex_lock(&models->lock);
+    mutex_lock(&models->lock);
     for (size_t i = 0; i < options->alias_count; i++)
         fn(user, options->aliases[i].name, NULL);
     if (options->model)
         fn(user, file_name(options->model), NULL);
     for (const struct entry *entry = models->first; entry; entry = entry->later)
         fn(user, entry->loaded.name, entry->state == OPEN ? &entry->loaded : NULL);
-    pthread_mutex_unlock(&models->lock);
+    mutex_unlock(&models->lock);
 }
 
 void models_close(struct models **handle)
@@ -238,8 +238,8 @@ void models_close(struct models **handle)
         return;
     while (models->first)
         remove_entry(models, models->first);
-    pthread_cond_destroy(&models->changed);
-    pthread_mutex_destroy(&models->lock);
+    condition_destroy(&models->changed);
+    mutex_destroy(&models->lock);
     free(models);
     *handle = NULL;
 }

@@ -2,8 +2,8 @@
 #include "server/pool.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/thread.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 
 struct job {
@@ -12,57 +12,57 @@ struct job {
 };
 
 struct pool {
-    pthread_mutex_t lock; /* protects all that follows */
-    pthread_cond_t queued, ended;
+    struct mutex lock; /* protects all that follows */
+    struct condition queued, ended;
     size_t capacity;
     size_t taken;          /* places */
     size_t first, waiting; /* of the ring of jobs */
     size_t thread_count, idle;
     bool stopping, closing;
-    pthread_t *threads; /* [capacity] */
-    struct job jobs[];  /* [capacity] */
+    struct thread *threads; /* [capacity] */
+    struct job jobs[];      /* [capacity] */
 };
 
 int pool_open(size_t capacity, struct pool **result)
 {
     struct pool *pool = *result = calloc(1, sizeof(*pool) + capacity * sizeof(struct job));
     if (pool)
-        pool->threads = calloc(capacity, sizeof(pthread_t));
+        pool->threads = calloc(capacity, sizeof(struct thread));
     if (!pool || !pool->threads) {
         free(pool);
         *result = NULL;
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu requests", capacity);
     }
     pool->capacity = capacity;
-    pthread_mutex_init(&pool->lock, NULL);
-    pthread_cond_init(&pool->queued, NULL);
-    pthread_cond_init(&pool->ended, NULL);
+    mutex_init(&pool->lock);
+    condition_init(&pool->queued);
+    condition_init(&pool->ended);
     return VKCLIP_OK;
 }
 
 bool pool_reserve(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     const bool good = !pool->stopping && pool->taken < pool->capacity;
     pool->taken += good;
-    pthread_mutex_unlock(&pool->lock);
+    mutex_unlock(&pool->lock);
     return good;
 }
 
 static void release_place(struct pool *pool)
 {
     pool->taken--;
-    pthread_cond_broadcast(&pool->ended);
+    condition_tell(&pool->ended);
 }
 
-static void *run_jobs(void *user)
+static void run_jobs(void *user)
 {
     struct pool *pool = user;
-    pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     for (;;) {
         while (!pool->waiting && !pool->closing) {
             pool->idle++;
-            pthread_cond_wait(&pool->queued, &pool->lock);
+            condition_wait(&pool->queued, &pool->lock);
             pool->idle--;
         }
         if (!pool->waiting)
@@ -70,13 +70,12 @@ static void *run_jobs(void *user)
         const struct job job = pool->jobs[pool->first];
         pool->first = (pool->first + 1) % pool->capacity;
         pool->waiting--;
-        pthread_mutex_unlock(&pool->lock);
+        mutex_unlock(&pool->lock);
         job.run(job.user);
-        pthread_mutex_lock(&pool->lock);
+        mutex_lock(&pool->lock);
         release_place(pool);
     }
-    pthread_mutex_unlock(&pool->lock);
-    return NULL;
+    mutex_unlock(&pool->lock);
 }
 
 /* Threads that wait for a batch are idle for the processor, so that each job may have its own. */
@@ -84,13 +83,13 @@ static void start_thread(struct pool *pool)
 {
     if (pool->waiting <= pool->idle || pool->thread_count == pool->capacity)
         return;
-    if (!pthread_create(&pool->threads[pool->thread_count], NULL, run_jobs, pool))
+    if (thread_start(&pool->threads[pool->thread_count], run_jobs, pool))
         pool->thread_count++;
 }
 
 void pool_run(struct pool *pool, void (*job)(void *user), void *user)
 {
-    pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     pool->jobs[(pool->first + pool->waiting) % pool->capacity] =
         (struct job){.run = job, .user = user};
     pool->waiting++;
@@ -99,25 +98,25 @@ void pool_run(struct pool *pool, void (*job)(void *user), void *user)
     if (alone)
         pool->waiting--;
     else
-        pthread_cond_signal(&pool->queued);
-    pthread_mutex_unlock(&pool->lock);
+        condition_tell(&pool->queued);
+    mutex_unlock(&pool->lock);
     if (!alone)
         return;
     job(user);
-    pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     release_place(pool);
-    pthread_mutex_unlock(&pool->lock);
+    mutex_unlock(&pool->lock);
 }
 
 bool pool_stop(struct pool *pool, double seconds)
 {
     const double end = clock_seconds() + seconds;
-    pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     pool->stopping = true;
     while (pool->taken && clock_seconds() < end)
-        clock_wait(&pool->ended, &pool->lock, end - clock_seconds());
+        condition_wait_for(&pool->ended, &pool->lock, end - clock_seconds());
     const bool good = !pool->taken;
-    pthread_mutex_unlock(&pool->lock);
+    mutex_unlock(&pool->lock);
     return good;
 }
 
@@ -126,15 +125,15 @@ void pool_close(struct pool **handle)
     struct pool *pool = *handle;
     if (!pool)
         return;
-    pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     pool->closing = true;
-    pthread_cond_broadcast(&pool->queued);
-    pthread_mutex_unlock(&pool->lock);
+    condition_tell(&pool->queued);
+    mutex_unlock(&pool->lock);
     for (size_t i = 0; i < pool->thread_count; i++)
-        pthread_join(pool->threads[i], NULL);
-    pthread_cond_destroy(&pool->ended);
-    pthread_cond_destroy(&pool->queued);
-    pthread_mutex_destroy(&pool->lock);
+        thread_join(&pool->threads[i]);
+    condition_destroy(&pool->ended);
+    condition_destroy(&pool->queued);
+    mutex_destroy(&pool->lock);
     free(pool->threads);
     free(pool);
     *handle = NULL;
@@ -142,8 +141,8 @@ void pool_close(struct pool **handle)
 
 size_t pool_count(struct pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
+    mutex_lock(&pool->lock);
     const size_t count = pool->taken;
-    pthread_mutex_unlock(&pool->lock);
+    mutex_unlock(&pool->lock);
     return count;
 }

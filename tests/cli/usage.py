@@ -20,7 +20,7 @@ OPTION = r'(?m)^  ((?:-\w, |    )(--[a-z0-9-]+)(?: [A-Za-z0-9|_,/-]+)?)(?: +|\n 
 
 class Usage(CommandTest):
     commands = ['classify', 'similarity', 'explain', 'embed', 'index', 'search', 'duplicates', 'probe', 'evaluate', 'preprocess',
-                'tokenize', 'condition', 'info', 'devices', 'check', 'models', 'pull', 'convert', 'init', 'train',
+                'tokenize', 'condition', 'info', 'devices', 'check', 'models', 'pull', 'serve', 'convert', 'init', 'train',
                 'tokenizer-train', 'bench', 'completion']
 
     def test_overview(self):
@@ -61,7 +61,7 @@ class Usage(CommandTest):
             self.assertEqual(found, takers[entry] if takers[entry] != self.commands else ['every command'])
         # An option means the same in every command, or is named here.
         names = [re.search(r'--[a-z0-9-]+', head).group() for head, _ in entries]
-        self.assertEqual({name for name in names if names.count(name) > 1}, {'--type'})
+        self.assertEqual({name for name in names if names.count(name) > 1}, {'--batch-size', '--index', '--type'})
 
     def test_wrong_usage(self):
         for arguments, word in [
