@@ -13,11 +13,19 @@
 static struct vkclip_allocator given; /* `allocate` is NULL: there is none */
 static atomic_size_t pieces;
 
+static _Thread_local size_t failures;
+
+static void *count_failure(void *memory)
+{
+    failures += !memory;
+    return memory;
+}
+
 static void *count_piece(void *memory)
 {
     if (memory)
         atomic_fetch_add_explicit(&pieces, 1, memory_order_relaxed);
-    return memory;
+    return count_failure(memory);
 }
 
 void *memory_alloc(size_t size)
@@ -31,7 +39,7 @@ void *memory_calloc(size_t count, size_t size)
     if (!given.allocate)
         return count_piece(calloc(count, size));
     if (size && count > SIZE_MAX / size)
-        return NULL;
+        return count_failure(NULL);
     void *memory = memory_alloc(count * size);
     if (memory)
         memset(memory, 0, count * size);
@@ -42,7 +50,8 @@ void *memory_realloc(void *memory, size_t size)
 {
     if (!memory)
         return memory_alloc(size);
-    return given.allocate ? given.reallocate(given.user, memory, size) : realloc(memory, size);
+    return count_failure(given.allocate ? given.reallocate(given.user, memory, size)
+                                        : realloc(memory, size));
 }
 
 void memory_free(void *memory)
@@ -54,6 +63,11 @@ void memory_free(void *memory)
         given.release(given.user, memory);
     else
         free(memory);
+}
+
+size_t memory_failures(void)
+{
+    return failures;
 }
 
 char *memory_adopt(char *text)

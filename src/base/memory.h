@@ -19,6 +19,10 @@ void *memory_calloc(size_t count, size_t size);
 void *memory_realloc(void *memory, size_t size);
 void memory_free(void *memory);
 
+/* Returns how many allocations have failed on this thread. A library that says of a lack of memory
+ * that a file is damaged has failed for the first reason if the number has grown. */
+size_t memory_failures(void);
+
 /* Moves a string to this memory from that of the C library, which is freed. Returns NULL when out
  * of memory, and if the string is NULL. */
 char *memory_adopt(char *text);
