@@ -1610,6 +1610,24 @@ VKCLIP_API int vkclip_list_indexed(struct vkclip_index *index, const struct vkcl
 VKCLIP_API int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id,
                                      struct vkclip_image *image);
 
+/* Receives the bytes of a file, which are valid during the call of the function. */
+typedef void vkclip_bytes_fn(void *user, const void *data, size_t size);
+/* Gives the thumbnail that the index has of a picture as it is kept, a JPEG file. Errors: EABSENT
+ * (it has none), EIO, EMEMORY. */
+VKCLIP_API int vkclip_read_thumbnail(struct vkclip_index *index, int64_t id, vkclip_bytes_fn *bytes,
+                                     void *user);
+/* Describes each file of a picture of the index that is present, in the order of paths: `copies` is
+ * 1, `score` and `z` are 0. The function must not use the index. Errors: EABSENT (the index has no
+ * such picture), ECANCELLED, EIO. */
+VKCLIP_API int vkclip_find_indexed(struct vkclip_index *index, int64_t id, vkclip_hit_fn *hit,
+                                   void *user);
+/* Opens a file of a picture of the index for reading, provided that nobody has written to it since
+ * it was indexed (its size, inode, and times of modification and change are the same), so that a
+ * path of the index never leads to another file. *file is a descriptor, which the caller closes,
+ * and *size its bytes. Errors: EABSENT (there is no such picture or no such file), EIO. */
+VKCLIP_API int vkclip_open_indexed(struct vkclip_index *index, int64_t id, int *file,
+                                   uint64_t *size);
+
 enum vkclip_group_kind {
     VKCLIP_GROUP_EXACT, /* files with the same bytes */
     VKCLIP_GROUP_SAME,  /* the same picture in other sizes, formats or qualities */

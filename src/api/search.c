@@ -293,22 +293,3 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
     search.dim = model->info.embed_dim;
     return guard_leave(&turn, error ? error : search_list(&search, fn, user));
 }
-
-int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_image *image)
-{
-    void *data = NULL;
-    size_t size = 0;
-    if (!index || !image)
-        return error_fail(VKCLIP_EINVALID, "vkclip_load_thumbnail: index and image expected");
-    struct turn turn;
-    int error = guard_enter(&turn, __func__, index->guard);
-    if (error)
-        return error;
-    error = guard_leave(&turn, index->store->read->read_thumbnail(index->store, id, &data, &size));
-    if (!error && !data)
-        error = error_fail(VKCLIP_EABSENT, "id:%lld: the index has no thumbnail", (long long)id);
-    if (!error)
-        error = vkclip_decode_image(data, size, "thumbnail", NULL, image);
-    memory_free(data);
-    return error;
-}

@@ -121,6 +121,22 @@ int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id, struct vkclip_
     return search_absent(__func__);
 }
 
+int vkclip_read_thumbnail(struct vkclip_index *index, int64_t id, vkclip_bytes_fn *bytes,
+                          void *user)
+{
+    return search_absent(__func__);
+}
+
+int vkclip_find_indexed(struct vkclip_index *index, int64_t id, vkclip_hit_fn *hit, void *user)
+{
+    return search_absent(__func__);
+}
+
+int vkclip_open_indexed(struct vkclip_index *index, int64_t id, int *file, uint64_t *size)
+{
+    return search_absent(__func__);
+}
+
 int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *device,
                            const struct vkclip_duplicates_params *params, vkclip_group_fn *group,
                            void *user)

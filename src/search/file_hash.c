@@ -100,3 +100,18 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
     file_hash_bytes(*data, *size, hash);
     return VKCLIP_OK;
 }
+
+void file_hash_open(const char *path, const struct store_stamp *stamp, int *file)
+{
+    struct stat status;
+    *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_BINARY);
+    if (*file < 0)
+        return;
+    if (!fstat(*file, &status) && S_ISREG(status.st_mode)) {
+        const struct store_stamp now = walk_stamp(&status);
+        if (!memcmp(&now, stamp, sizeof(now)))
+            return;
+    }
+    close(*file);
+    *file = -1;
+}

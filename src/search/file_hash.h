@@ -16,4 +16,7 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
 /* Hashes the bytes of a file that are in memory. */
 void file_hash_bytes(const void *data, size_t size, struct store_hash *hash);
 
+/* Opens a file for reading, if it is still the one that had this stamp; *file is -1 otherwise. */
+void file_hash_open(const char *path, const struct store_stamp *stamp, int *file);
+
 #endif

@@ -21,10 +21,10 @@ static int64_t find_date(const struct store_picture *picture)
 {
     if (picture->facts.taken != INT64_MIN)
         return picture->facts.taken;
-    return calendar_local(picture->modified / 1000000000);
+    return calendar_local(picture->stamp.modified / 1000000000);
 }
 
-static struct vkclip_hit describe_picture(const struct store_picture *picture)
+struct vkclip_hit search_describe(const struct store_picture *picture)
 {
     const struct store_facts *facts = &picture->facts;
     return (struct vkclip_hit){
@@ -77,7 +77,7 @@ static int allow_id(void *user, int64_t id)
 static int allow_picture(void *user, const struct store_picture *picture)
 {
     const struct cursor *cursor = user;
-    const struct vkclip_hit hit = describe_picture(picture);
+    const struct vkclip_hit hit = search_describe(picture);
     return filter_match(cursor->params, &hit) ? allow_id(user, picture->id) : 0;
 }
 
@@ -122,7 +122,7 @@ static void free_found(struct found *found)
 static int take_picture(void *user, const struct store_picture *picture)
 {
     struct found *found = user;
-    struct vkclip_hit hit = describe_picture(picture), *last = &found->hits[found->count];
+    struct vkclip_hit hit = search_describe(picture), *last = &found->hits[found->count];
     found->files++;
     if (found->taken || !filter_match(found->search->params, &hit))
         return 0;
@@ -276,7 +276,7 @@ static int list_picture(void *user, const struct store_picture *picture)
 {
     struct cursor *cursor = user;
     const size_t dim = cursor->vectors->dim;
-    struct vkclip_hit hit = describe_picture(picture);
+    struct vkclip_hit hit = search_describe(picture);
     if (!find_row(cursor, picture->id) || (cursor->params && !filter_match(cursor->params, &hit)))
         return 0;
     hit.copies = 1;

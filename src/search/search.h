@@ -21,6 +21,9 @@ struct search {
     size_t left_out_count;
 };
 
+/* Describes a file as programs see it. Its score is 0. */
+struct vkclip_hit search_describe(const struct store_picture *picture);
+
 /* Gives the pictures that are found, in order, to `hit`, which may use the store. A nonzero number
  * that it returns ends the search with EINVALID. */
 int search_run(const struct search *search, vkclip_hit_fn *hit, void *user);

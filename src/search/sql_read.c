@@ -33,8 +33,10 @@ static struct store_picture read_picture(const struct row *row)
     return (struct store_picture){
         .id = row_number(row, 0),
         .path = row_text(row, 1),
-        .size = (uint64_t)row_number(row, 2),
-        .modified = row_number(row, 3),
+        .stamp = {.size = (uint64_t)row_number(row, 2),
+                  .inode = (uint64_t)row_number(row, 12),
+                  .modified = row_number(row, 3),
+                  .changed = row_number(row, 13)},
         .facts = {.format = row_text(row, 4),
                   .camera = row_text(row, 5),
                   .width = (uint32_t)row_number(row, 6),

@@ -61,8 +61,7 @@ struct store_facts {
 struct store_picture {
     int64_t id; /* of the content */
     const char *path;
-    uint64_t size;
-    int64_t modified; /* nanoseconds since 1970 */
+    struct store_stamp stamp;
     struct store_facts facts;
     size_t copies; /* store_find_picture: files with this content that are present */
 };

@@ -492,6 +492,9 @@ static void indexes(void **state)
             "`sort` is 3");
     REFUSED(vkclip_load_thumbnail(index, 1, NULL), "image");
     REFUSED(vkclip_load_thumbnail(NULL, 1, &image), "index");
+    REFUSED(vkclip_read_thumbnail(index, 1, NULL, NULL), "function");
+    REFUSED(vkclip_find_indexed(index, 1, NULL, NULL), "hit function");
+    REFUSED(vkclip_open_indexed(index, 1, NULL, NULL), "file");
     REFUSED(vkclip_find_duplicates(index, NULL, WITHOUT_SIZE(vkclip_duplicates_params),
                                    ignore_group, NULL),
             SIZE_OF(vkclip_duplicates_params));

@@ -497,6 +497,73 @@ static void files_come_and_go(void **state)
     free(pizza);
 }
 
+/* Copies of the paths that vkclip_find_indexed gives. */
+static int collect_path(void *user, const struct vkclip_hit *hit)
+{
+    struct result **next = user;
+    snprintf((*next)->path, sizeof((*next)->path), "%s", hit->path);
+    (*next)->id = hit->id;
+    (*next)++;
+    return 0;
+}
+
+static void check_jpeg(void *user, const void *data, size_t size)
+{
+    (void)user;
+    assert_true(size > 100);
+    assert_memory_equal(data, "\xff\xd8\xff", 3);
+}
+
+/* A path of the index gives the file that was indexed, or none: also if it is a link to another
+ * file meanwhile. */
+static void pictures_are_opened_by_id(void **state)
+{
+    (void)state;
+    char *copies = scratch_path(folder, "opened"), *copy = scratch_path(folder, "opened/a.png");
+    const struct vkclip_update_params params = {.size = sizeof(params), .thumbnails = true};
+    const char *const paths[] = {copies};
+    struct file_map map;
+    struct result *end = results;
+    uint8_t begin[8];
+    uint64_t size = 0;
+    int file = -1;
+    must(folder_make(copies));
+    must(file_map_open(SAMPLES "/1f355.png", &map));
+    scratch_write(folder, "opened/a.png", map.data, map.size);
+    scratch_write(folder, "opened/b.png", map.data, map.size);
+    file_map_close(&map);
+    must(vkclip_remove_indexed(pictures, (const char *[]){samples}, 1, NULL));
+    must(vkclip_index_paths(pictures, model, paths, 1, &params, NULL));
+    search_text("a picture of pizza", (struct vkclip_search_params){.top = 1});
+    const int64_t id = results[0].id;
+    must(vkclip_find_indexed(pictures, id, collect_path, &end));
+    assert_int_equal(end - results, 2);
+    assert_true(string_ends_with(results[0].path, "/a.png"));
+    assert_true(string_ends_with(results[1].path, "/b.png"));
+    assert_int_equal(results[1].id, id);
+    must(vkclip_read_thumbnail(pictures, id, check_jpeg, NULL));
+    assert_int_equal(vkclip_read_thumbnail(pictures, id + 100000, check_jpeg, NULL),
+                     VKCLIP_EABSENT);
+
+    scratch_write(folder, "opened/b.png", "changed", 7);
+    must(vkclip_open_indexed(pictures, id, &file, &size));
+    assert_int_equal(read(file, begin, 8), 8);
+    assert_memory_equal(begin, "\x89PNG\r\n\x1a\n", 8);
+    assert_int_equal(lseek(file, 0, SEEK_END), size);
+    close(file);
+    assert_int_equal(remove(copy), 0);
+    assert_int_equal(symlink("/etc/passwd", copy), 0);
+    assert_int_equal(vkclip_open_indexed(pictures, id, &file, &size), VKCLIP_EABSENT);
+    assert_int_equal(file, -1);
+    assert_int_equal(vkclip_open_indexed(pictures, 1 << 30, &file, &size), VKCLIP_EABSENT);
+    assert_int_equal(vkclip_find_indexed(pictures, 1 << 30, collect_path, &end), VKCLIP_EABSENT);
+    must(vkclip_index_paths(pictures, model, (const char *[]){samples}, 1, NULL, NULL));
+    must(vkclip_remove_indexed(pictures, paths, 1, NULL));
+    list_index();
+    free(copies);
+    free(copy);
+}
+
 /* An index that is deleted and made anew has other vectors under the same names of files. */
 static void an_index_is_made_anew(void **state)
 {
@@ -591,6 +658,7 @@ int main(void)
         cmocka_unit_test(filters_choose),
         cmocka_unit_test(limits_cut),
         cmocka_unit_test(files_come_and_go),
+        cmocka_unit_test(pictures_are_opened_by_id),
         cmocka_unit_test(an_index_is_made_anew),
         cmocka_unit_test(wrong_arguments_are_refused),
         cmocka_unit_test(other_indexes_are_refused),

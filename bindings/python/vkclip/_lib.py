@@ -194,6 +194,7 @@ vkclip_failure_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_char_p, _c.c_int, _
 vkclip_update_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_update_progress))
 vkclip_hit_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_hit))
 vkclip_indexed_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_hit), _c.POINTER(_c.c_float))
+vkclip_bytes_fn = _c.CFUNCTYPE(None, _c.c_void_p, _c.c_void_p, _c.c_size_t)
 vkclip_group_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_group))
 vkclip_share_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_double)
 
@@ -543,6 +544,10 @@ FUNCTIONS = [
     ('vkclip_list_indexed', _c.c_int, _c.POINTER(vkclip_index), _c.POINTER(vkclip_model),
         _c.POINTER(vkclip_search_params), vkclip_indexed_fn, _c.c_void_p),
     ('vkclip_load_thumbnail', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, _c.POINTER(vkclip_image)),
+    ('vkclip_read_thumbnail', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, vkclip_bytes_fn, _c.c_void_p),
+    ('vkclip_find_indexed', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, vkclip_hit_fn, _c.c_void_p),
+    ('vkclip_open_indexed', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, _c.POINTER(_c.c_int),
+        _c.POINTER(_c.c_uint64)),
     ('vkclip_find_duplicates', _c.c_int, _c.POINTER(vkclip_index), _c.POINTER(vkclip_device),
         _c.POINTER(vkclip_duplicates_params), vkclip_group_fn, _c.c_void_p),
     ('vkclip_forget_duplicates', _c.c_int, _c.POINTER(vkclip_index), _c.c_char_p, _c.c_char_p),
