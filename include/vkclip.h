@@ -1506,7 +1506,8 @@ VKCLIP_API int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_mod
 enum vkclip_query_kind {
     VKCLIP_QUERY_TEXT,  /* a UTF-8 text in `value` */
     VKCLIP_QUERY_IMAGE, /* a picture file whose path is in `value` */
-    VKCLIP_QUERY_ID     /* the picture `id` of the index */
+    VKCLIP_QUERY_ID,    /* the picture `id` of the index */
+    VKCLIP_QUERY_EMBED  /* an embedding by the model, floats of any length other than 0 in `data` */
 };
 
 /* A query is a sum: the embedding of each part, of unit length, times its weight, as rclip adds
@@ -1516,9 +1517,10 @@ struct vkclip_query_part {
     const char *value;
     int64_t id;
     double weight; /* 0: 1; negative: what pictures should not show */
-    /* The bytes of the picture file, whose name for messages `value` is then; NULL: it is read. */
+    /* The bytes of the picture file, whose name for messages `value` is then; NULL: it is read. Of
+     * an embedding its D floats. */
     const void *data;
-    size_t size;
+    size_t size; /* bytes of `data` */
 };
 
 enum vkclip_sort {
@@ -1578,7 +1580,8 @@ typedef int vkclip_hit_fn(void *user, const struct vkclip_hit *hit);
 /* Searches the index for the pictures whose embeddings by this model are nearest to a query. Scores
  * are exact, up to the rounding of embeddings to fp16 in the index. A picture file of the query
  * that is in the index is not encoded again, and pictures of the query are left out of the results.
- * Only the towers that the query needs are used: the model of a query of ids needs no device.
+ * Only the towers that the query needs are used: the model of a query of ids and embeddings needs
+ * no device.
  * Errors: EABSENT (the index has no picture of this model, or not this id), EINVALID (no part, or
  * parts that cancel each other out), those of vkclip_encode_texts and vkclip_encode_files, EIO,
  * EFORMAT. */

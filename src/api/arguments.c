@@ -111,8 +111,10 @@ int arguments_check_search(const struct vkclip_search_params *params)
     for (size_t i = 0; i < params->part_count && !error; i++) {
         const struct vkclip_query_part *part = &params->parts[i];
         error = arguments_check_enum("kind", "enum vkclip_query_kind", (int)part->kind,
-                                     VKCLIP_QUERY_ID);
-        if (!error && part->kind != VKCLIP_QUERY_ID && !part->value)
+                                     VKCLIP_QUERY_EMBED);
+        if (!error && part->kind == VKCLIP_QUERY_EMBED && !part->data)
+            error = error_fail(VKCLIP_EINVALID, "part %zu of the query has no data", i);
+        if (!error && part->kind < VKCLIP_QUERY_ID && !part->value)
             error = error_fail(VKCLIP_EINVALID, "part %zu of the query has no value", i);
     }
     return error;

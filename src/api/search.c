@@ -81,6 +81,19 @@ static int find_id(struct request *request, size_t part)
                       (long long)request->ids[part]);
 }
 
+static int copy_embedding(const struct request *request, size_t part)
+{
+    const struct vkclip_query_part *embedding = &request->params->parts[part];
+    float *embed = request->embeds + part * request->dim;
+    if (embedding->size != request->dim * sizeof(*embed))
+        return error_fail(VKCLIP_EINVALID,
+                          "part %zu of the query: expected %zu numbers as the model's embeddings "
+                          "have, found %zu bytes",
+                          part, request->dim, embedding->size);
+    memcpy(embed, embedding->data, embedding->size);
+    return VKCLIP_OK;
+}
+
 /* A picture file whose content the index knows is not encoded again. */
 static int find_picture(struct request *request, size_t part, bool *found)
 {
@@ -162,6 +175,8 @@ static int find_embeddings(struct request *request)
     for (size_t i = 0; !error && i < params->part_count; i++) {
         if (params->parts[i].kind == VKCLIP_QUERY_ID)
             error = find_id(request, i);
+        else if (params->parts[i].kind == VKCLIP_QUERY_EMBED)
+            error = copy_embedding(request, i);
         else if (params->parts[i].kind == VKCLIP_QUERY_IMAGE)
             error = find_picture(request, i, &done[i]);
     }

@@ -356,12 +356,17 @@ static void pictures_of_the_index_are_queries(void **state)
     const struct listed owl = *find_listed("/1f989.png");
     char *copy = scratch_path(folder, "copy.png");
     struct file_map map;
+    float scaled[D];
     must(file_map_open(owl.path, &map));
     scratch_write(folder, "copy.png", map.data, map.size);
     file_map_close(&map);
-    const struct vkclip_query_part parts[] = {{.kind = VKCLIP_QUERY_ID, .id = owl.id},
-                                              {.kind = VKCLIP_QUERY_IMAGE, .value = owl.path},
-                                              {.kind = VKCLIP_QUERY_IMAGE, .value = copy}};
+    const struct vkclip_query_part parts[] = {
+        {.kind = VKCLIP_QUERY_ID, .id = owl.id},
+        {.kind = VKCLIP_QUERY_IMAGE, .value = owl.path},
+        {.kind = VKCLIP_QUERY_IMAGE, .value = copy},
+        {.kind = VKCLIP_QUERY_EMBED, .data = scaled, .size = sizeof(scaled)}};
+    for (size_t i = 0; i < D; i++)
+        scaled[i] = 3 * owl.embed[i];
     struct vkclip_model *on_device = model;
     must(vkclip_open_model(NULL, MODEL, NULL, &model));
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
@@ -372,7 +377,7 @@ static void pictures_of_the_index_are_queries(void **state)
             query[k] = (double)owl.embed[k];
         divide_by_length(query);
         must(run_search(&params));
-        assert_results(query, 10, owl.id);
+        assert_results(query, 10, parts[i].kind == VKCLIP_QUERY_EMBED ? 0 : owl.id);
     }
     vkclip_close_model(&model);
     model = on_device;
@@ -605,6 +610,11 @@ static void wrong_arguments_are_refused(void **state)
         {{{.kind = VKCLIP_QUERY_ID, .id = 999999}}, 1, VKCLIP_EABSENT, "id:999999"},
         {{{.kind = VKCLIP_QUERY_IMAGE, .value = "no/such.png"}}, 1, VKCLIP_EIO, "no/such.png"},
         {{{.kind = VKCLIP_QUERY_IMAGE, .value = "README.md"}}, 1, VKCLIP_EUNSUPPORTED, "README.md"},
+        {{{.kind = VKCLIP_QUERY_EMBED}}, 1, VKCLIP_EINVALID, "no data"},
+        {{{.kind = VKCLIP_QUERY_EMBED, .data = "12345678", .size = 8}},
+         1,
+         VKCLIP_EINVALID,
+         "8 bytes"},
         {{{.value = "owl"}, {.value = "owl", .weight = -1}}, 2, VKCLIP_EINVALID, "cancel"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
