@@ -474,10 +474,10 @@ static void indexes(void **state)
     REFUSED(vkclip_search(index, model, WITH(vkclip_search_params, .parts = &part, .part_count = 1),
                           ignore_hit, NULL),
             "part 0 of the query has no value");
-    part = (struct vkclip_query_part){.kind = 3, .value = "a"};
+    part = (struct vkclip_query_part){.kind = 4, .value = "a"};
     REFUSED(vkclip_search(index, model, WITH(vkclip_search_params, .parts = &part, .part_count = 1),
                           ignore_hit, NULL),
-            "`kind` is 3: expected a value of enum vkclip_query_kind, 0 to 2");
+            "`kind` is 4: expected a value of enum vkclip_query_kind, 0 to 3");
     part.kind = VKCLIP_QUERY_TEXT;
     REFUSED(vkclip_search(index, model,
                           WITH(vkclip_search_params, .parts = &part, .part_count = 1, .sort = 2),
