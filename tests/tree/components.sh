@@ -26,7 +26,7 @@ install() {
     DESTDIR=$place cmake --install "$work/build" "$@" >"$work/log" || { cat "$work/log" && exit 1; }
 }
 install "$work/all"
-LC_ALL=C sort "$work/build/install_manifest.txt" | sed -e '$a\' >"$work/manifest"
+LC_ALL=C sort "$work/build/install_manifest.txt" >"$work/manifest"
 files "$work/all" | diff - "$work/manifest" || fail "install_manifest.txt differs from the installed files"
 ! files "$work/all" | grep -v "^$prefix/" || fail "these files are outside of $prefix"
 ! files "$work/all" | grep -vE "^$prefix/(lib/here|headers|programs|data|text)/" ||

@@ -1,8 +1,10 @@
 #!/bin/sh
-# symbols.sh LIBRARY compares the names that a shared or static library shows with src/api/vkclip.symbols, and these
-# with the functions that the public headers declare.
+# symbols.sh LIBRARY [--private] compares the names that a shared or static library shows with src/api/vkclip.symbols, and
+# these with the functions that the public headers declare. With --private the library may also show names for the command
+# of its own build, see third_party/SharedCommand.cmake.
 set -eu
 library=$1
+private=${2:+^vkclip_private_}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 failed=0
@@ -23,7 +25,7 @@ same "include/*.h" "$work/header"
 case $library in
 *.a) nm -g --defined-only "$library" ;;
 *) nm -D --defined-only "$library" ;;
-esac | awk 'NF == 3 {print $3}' | sort -u >"$work/names"
+esac | awk 'NF == 3 {print $3}' | grep -v "${private:-^$}" | sort -u >"$work/names"
 same "$library" "$work/names"
 [ $failed = 0 ] && echo "$library shows $(wc -l <"$work/names") names, those of the list"
 exit $failed

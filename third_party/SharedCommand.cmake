@@ -1,0 +1,27 @@
+# With VKCLIP_SHARED_COMMAND the command uses libvkclip as a shared library, as distributions want it, in place of a copy
+# inside. It also calls functions of src/base and src/format that the library does not show. Those of files without
+# variables of their own are linked into the command as well. The others (the last error, the log, the environment, ...)
+# must be the library's own, which then shows them too, under names that begin with vkclip_private_: they are for this
+# command alone, and may change with every version.
+option(VKCLIP_SHARED_COMMAND "Let the command use the shared library, instead of containing it" OFF)
+if(NOT VKCLIP_SHARED_COMMAND)
+  return()
+endif()
+if(NOT BUILD_SHARED_LIBS OR WIN32)
+  message(FATAL_ERROR "VKCLIP_SHARED_COMMAND needs BUILD_SHARED_LIBS, and a system that is not Windows")
+endif()
+set(private_modules environment error log memory mute progress turns)
+string(REPLACE ";" "|" private_files "${private_modules}")
+set(private_names)
+foreach(module IN LISTS private_modules)
+  set(header src/base/${module}.h)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+  file(READ ${header} header)
+  string(REGEX REPLACE "s$" "s?" prefix ${module})
+  string(REGEX MATCHALL "${prefix}_[a-z_]+\\(" calls "${header}")
+  list(APPEND private_names ${calls})
+  set_property(SOURCE src/base/${module}.c APPEND PROPERTY COMPILE_OPTIONS -fvisibility=default)
+endforeach()
+list(REMOVE_DUPLICATES private_names)
+list(TRANSFORM private_names REPLACE "(.+)\\(" "\\1=vkclip_private_\\1")
+target_compile_definitions(vkclip_options INTERFACE ${private_names})
