@@ -470,12 +470,14 @@ static int check_merges(const struct vocabulary *vocabulary, const char *path)
     int error = gguf_finish(&head, &data, &size);
     if (!error)
         error = gguf_parse(data, size, path, &file);
-    if (!error &&
-        (vocabulary_from_gguf(file, &derived) || !is_same_vocabulary(vocabulary, &derived)))
-        error = error_fail(VKCLIP_EUNSUPPORTED,
-                           "%s: its merges do not follow from its tokens, which is all that "
-                           "clip.cpp's GGUF files have: write safetensors",
-                           path);
+    if (!error) {
+        error = vocabulary_from_gguf(file, &derived);
+        if (error != VKCLIP_EMEMORY && (error || !is_same_vocabulary(vocabulary, &derived)))
+            error = error_fail(VKCLIP_EUNSUPPORTED,
+                               "%s: its merges do not follow from its tokens, which is all that "
+                               "clip.cpp's GGUF files have: write safetensors",
+                               path);
+    }
     gguf_close(&file);
     memory_free(data);
     vocabulary_close(&derived);

@@ -248,6 +248,7 @@ int image_decode(const void *data, size_t size, const char *name,
                               .spare = options->memory ? &options->memory->pixels : NULL,
                               .least_side = options->least_side};
     struct image_facts found = {0};
+    const size_t failures = memory_failures();
     uint8_t *pixels = NULL;
     image_reader *decode;
     int error = find_reader(&file, &decode);
@@ -255,6 +256,9 @@ int image_decode(const void *data, size_t size, const char *name,
         error = decode(&file, &pixels);
     if (!error && (facts || (options->orient && !file.oriented)))
         error = read_facts(&file, options->orient, &found);
+    /* Without memory libraries may call a file damaged, and EXIF data may be left out. */
+    if (error != VKCLIP_EMEMORY && memory_failures() > failures)
+        error = reader_no_memory(&file);
     memory_free(file.memory);
     *image = (struct vkclip_image){.pixels = pixels,
                                    .width = file.width,

@@ -22,7 +22,6 @@
 struct memory {
     size_t used, limit;
     bool exceeded;
-    size_t failures; /* memory_failures before the decoder began */
 };
 
 /* This header precedes each block of memory, and keeps the block aligned for every type. */
@@ -154,8 +153,6 @@ static int decode_first(struct image_file *file, JxlDecoder *decoder, struct mem
         case JXL_DEC_SUCCESS:
             return reader_corrupt(file, "it has no frame");
         default:
-            if (memory_failures() > memory->failures)
-                return reader_no_memory(file);
             return reader_corrupt(file, memory->exceeded
                                             ? "its first frame needs more memory than its pixels"
                                             : "its first frame cannot be decoded");
@@ -166,7 +163,7 @@ static int decode_first(struct image_file *file, JxlDecoder *decoder, struct mem
 
 int image_jxl_decode(struct image_file *file, uint8_t **pixels)
 {
-    struct memory memory = {.limit = BYTES_AT_LEAST, .failures = memory_failures()};
+    struct memory memory = {.limit = BYTES_AT_LEAST};
     const JxlMemoryManager manager = {&memory, take_memory, release_memory};
     JxlDecoder *decoder = JxlDecoderCreate(&manager);
     int error;

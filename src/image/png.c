@@ -201,13 +201,12 @@ static int run_spng(const struct image_file *file, spng_ctx *spng, const uint8_t
 static int decode_pixels(struct image_file *file, const struct chunks *found, const uint8_t *data,
                          size_t size, uint8_t **pixels)
 {
-    const size_t failures = memory_failures();
     struct spng_alloc memory = {memory_alloc, memory_realloc, memory_calloc, memory_free};
     spng_ctx *spng = spng_ctx_new2(&memory, SPNG_CTX_IGNORE_ADLER32);
     const int error =
         spng ? run_spng(file, spng, data, size, choose_format(found), pixels) : SPNG_EMEM;
     spng_ctx_free(spng);
-    if (error == SPNG_EMEM || (error && memory_failures() > failures))
+    if (error == SPNG_EMEM)
         return reader_no_memory(file);
     if (error && found->missing)
         return reader_truncated(file, found->missing);

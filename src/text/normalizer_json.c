@@ -39,11 +39,14 @@ static int read_precompiled(const char *path, const json_t *value, struct normal
                             struct normalizer_step *step)
 {
     const char *text = json_string_value(json_object_get(value, "precompiled_charsmap"));
+    const size_t failures = memory_failures();
     size_t size;
     step->apply = normalizer_precompiled;
     if (!text || normalizer->charsmap.units)
         return refuse(path, value, "one precompiled_charsmap");
     char *map = base64_decode(text, &size);
+    if (memory_failures() > failures)
+        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (!map)
         return error_fail(VKCLIP_EFORMAT, "%s: precompiled_charsmap is not base64", path);
     int error = charsmap_open(map, size, path, &normalizer->charsmap);

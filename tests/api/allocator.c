@@ -6,11 +6,15 @@
  * take memory before its allocator is set.
  *     test_allocator [all]    fails every allocation, and not a sample of them
  */
+#define _GNU_SOURCE
 #include "support/testing.h"
 
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define MODEL "models/emoji-clip"
+#define GOLDEN "tests/golden/"
+#define CONDITIONER GOLDEN "conditioning/pipelines/chroma"
 #define PICTURE MODEL "/samples/owl.png"
 enum { D = 128 };
 
@@ -93,6 +97,7 @@ static const struct vkclip_allocator allocator = {.size = sizeof(allocator),
 static struct vkclip_device *device;
 static struct vkclip_model *model;
 static float expected[D];
+static char folder[256], gguf[300], base[300], vectors[300];
 static bool tries_all;
 
 static const struct vkclip_device_params device_params = {.size = sizeof(device_params),
@@ -184,6 +189,66 @@ static int encode_by_job(void)
     return error;
 }
 
+static const char *picture;
+static const struct vkclip_image_params upright = {.size = sizeof(upright), .orient = true};
+
+static int load_picture(void)
+{
+    struct vkclip_image image;
+    const int error = vkclip_load_image(picture, &upright, &image);
+    vkclip_free_image(&image);
+    return error;
+}
+
+static int convert(void)
+{
+    return vkclip_convert_model(MODEL, NULL, gguf, NULL, NULL);
+}
+
+static int open_gguf(void)
+{
+    struct vkclip_model *opened = NULL;
+    const int error = vkclip_open_model(device, gguf, NULL, &opened);
+    vkclip_close_model(&opened);
+    return error;
+}
+
+static int open_conditioner(void)
+{
+    const char *path = CONDITIONER;
+    struct vkclip_conditioner *opened = NULL;
+    const int error = vkclip_open_conditioner(device, &path, 1, NULL, &opened);
+    vkclip_close_conditioner(&opened);
+    return error;
+}
+
+static int take_hit(void *user, const struct vkclip_hit *hit)
+{
+    (void)user, (void)hit;
+    return 0;
+}
+
+/* Indexes the samples and searches them. A picture for which memory ran out is read again by the
+ * next call, so that only this one lacks it. */
+static int search(void)
+{
+    const char *samples = MODEL "/samples";
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = base};
+    const struct vkclip_query_part part = {.value = "a picture of a owl"};
+    const struct vkclip_search_params query = {
+        .size = sizeof(query), .parts = &part, .part_count = 1, .top = 1};
+    struct vkclip_index *index = NULL;
+    int error = vkclip_open_index(&params, &index);
+    if (!error)
+        error = vkclip_index_paths(index, model, &samples, 1, NULL, NULL);
+    if (!error)
+        error = vkclip_search(index, model, &query, take_hit, NULL);
+    vkclip_close_index(&index);
+    remove(base);
+    remove(vectors);
+    return error;
+}
+
 /* ---- Failing at each allocation -------------------------------------------------------------- */
 
 /* Fails the allocations of a call one by one, up to `most` of them, which are spread over all. */
@@ -215,6 +280,27 @@ static void fail_each(const char *name, int (*call)(void), size_t most)
     print_message("%s: %zu allocations, %zu of %zu calls failed\n", name, count, failed, tried);
 }
 
+/* The functions that other tests use for their folders take memory of the library. */
+static int make_folder(void **state)
+{
+    const char *parent = getenv("TMPDIR");
+    (void)state;
+    snprintf(folder, sizeof(folder), "%s/vkclip-test-XXXXXX", parent ? parent : P_tmpdir);
+    if (!mkdtemp(folder))
+        return 1;
+    snprintf(gguf, sizeof(gguf), "%s/model.gguf", folder);
+    snprintf(base, sizeof(base), "%s/index.db", folder);
+    snprintf(vectors, sizeof(vectors), "%s/index.db.1.vectors", folder);
+    return 0;
+}
+
+static int remove_folder(void **state)
+{
+    (void)state;
+    remove(gguf);
+    return rmdir(folder);
+}
+
 static void set(void **state)
 {
     (void)state;
@@ -222,6 +308,28 @@ static void set(void **state)
     wrong.release = NULL;
     assert_int_equal(vkclip_set_allocator(&wrong), VKCLIP_EINVALID);
     assert_int_equal(vkclip_set_allocator(&allocator), VKCLIP_OK);
+}
+
+/* Each format of pictures has a reader of its own, and most have a library behind it. */
+static void pictures(void **state)
+{
+    static const char *const paths[] = {
+        GOLDEN "pictures/jxl/rgb-container.jxl",      GOLDEN "pictures/tiff/ycbcr-jpeg.tif",
+        GOLDEN "pictures/webp/rgb-exif.webp",         GOLDEN "pictures/heif/rgb-exif.heic",
+        GOLDEN "pictures/heif/rgb_upright-exif.avif", GOLDEN "preprocess/images/jpeg_exif.jpg",
+        GOLDEN "preprocess/images/animated.gif",      GOLDEN "preprocess/images/palette.bmp",
+        "tests/fuzz/corpus/image/packed16.psd",
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
+        struct vkclip_image image;
+        picture = paths[i];
+        if (vkclip_load_image(picture, &upright, &image) == VKCLIP_EUNSUPPORTED)
+            continue; /* This build lacks the format's library. */
+        vkclip_free_image(&image);
+        fail_each(picture, load_picture, 30);
+    }
+    assert_int_equal(pieces, 0);
 }
 
 static void opening_a_device(void **state)
@@ -244,7 +352,11 @@ static void calls_of_a_model(void **state)
         {"vkclip_encode_files", encode_picture, 60},
         {"vkclip_encode_labels", classify, 60},
         {"a job", encode_by_job, 60},
-        {"a model's first vkclip_encode_files", encode_first, 30},
+        {"a model's first vkclip_encode_files", encode_first, 20},
+        {"vkclip_convert_model", convert, 20},
+        {"vkclip_open_model of a GGUF file", open_gguf, 20},
+        {"vkclip_open_conditioner", open_conditioner, 20},
+        {"an index", search, 4},
     };
     const char *path = PICTURE;
     (void)state;
@@ -279,8 +391,9 @@ int main(int argc, char **argv)
         cmocka_unit_test(set),
         cmocka_unit_test(opening_a_device),
         cmocka_unit_test(calls_of_a_model),
+        cmocka_unit_test(pictures),
         cmocka_unit_test(reset),
     };
     tries_all = argc > 1 && !strcmp(argv[1], "all");
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    return cmocka_run_group_tests(tests, make_folder, remove_folder);
 }
