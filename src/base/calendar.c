@@ -4,7 +4,10 @@
  */
 #define _POSIX_C_SOURCE 200809L
 #include "base/calendar.h"
+#include "base/array.h"
 
+#include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* The year is counted from March, so that the leap day is its last one, and 400 years, which always
@@ -49,4 +52,47 @@ int64_t calendar_local(int64_t seconds)
 #endif
     return calendar_days(local.tm_year + 1900, local.tm_mon + 1, local.tm_mday) * CALENDAR_DAY +
            local.tm_hour * 3600 + local.tm_min * 60 + local.tm_sec;
+}
+
+/* Reads exactly `digits` digits. */
+static bool read_digits(const char **text, size_t digits, int64_t *value)
+{
+    *value = 0;
+    for (size_t i = 0; i < digits; i++, ++*text) {
+        if (**text < '0' || **text > '9')
+            return false;
+        *value = 10 * *value + (**text - '0');
+    }
+    return true;
+}
+
+bool calendar_read(const char *text, int64_t *seconds)
+{
+    enum { YEAR, MONTH, DAY, HOUR, MINUTE, SECOND };
+    static const struct {
+        const char *separators; /* one of them comes before the value */
+        int64_t least, most;
+    } fields[] = {{"", 1, 9999}, {"-", 1, 12}, {"-", 1, 31},
+                  {"T ", 0, 23}, {":", 0, 59}, {":", 0, 59}};
+    int64_t values[ARRAY_COUNT(fields)] = {0, 1, 1};
+    size_t i = 0;
+    for (; !i || *text; i++) {
+        if (i == ARRAY_COUNT(fields) || (i && !strchr(fields[i].separators, *text++)))
+            return false;
+        if (!read_digits(&text, i ? 2 : 4, &values[i]) || values[i] < fields[i].least ||
+            values[i] > fields[i].most)
+            return false;
+    }
+    if (i == HOUR + 1 || values[DAY] > calendar_days_in_month(values[YEAR], values[MONTH]))
+        return false; /* An hour needs its minutes. */
+    *seconds = calendar_days(values[YEAR], values[MONTH], values[DAY]) * CALENDAR_DAY +
+               values[HOUR] * 3600 + values[MINUTE] * 60 + values[SECOND];
+    return true;
+}
+
+void calendar_write_day(int64_t seconds, char text[32])
+{
+    int64_t year, month, day;
+    calendar_date(seconds / CALENDAR_DAY - (seconds % CALENDAR_DAY < 0), &year, &month, &day);
+    snprintf(text, 32, "%04d-%02d-%02d", (int)year, (int)month, (int)day);
 }

@@ -13,5 +13,14 @@ void handle_metrics(struct request *request);
 /* openai.c */
 void handle_openai_models(struct request *request);
 void handle_openai_embeddings(struct request *request);
+/* api_search.c, picture.c and api_index.c */
+void handle_search(struct request *request);
+void handle_picture(struct request *request);
+void handle_thumbnail(struct request *request);
+void handle_original(struct request *request);
+void handle_index(struct request *request);
+void handle_index_update(struct request *request);
+void handle_index_stop(struct request *request);
+void handle_index_failures(struct request *request);
 
 #endif

@@ -14,12 +14,16 @@
 #include <stdatomic.h>
 
 struct http;
+struct served_index;
+struct results;
 
 struct server {
     struct server_options options; /* with defaults in place of zeros */
     struct pool *pool;
     struct batcher *batcher;
     struct models *models;
+    struct served_index *index; /* NULL: none */
+    struct results *results;    /* of searches */
     struct metrics metrics;
     struct http *http;
     atomic_bool stopping;

@@ -12,6 +12,15 @@ static const struct route routes[] = {
     {"GET", "/healthz", handle_health, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
     {"GET", "/metrics", handle_metrics, ROUTE_FAST, ERROR_PROBLEM},
 
+    {"POST", "/api/v1/search", handle_search, 0, ERROR_PROBLEM},
+    {"GET", "/api/v1/pictures/{id}", handle_picture, 0, ERROR_PROBLEM},
+    {"GET", "/api/v1/pictures/{id}/thumbnail", handle_thumbnail, 0, ERROR_PROBLEM},
+    {"GET", "/api/v1/pictures/{id}/original", handle_original, 0, ERROR_PROBLEM},
+    {"GET", "/api/v1/index", handle_index, 0, ERROR_PROBLEM},
+    {"POST", "/api/v1/index/update", handle_index_update, 0, ERROR_PROBLEM},
+    {"DELETE", "/api/v1/index/update", handle_index_stop, 0, ERROR_PROBLEM},
+    {"GET", "/api/v1/index/failures", handle_index_failures, 0, ERROR_PROBLEM},
+
     {"GET", "/v1/models", handle_openai_models, 0, ERROR_OPENAI},
     {"POST", "/v1/embeddings", handle_openai_embeddings, 0, ERROR_OPENAI},
 };

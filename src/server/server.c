@@ -7,13 +7,19 @@
 #include "base/error.h"
 #include "server/access_log.h"
 #include "server/http.h"
+#include "server/index.h"
 #include "server/internal.h"
 #include "server/listen.h"
+#include "server/results.h"
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+
+/* The lists of the last searches take at most so many bytes. After so many seconds a search runs
+ * again, because another process may have changed the index. */
+enum { KEPT_RESULTS = 64 << 20, RESULTS_SECONDS = 60 };
 
 #define DEFAULT(member, value) \
     if (!options->member)      \
@@ -70,6 +76,10 @@ static int open_parts(struct server *server)
     if (!error)
         error = batcher_open(options->batch_size, options->batch_wait / 1000, &server->batcher);
     if (!error)
+        error = server_index_open(options, server->models, &server->index);
+    if (!error)
+        error = server_results_open(KEPT_RESULTS, RESULTS_SECONDS, &server->results);
+    if (!error)
         error = pool_open(options->max_requests, &server->pool);
     if (!error)
         error = http_open(server, &server->http);
@@ -80,6 +90,8 @@ static void close_parts(struct server *server)
 {
     pool_close(&server->pool);
     http_close(&server->http);
+    server_index_close(&server->index);
+    server_results_close(&server->results);
     batcher_close(&server->batcher);
     models_close(&server->models);
     access_log_close();

@@ -4,6 +4,7 @@
  * refused with which message.
  */
 #include "support/testing.h"
+#include "base/calendar.h"
 #include "cli/commands/limits.h"
 #include "cli/commands/query.h"
 
@@ -197,14 +198,14 @@ static void dates_are_read(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
         int64_t seconds = 0;
         char day[32];
-        if (!limits_read_date(cases[i].text, &seconds) || seconds != cases[i].seconds)
+        if (!calendar_read(cases[i].text, &seconds) || seconds != cases[i].seconds)
             fail_msg("'%s': found %lld", cases[i].text, (long long)seconds);
-        limits_write_day(seconds, day);
+        calendar_write_day(seconds, day);
         assert_string_equal(day, cases[i].day);
     }
     for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
         int64_t seconds;
-        if (limits_read_date(wrong[i], &seconds))
+        if (calendar_read(wrong[i], &seconds))
             fail_msg("'%s' was taken", wrong[i]);
     }
 }

@@ -5,6 +5,7 @@
  */
 #define _GNU_SOURCE
 #include "fuzz/fuzz.h"
+#include "base/calendar.h"
 #include "cli/commands/limits.h"
 #include "cli/commands/query.h"
 #include "search/filter.h"
@@ -45,7 +46,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     for (char *word = text; word < text + size && count < MOST; word += strlen(word) + 1)
         words[count++] = word;
     check_query(query_parse(words, count, is_file, &query), &query);
-    limits_read_date(text, &seconds);
+    calendar_read(text, &seconds);
     limits_read_place(text, place);
     limits_read_size(text, &width, &height);
     filter_match_glob(text, text + strlen(text) + 1);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/string.h"
 #include "cli/command.h"
+#include "base/calendar.h"
 #include "cli/commands/limits.h"
 #include "cli/commands/query.h"
 #include "cli/commands/refresh.h"
@@ -59,7 +60,7 @@ static int read_dates(struct search *search)
     for (size_t i = 0; i < 2; i++) {
         if (!texts[i])
             continue;
-        if (!limits_read_date(texts[i], values[i]))
+        if (!calendar_read(texts[i], values[i]))
             return cli_fail_usage(search->session,
                                   "--%s: expected a date as 2024, 2024-07, 2024-07-31 or "
                                   "2024-07-31T12:30, found '%s'",

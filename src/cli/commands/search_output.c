@@ -7,6 +7,7 @@
 #endif
 #include "cli/commands/search_output.h"
 #include "base/string.h"
+#include "base/calendar.h"
 #include "cli/commands/limits.h"
 #include "cli/log.h"
 
@@ -68,7 +69,7 @@ static void print_row(const struct search_output *output, const struct vkclip_hi
     char day[32];
     if (output->count == 1)
         puts(" score     z       id  date        picture");
-    limits_write_day(hit->date, day);
+    calendar_write_day(hit->date, day);
     printf("%6.3f %5.1f %8lld  %s  ", (double)hit->score, (double)hit->z, (long long)hit->id, day);
     cli_print_text(hit->path, 0);
     if (hit->copies > 1)

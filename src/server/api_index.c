@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * /api/v1/index: what the index has, and the pass that brings it up to date.
+ */
+#include "server/handlers.h"
+#include "server/index.h"
+#include "server/internal.h"
+#include "server/picture.h"
+
+static json_t *pack_status(const struct index_status *status)
+{
+    const struct vkclip_update_result *result = &status->result;
+    return json_pack("{sb sb sI sI sI sI ss s{sI sI sI sI sI sI sI}}", "updating", status->updating,
+                     "watching", status->watching, "found", (json_int_t)status->progress.found,
+                     "total", (json_int_t)status->progress.total, "done",
+                     (json_int_t)status->progress.done, "passes", (json_int_t)status->passes,
+                     "error", status->message, "last", "indexed", (json_int_t)result->indexed,
+                     "added", (json_int_t)result->added, "changed", (json_int_t)result->changed,
+                     "moved", (json_int_t)result->moved, "removed", (json_int_t)result->removed,
+                     "failed", (json_int_t)result->failed, "encoded", (json_int_t)result->encoded);
+}
+
+/* Is a vkclip_folder_fn. */
+static int take_folder(void *user, const char *path)
+{
+    json_array_append_new(user, json_string(path));
+    return 0;
+}
+
+void handle_index(struct request *request)
+{
+    struct vkclip_index *handle;
+    struct vkclip_index_info info = {.size = sizeof(info)};
+    struct index_status status;
+    json_t *folders = json_array();
+    if (!picture_has_index(request)) {
+        json_decref(folders);
+        return;
+    }
+    int error = server_index_take(request->server->index, &handle);
+    if (!error) {
+        error = vkclip_get_index_info(handle, &info);
+        if (!error)
+            error = vkclip_list_index_folders(handle, take_folder, folders);
+        server_index_give(request->server->index, handle);
+    }
+    if (error) {
+        json_decref(folders);
+        answer_library_error(request, error);
+        return;
+    }
+    server_index_get_status(request->server->index, &status);
+    answer_json(request, 200,
+                json_pack("{ss sI sI sI sI sI ss so so}", "path", info.path, "files",
+                          (json_int_t)info.files, "pictures", (json_int_t)info.pictures, "missing",
+                          (json_int_t)info.missing, "failed", (json_int_t)info.failed, "bytes",
+                          (json_int_t)info.bytes, "model",
+                          server_index_model_name(request->server->index), "folders", folders,
+                          "update", pack_status(&status)));
+}
+
+void handle_index_update(struct request *request)
+{
+    const char *retry = request_query(request, "retry");
+    if (!picture_has_index(request))
+        return;
+    if (server_index_start_update(request->server->index, retry && *retry == '1'))
+        answer_json(request, 202, json_pack("{sb}", "updating", 1));
+    else
+        answer_error(request, 409, "the index is being updated, or cannot be written");
+}
+
+void handle_index_stop(struct request *request)
+{
+    if (!picture_has_index(request))
+        return;
+    server_index_stop_update(request->server->index);
+    answer_json(request, 202, json_pack("{sb}", "updating", 0));
+}
+
+/* Is a vkclip_failure_fn. */
+static int take_failure(void *user, const char *path, int error, const char *message)
+{
+    json_array_append_new(
+        user, json_pack("{ss si ss}", "path", path, "error", error, "message", message));
+    return json_array_size(user) >= 1000;
+}
+
+void handle_index_failures(struct request *request)
+{
+    struct vkclip_index *handle;
+    json_t *failures = json_array();
+    if (!picture_has_index(request)) {
+        json_decref(failures);
+        return;
+    }
+    int error = server_index_take(request->server->index, &handle);
+    if (!error) {
+        error = vkclip_list_index_failures(handle, take_failure, failures);
+        server_index_give(request->server->index, handle);
+    }
+    if (error && json_array_size(failures) < 1000) {
+        json_decref(failures);
+        answer_library_error(request, error);
+        return;
+    }
+    answer_json(request, 200, json_pack("{so}", "failures", failures));
+}

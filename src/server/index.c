@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Calls on one handle take turns, so that each request has a handle of its own. Handles are kept:
+ * opening one costs more than a search.
+ */
+#define _GNU_SOURCE /* strdup */
+#include "server/index.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "base/string.h"
+#include "base/thread.h"
+#include "server/models.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+enum { MOST_KEPT = 16 }; /* handles without a user */
+
+struct served_index {
+    const struct server_options *options;
+    struct models *models;
+    char *path;                 /* of the index; NULL: the user's */
+    const char *const *folders; /* [folder_count] to be indexed and watched */
+    size_t folder_count;
+    bool read_only;
+    char *model_name;
+    struct vkclip_model *model; /* without a device */
+
+    struct mutex lock; /* protects all that follows */
+    struct condition changed;
+    struct vkclip_index *kept[MOST_KEPT];
+    size_t kept_count;
+    struct index_status status;
+    bool wanted, retry; /* a pass */
+    bool cancelled, closing;
+    bool has_thread;
+    struct thread thread;
+};
+
+/* ---- Handles ----------------------------------------------------------------------------------- */
+
+static int open_handle(struct served_index *index, bool read_only, struct vkclip_index **handle)
+{
+    const struct vkclip_index_params params = {
+        .size = sizeof(params), .path = index->path, .read_only = read_only};
+    return vkclip_open_index(&params, handle);
+}
+
+int server_index_take(struct served_index *index, struct vkclip_index **handle)
+{
+    *handle = NULL;
+    mutex_lock(&index->lock);
+    if (index->kept_count)
+        *handle = index->kept[--index->kept_count];
+    mutex_unlock(&index->lock);
+    return *handle ? VKCLIP_OK : open_handle(index, index->read_only, handle);
+}
+
+void server_index_give(struct served_index *index, struct vkclip_index *handle)
+{
+    mutex_lock(&index->lock);
+    if (index->kept_count < MOST_KEPT) {
+        index->kept[index->kept_count++] = handle;
+        handle = NULL;
+    }
+    mutex_unlock(&index->lock);
+    vkclip_close_index(&handle);
+}
+
+struct vkclip_model *server_index_model(struct served_index *index)
+{
+    return index->model;
+}
+
+const char *server_index_model_name(struct served_index *index)
+{
+    return index->model_name;
+}
+
+/* ---- Passes ------------------------------------------------------------------------------------ */
+
+static bool must_stop(struct served_index *index)
+{
+    mutex_lock(&index->lock);
+    const bool stop = index->cancelled || index->closing;
+    mutex_unlock(&index->lock);
+    return stop;
+}
+
+/* Is a vkclip_update_fn. */
+static int take_progress(void *user, const struct vkclip_update_progress *progress)
+{
+    struct served_index *index = user;
+    mutex_lock(&index->lock);
+    index->status.progress = *progress;
+    mutex_unlock(&index->lock);
+    return must_stop(index);
+}
+
+static int run_pass(struct served_index *index, struct vkclip_index *handle, bool retry,
+                    struct vkclip_update_result *result)
+{
+    const struct loaded_model *model;
+    const struct vkclip_update_params params = {.size = sizeof(params),
+                                                .thumbnails = true,
+                                                .retry = retry,
+                                                .max_pixels = index->options->max_pixels,
+                                                .progress = take_progress,
+                                                .user = index};
+    int error = models_use(index->models, index->model_name, &model);
+    if (!error)
+        error = vkclip_index_paths(handle, model->model, index->folders, index->folder_count,
+                                   &params, result);
+    models_release(index->models, model);
+    return error;
+}
+
+static void end_pass(struct served_index *index, int error,
+                     const struct vkclip_update_result *result)
+{
+    mutex_lock(&index->lock);
+    index->status.updating = false;
+    index->status.error = error;
+    index->status.result = *result;
+    index->status.passes++;
+    snprintf(index->status.message, sizeof(index->status.message), "%s",
+             error ? vkclip_last_error() : "");
+    index->cancelled = false;
+    mutex_unlock(&index->lock);
+}
+
+/* Waits until a pass is wanted, or until something changes in the folders that are watched. False:
+ * the server stops. */
+static bool wait_for_pass(struct served_index *index, struct vkclip_index *handle, bool *retry)
+{
+    bool wanted = false, closing = false;
+    while (!wanted && !closing) {
+        mutex_lock(&index->lock);
+        if (!index->wanted && !index->closing && !index->status.watching)
+            condition_wait(&index->changed, &index->lock);
+        wanted = index->wanted;
+        closing = index->closing;
+        *retry = index->retry;
+        index->wanted = index->retry = false;
+        if (wanted && !closing) {
+            index->status.updating = true;
+            index->status.progress = (struct vkclip_update_progress){0};
+        }
+        mutex_unlock(&index->lock);
+        if (wanted || closing || !index->status.watching)
+            continue;
+        const int error = vkclip_watch_index(handle, 1, &wanted);
+        mutex_lock(&index->lock);
+        index->status.watching = !error;
+        index->status.updating = !error && wanted;
+        mutex_unlock(&index->lock);
+    }
+    return !closing;
+}
+
+/* Begins to watch the folders, and forgets what has changed before. Tells whether that began now.
+ */
+static bool begin_watching(struct served_index *index, struct vkclip_index *handle)
+{
+    bool changed;
+    const bool can_watch = index->folder_count && !vkclip_watch_index(handle, 0, &changed);
+    mutex_lock(&index->lock);
+    const bool began = can_watch && !index->status.watching;
+    index->status.watching = can_watch;
+    mutex_unlock(&index->lock);
+    return began;
+}
+
+/* Is the thread that keeps the index up to date. */
+static void update(void *user)
+{
+    struct served_index *index = user;
+    struct vkclip_index *handle = NULL;
+    bool retry = false;
+    if (open_handle(index, false, &handle))
+        return;
+    while (wait_for_pass(index, handle, &retry)) {
+        struct vkclip_update_result result = {.size = sizeof(result)};
+        begin_watching(index, handle);
+        end_pass(index, run_pass(index, handle, retry, &result), &result);
+        /* A new index has no folders before its first pass. What changed during that pass is found
+         * by another one, which reads nothing twice. */
+        if (begin_watching(index, handle))
+            server_index_start_update(index, false);
+    }
+    vkclip_close_index(&handle);
+}
+
+bool server_index_start_update(struct served_index *index, bool retry)
+{
+    mutex_lock(&index->lock);
+    const bool good = index->has_thread && !index->status.updating && !index->wanted;
+    if (good) {
+        index->wanted = true;
+        index->retry = retry;
+        condition_tell(&index->changed);
+    }
+    mutex_unlock(&index->lock);
+    return good;
+}
+
+void server_index_stop_update(struct served_index *index)
+{
+    mutex_lock(&index->lock);
+    index->cancelled = index->status.updating;
+    mutex_unlock(&index->lock);
+}
+
+void server_index_get_status(struct served_index *index, struct index_status *status)
+{
+    mutex_lock(&index->lock);
+    *status = index->status;
+    mutex_unlock(&index->lock);
+}
+
+/* ---- Opening ----------------------------------------------------------------------------------- */
+
+static bool is_folder(const char *path)
+{
+    struct stat status;
+    return !stat(path, &status) && S_ISDIR(status.st_mode);
+}
+
+/* --index names folders, or one index. */
+static int read_paths(struct served_index *index)
+{
+    const struct server_options *options = index->options;
+    size_t folders = 0;
+    for (size_t i = 0; i < options->indexed_count; i++)
+        folders += is_folder(options->indexed[i]);
+    if (folders == options->indexed_count) {
+        index->folders = options->indexed;
+        index->folder_count = folders;
+        return VKCLIP_OK;
+    }
+    if (options->indexed_count > 1)
+        return error_fail(VKCLIP_EINVALID,
+                          "`index`: expected folders or one index, and %s is no "
+                          "folder",
+                          options->indexed[0]);
+    index->path = strdup(options->indexed[0]);
+    return index->path ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+}
+
+/* Without -m the model is the one that the index has, if it has one only. */
+static int find_model(struct served_index *index, struct vkclip_index *handle)
+{
+    struct vkclip_index_model model = {.size = sizeof(model)};
+    const char *name = index->options->model;
+    size_t count = 0;
+    if (!name) {
+        const int error = vkclip_list_index_models(handle, &model, 1, &count);
+        if (error)
+            return error;
+        if (count != 1)
+            return error_fail(VKCLIP_EINVALID, "the index has %zu models: name one with `model`",
+                              count);
+        name = model.name;
+    }
+    index->model_name = strdup(name);
+    if (!index->model_name)
+        return error_fail(VKCLIP_EMEMORY, "out of memory");
+    return vkclip_open_model(NULL, name, &index->options->model_params, &index->model);
+}
+
+static int open_parts(struct served_index *index)
+{
+    struct vkclip_index *handle = NULL;
+    int error = read_paths(index);
+    if (!error)
+        error = open_handle(index, false, &handle);
+    if (error == VKCLIP_EIO && !index->folder_count) {
+        index->read_only = true;
+        error = open_handle(index, true, &handle);
+    }
+    if (!error)
+        error = find_model(index, handle);
+    if (handle)
+        server_index_give(index, handle);
+    if (!error && !index->read_only)
+        index->has_thread = thread_start(&index->thread, update, index);
+    if (!error && index->folder_count)
+        server_index_start_update(index, false);
+    return error;
+}
+
+int server_index_open(const struct server_options *options, struct models *models,
+                      struct served_index **result)
+{
+    *result = NULL;
+    if (!options->indexed_count)
+        return VKCLIP_OK;
+    struct served_index *index = *result = calloc(1, sizeof(*index));
+    if (!index)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for an index");
+    index->options = options;
+    index->models = models;
+    mutex_init(&index->lock);
+    condition_init(&index->changed);
+    const int error = open_parts(index);
+    if (error)
+        server_index_close(result);
+    return error;
+}
+
+void server_index_close(struct served_index **handle)
+{
+    struct served_index *index = *handle;
+    if (!index)
+        return;
+    mutex_lock(&index->lock);
+    index->closing = true;
+    condition_tell(&index->changed);
+    mutex_unlock(&index->lock);
+    if (index->has_thread)
+        thread_join(&index->thread);
+    for (size_t i = 0; i < index->kept_count; i++)
+        vkclip_close_index(&index->kept[i]);
+    vkclip_close_model(&index->model);
+    condition_destroy(&index->changed);
+    mutex_destroy(&index->lock);
+    free(index->model_name);
+    free(index->path);
+    free(index);
+    *handle = NULL;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The index that the server searches, and the thread that keeps it up to date.
+ */
+#ifndef VKCLIP_SERVER_INDEX_H
+#define VKCLIP_SERVER_INDEX_H
+
+#include "server/options.h"
+
+#include <stdint.h>
+
+struct served_index;
+struct models;
+
+/* What the thread does, and what its last pass has done. */
+struct index_status {
+    bool updating, watching;
+    struct vkclip_update_progress progress;
+    struct vkclip_update_result result; /* of the last pass */
+    int error;                          /* of the last pass */
+    char message[512];
+    uint64_t passes; /* that have ended */
+};
+
+/* Opens the index that the options name; *index is NULL without one. Folders are indexed into the
+ * user's index. */
+int server_index_open(const struct server_options *options, struct models *models,
+                      struct served_index **index);
+/* Ends the pass that runs, which the next one continues. */
+void server_index_close(struct served_index **index);
+
+/* Takes a handle, which no other thread has until index_give. */
+int server_index_take(struct served_index *index, struct vkclip_index **handle);
+void server_index_give(struct served_index *index, struct vkclip_index *handle);
+/* The model of the index, without a device: for searches by embeddings, which wait for no turn. */
+struct vkclip_model *server_index_model(struct served_index *index);
+/* The name of that model for models_use. */
+const char *server_index_model_name(struct served_index *index);
+
+/* Starts a pass; false: the index cannot be written, or one runs. */
+bool server_index_start_update(struct served_index *index, bool retry);
+void server_index_stop_update(struct served_index *index);
+void server_index_get_status(struct served_index *index, struct index_status *status);
+
+#endif

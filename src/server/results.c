@@ -1,0 +1,171 @@
+/* SPDX-License-Identifier: MIT */
+#define _GNU_SOURCE /* strdup */
+#include "server/results.h"
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* A kept list. It begins with what others see of it. */
+struct entry {
+    struct result_list list;
+    size_t capacity;
+    size_t bytes; /* of the hits and their texts */
+    char *key;    /* NULL: forgotten, and freed by the last user */
+    size_t users;
+    double since;
+    struct entry *later; /* older */
+};
+
+struct results {
+    struct mutex lock; /* protects all that follows */
+    struct entry *first;
+    size_t bytes, most;
+    double seconds;
+};
+
+int server_results_open(size_t bytes, double seconds, struct results **result)
+{
+    struct results *results = *result = calloc(1, sizeof(*results));
+    if (!results)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    mutex_init(&results->lock);
+    results->most = bytes;
+    results->seconds = seconds;
+    return VKCLIP_OK;
+}
+
+static void free_entry(struct entry *entry)
+{
+    for (size_t i = 0; i < entry->list.count; i++) {
+        free((char *)entry->list.hits[i].path);
+        free((char *)entry->list.hits[i].camera);
+        free((char *)entry->list.hits[i].format);
+    }
+    free(entry->list.hits);
+    free(entry->key);
+    free(entry);
+}
+
+/* Takes an entry out of the list, and frees it if nobody uses it. */
+static void drop(struct results *results, struct entry **link)
+{
+    struct entry *entry = *link;
+    *link = entry->later;
+    results->bytes -= entry->bytes;
+    if (!entry->users) {
+        free_entry(entry);
+        return;
+    }
+    free(entry->key);
+    entry->key = NULL;
+}
+
+const struct result_list *server_results_find(struct results *results, const char *key)
+{
+    const double oldest = clock_seconds() - results->seconds;
+    const struct result_list *found = NULL;
+    mutex_lock(&results->lock);
+    for (struct entry **link = &results->first; *link;) {
+        struct entry *entry = *link;
+        if (entry->since < oldest) {
+            drop(results, link);
+            continue;
+        }
+        if (!found && !strcmp(entry->key, key)) {
+            entry->users++;
+            found = &entry->list;
+        }
+        link = &entry->later;
+    }
+    mutex_unlock(&results->lock);
+    return found;
+}
+
+struct result_list *server_results_begin(void)
+{
+    struct entry *entry = calloc(1, sizeof(*entry));
+    if (!entry)
+        return NULL;
+    entry->users = 1;
+    return &entry->list;
+}
+
+bool server_results_add(struct result_list *list, const struct vkclip_hit *hit)
+{
+    struct entry *entry = (struct entry *)list;
+    if (list->count == entry->capacity) {
+        const size_t capacity = entry->capacity ? 2 * entry->capacity : 64;
+        struct vkclip_hit *hits = realloc(list->hits, capacity * sizeof(*hits));
+        if (!hits)
+            return false;
+        list->hits = hits;
+        entry->capacity = capacity;
+    }
+    struct vkclip_hit copy = *hit;
+    copy.path = strdup(hit->path);
+    copy.camera = strdup(hit->camera);
+    copy.format = strdup(hit->format);
+    if (!copy.path || !copy.camera || !copy.format) {
+        free((char *)copy.path);
+        free((char *)copy.camera);
+        free((char *)copy.format);
+        return false;
+    }
+    entry->bytes +=
+        sizeof(copy) + strlen(copy.path) + strlen(copy.camera) + strlen(copy.format) + 3;
+    list->hits[list->count++] = copy;
+    return true;
+}
+
+void server_results_keep(struct results *results, const char *key, struct result_list *list)
+{
+    struct entry *entry = (struct entry *)list;
+    entry->since = clock_seconds();
+    entry->key = strdup(key);
+    if (!entry->key)
+        return;
+    mutex_lock(&results->lock);
+    entry->later = results->first;
+    results->first = entry;
+    results->bytes += entry->bytes;
+    for (struct entry **link = &entry->later; *link;)
+        if (results->bytes > results->most || !strcmp((*link)->key, key))
+            drop(results, link);
+        else
+            link = &(*link)->later;
+    mutex_unlock(&results->lock);
+}
+
+void server_results_release(struct results *results, const struct result_list *list)
+{
+    struct entry *entry = (struct entry *)(uintptr_t)list;
+    if (!entry)
+        return;
+    mutex_lock(&results->lock);
+    entry->users--;
+    if (!entry->users && !entry->key)
+        free_entry(entry);
+    mutex_unlock(&results->lock);
+}
+
+void server_results_forget(struct results *results)
+{
+    mutex_lock(&results->lock);
+    while (results->first)
+        drop(results, &results->first);
+    mutex_unlock(&results->lock);
+}
+
+void server_results_close(struct results **handle)
+{
+    struct results *results = *handle;
+    if (!results)
+        return;
+    server_results_forget(results);
+    mutex_destroy(&results->lock);
+    free(results);
+    *handle = NULL;
+}

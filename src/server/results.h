@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The results of recent searches, so that a page can show a long list piece by piece without
+ * searching again.
+ */
+#ifndef VKCLIP_SERVER_RESULTS_H
+#define VKCLIP_SERVER_RESULTS_H
+
+#include "vkclip.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct results;
+
+/* The list of one search, in its order. The texts belong to the list. */
+struct result_list {
+    struct vkclip_hit *hits; /* [count] */
+    size_t count;
+};
+
+/* Keeps lists of `bytes` in total, each for `seconds`. */
+int server_results_open(size_t bytes, double seconds, struct results **results);
+void server_results_close(struct results **results);
+/* Finds the list of a key; NULL: it is not kept. server_results_release gives it back. */
+const struct result_list *server_results_find(struct results *results, const char *key);
+/* Makes a list, which server_results_add fills and server_results_keep keeps.
+ * server_results_release gives it back too.
+ */
+struct result_list *server_results_begin(void);
+/* False: out of memory. */
+bool server_results_add(struct result_list *list, const struct vkclip_hit *hit);
+void server_results_keep(struct results *results, const char *key, struct result_list *list);
+void server_results_release(struct results *results, const struct result_list *list);
+/* Forgets all lists, because the index has changed. */
+void server_results_forget(struct results *results);
+
+#endif
