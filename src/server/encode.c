@@ -6,6 +6,7 @@
 #include "server/encode.h"
 #include "base/base64.h"
 #include "base/string.h"
+#include "server/forward.h"
 #include "server/internal.h"
 
 #include <stdlib.h>
@@ -16,12 +17,8 @@
 int encode_read_picture(struct request *request, const char *text, const char *name,
                         struct encode_item *item)
 {
-    (void)request;
     if (string_begins_with(text, "http://") || string_begins_with(text, "https://"))
-        return error_fail(VKCLIP_EINVALID,
-                          "%s: the server does not fetch pictures; send the picture itself as a "
-                          "data URL",
-                          name);
+        return forward_fetch(request, text, name, &item->data, &item->size);
     if (string_begins_with(text, "data:")) {
         const char *comma = strchr(text, ',');
         if (!comma || comma - text < 7 || strncmp(comma - 7, ";base64", 7))

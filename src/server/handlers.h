@@ -22,5 +22,8 @@ void handle_index(struct request *request);
 void handle_index_update(struct request *request);
 void handle_index_stop(struct request *request);
 void handle_index_failures(struct request *request);
+/* immich.c */
+void handle_immich_ping(struct request *request);
+void handle_immich_predict(struct request *request);
 
 #endif

@@ -176,6 +176,9 @@ int models_use(struct models *models, const char *name, const struct loaded_mode
     if (!entry) {
         entry = add_entry(models, name, path);
         error = entry ? open_entry(models, entry) : error_fail(VKCLIP_EMEMORY, "out of memory");
+        /* The name came from a client: what it does not find is the client's error. */
+        if (error == VKCLIP_EIO && path == name)
+            error = VKCLIP_EABSENT;
         if (!error)
             entry->state = OPEN;
         else if (entry)

@@ -21,6 +21,9 @@ static const struct route routes[] = {
     {"DELETE", "/api/v1/index/update", handle_index_stop, 0, ERROR_PROBLEM},
     {"GET", "/api/v1/index/failures", handle_index_failures, 0, ERROR_PROBLEM},
 
+    {"GET", "/ping", handle_immich_ping, ROUTE_OPEN | ROUTE_FAST, ERROR_DETAIL},
+    {"POST", "/predict", handle_immich_predict, 0, ERROR_DETAIL},
+
     {"GET", "/v1/models", handle_openai_models, 0, ERROR_OPENAI},
     {"POST", "/v1/embeddings", handle_openai_embeddings, 0, ERROR_OPENAI},
 };

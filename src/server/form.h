@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Reads the body of a form: multipart/form-data (RFC 7578) or application/x-www-form-urlencoded.
+ */
+#ifndef VKCLIP_SERVER_FORM_H
+#define VKCLIP_SERVER_FORM_H
+
+#include "server/request.h"
+
+enum { FORM_MOST_PARTS = 64 };
+
+struct form {
+    struct form_part {
+        char *name;
+        char *data; /* [size], and a NUL after it */
+        size_t size;
+    } parts[FORM_MOST_PARTS];
+    size_t count;
+    bool no_memory, too_many;
+};
+
+/* Tells whether the body is a form by the header Content-Type. */
+bool form_is_sent(const struct request *request);
+/* Fails with EINVALID if the body is no whole form. form_free frees the parts in any case. */
+int form_read(const struct request *request, struct form *form);
+void form_free(struct form *form);
+/* Finds the first part of a name; NULL: there is none. */
+const struct form_part *form_find(const struct form *form, const char *name);
+
+#endif
