@@ -14,10 +14,8 @@ enum { HEADER_BUFFER = 4096 };
 bool form_is_sent(const struct request *request)
 {
     const char *type = request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
-    return type && (!strncasecmp(type, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA,
-                                 strlen(MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA)) ||
-                    !strncasecmp(type, MHD_HTTP_POST_ENCODING_FORM_URLENCODED,
-                                 strlen(MHD_HTTP_POST_ENCODING_FORM_URLENCODED)));
+    return type && !strncasecmp(type, MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA,
+                                strlen(MHD_HTTP_POST_ENCODING_MULTIPART_FORMDATA));
 }
 
 /* Is an MHD_PostDataIterator. A value comes in pieces, the first of which has offset 0. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Reads the body of a form: multipart/form-data (RFC 7578) or application/x-www-form-urlencoded.
+ * Reads the body of a form: multipart/form-data (RFC 7578).
  */
 #ifndef VKCLIP_SERVER_FORM_H
 #define VKCLIP_SERVER_FORM_H
@@ -19,7 +19,8 @@ struct form {
     bool no_memory, too_many;
 };
 
-/* Tells whether the body is a form by the header Content-Type. */
+/* Tells whether the body is a form by the header Content-Type. curl -d says that JSON is one, of
+ * application/x-www-form-urlencoded, which is therefore no form here. */
 bool form_is_sent(const struct request *request);
 /* Fails with EINVALID if the body is no whole form. form_free frees the parts in any case. */
 int form_read(const struct request *request, struct form *form);

@@ -25,5 +25,10 @@ void handle_index_failures(struct request *request);
 /* immich.c */
 void handle_immich_ping(struct request *request);
 void handle_immich_predict(struct request *request);
+/* api_model.c and api_duplicates.c */
+void handle_classify(struct request *request);
+void handle_similarity(struct request *request);
+void handle_duplicates(struct request *request);
+void handle_forget_duplicates(struct request *request);
 
 #endif

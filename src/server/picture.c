@@ -29,8 +29,7 @@ bool picture_has_index(struct request *request)
 
 /* ---- Facts ------------------------------------------------------------------------------------- */
 
-/* The system's bytes as JSON takes them: what is not UTF-8 becomes U+FFFD. */
-static json_t *pack_text(const char *text)
+json_t *picture_pack_text(const char *text)
 {
     json_t *json = json_string(text);
     if (json)
@@ -62,11 +61,11 @@ static json_t *pack_date(int64_t seconds)
 
 json_t *picture_pack(const struct vkclip_hit *hit, bool scores)
 {
-    json_t *json = json_pack("{sI so so sI si si so sb ss ss}", "id", (json_int_t)hit->id, "path",
-                             pack_text(hit->path), "name", pack_text(file_name(hit->path)),
-                             "copies", (json_int_t)hit->copies, "width", (int)hit->width, "height",
-                             (int)hit->height, "date", pack_date(hit->date), "taken", hit->taken,
-                             "camera", hit->camera, "format", hit->format);
+    json_t *json = json_pack(
+        "{sI so so sI si si so sb ss ss}", "id", (json_int_t)hit->id, "path",
+        picture_pack_text(hit->path), "name", picture_pack_text(file_name(hit->path)), "copies",
+        (json_int_t)hit->copies, "width", (int)hit->width, "height", (int)hit->height, "date",
+        pack_date(hit->date), "taken", hit->taken, "camera", hit->camera, "format", hit->format);
     if (json && !isnan(hit->latitude)) {
         json_object_set_new(json, "latitude", json_real(hit->latitude));
         json_object_set_new(json, "longitude", json_real(hit->longitude));
@@ -89,7 +88,7 @@ static int take_file(void *user, const struct vkclip_hit *hit)
     struct files *files = user;
     if (!files->first)
         files->first = picture_pack(hit, false);
-    json_array_append_new(files->paths, pack_text(hit->path));
+    json_array_append_new(files->paths, picture_pack_text(hit->path));
     files->count++;
     return 0;
 }

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What /api/v1/classify and /api/v1/similarity are asked about: pictures and texts, as JSON or as a
+ * form, which `curl -F` sends.
+ */
+#ifndef VKCLIP_SERVER_INPUT_H
+#define VKCLIP_SERVER_INPUT_H
+
+#include "server/encode.h"
+#include "server/form.h"
+
+enum { INPUT_MOST = 4096 };
+
+struct input {
+    const char *model;          /* NULL: the default one */
+    struct encode_item *images; /* [image_count] */
+    size_t image_count;
+    const char **texts; /* [text_count] the labels of a classification */
+    size_t text_count;
+    const char **templates; /* [template_count] */
+    size_t template_count;
+
+    /* The texts above lie in one of these. */
+    json_t *json;
+    struct form form;
+};
+
+/* Reads the body, whose texts are called `texts` (JSON) or `text` (form), or as `text_name` says
+ * without its last s. input_free frees everything, also after an error. */
+int input_read(struct request *request, const char *texts_name, struct input *input);
+void input_free(struct input *input);
+
+#endif
