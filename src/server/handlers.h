@@ -30,5 +30,11 @@ void handle_classify(struct request *request);
 void handle_similarity(struct request *request);
 void handle_duplicates(struct request *request);
 void handle_forget_duplicates(struct request *request);
+/* page.c */
+void handle_page(struct request *request);
+/* session.c */
+void handle_api(struct request *request);
+void handle_session(struct request *request);
+void handle_end_session(struct request *request);
 
 #endif

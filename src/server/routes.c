@@ -12,6 +12,12 @@ static const struct route routes[] = {
     {"GET", "/healthz", handle_health, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
     {"GET", "/metrics", handle_metrics, ROUTE_FAST, ERROR_PROBLEM},
 
+    {"GET", "/", handle_page, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
+    {"GET", "/page/*", handle_page, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
+
+    {"GET", "/api/v1", handle_api, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
+    {"POST", "/api/v1/session", handle_session, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
+    {"DELETE", "/api/v1/session", handle_end_session, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
     {"POST", "/api/v1/search", handle_search, 0, ERROR_PROBLEM},
     {"GET", "/api/v1/pictures/{id}", handle_picture, 0, ERROR_PROBLEM},
     {"GET", "/api/v1/pictures/{id}/thumbnail", handle_thumbnail, 0, ERROR_PROBLEM},

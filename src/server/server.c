@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 /* The lists of the last searches take at most so many bytes. After so many seconds a search runs
@@ -36,6 +37,21 @@ static void set_defaults(struct server_options *options)
     DEFAULT(batch_size, 32);
     DEFAULT(batch_wait, 3);
     DEFAULT(ttl, 300);
+}
+
+/* A token stands in a header and in a cookie. */
+static int check_token(const char *token)
+{
+    static const char refused[] = " \"\\,;";
+    for (const char *next = token; next && *next; next++)
+        if (*next <= ' ' || *next > '~' || strchr(refused, *next))
+            return error_fail(VKCLIP_EINVALID,
+                              "`token`: expected letters, digits and signs without spaces, quotes, "
+                              "commas, semicolons and backslashes");
+    if (token && (strlen(token) < 8 || strlen(token) > 512))
+        return error_fail(VKCLIP_EINVALID, "`token`: expected 8 to 512 characters, found %zu",
+                          strlen(token));
+    return VKCLIP_OK;
 }
 
 /* Everyone who can connect may ask, where there is no token. */
@@ -134,7 +150,9 @@ int server_run(const struct server_options *given)
     sigaddset(&signals, SIGTERM);
     /* All threads of the server inherit the mask, so that the signals wait for this one. */
     pthread_sigmask(SIG_BLOCK, &signals, &before);
-    int error = open_sockets(&server.options, &listening);
+    int error = check_token(server.options.token);
+    if (!error)
+        error = open_sockets(&server.options, &listening);
     if (!error)
         error = open_parts(&server);
     if (!error)

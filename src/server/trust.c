@@ -22,12 +22,20 @@ static bool is_equal(const char *given, size_t length, const char *expected)
     return !difference;
 }
 
-static bool has_token(const struct request *request, const char *token)
+bool trust_is_token(const struct server *server, const char *text)
+{
+    return server->options.token && is_equal(text, strlen(text), server->options.token);
+}
+
+bool trust_has_token(const struct request *request)
 {
     static const char start[] = "Bearer ", name[] = "vkclip_token=";
+    const char *token = request->server->options.token;
     const char *header = request_header(request, "Authorization");
+    if (!token)
+        return true;
     if (header && !strncasecmp(header, start, sizeof(start) - 1))
-        return is_equal(header + sizeof(start) - 1, strlen(header + sizeof(start) - 1), token);
+        return trust_is_token(request->server, header + sizeof(start) - 1);
     const char *cookie = request_header(request, "Cookie");
     while (cookie) {
         cookie += strspn(cookie, "; ");
@@ -82,8 +90,7 @@ void trust_check(struct request *request, bool is_unix)
     if (is_foreign(request))
         answer_error(request, 403, "%s: this origin may not ask; see --cors",
                      request_header(request, "Origin"));
-    else if (options->token && !(request->route->flags & ROUTE_OPEN) &&
-             !has_token(request, options->token)) {
+    else if (!(request->route->flags & ROUTE_OPEN) && !trust_has_token(request)) {
         answer_error(request, 401, "expected the server's token as 'Authorization: Bearer TOKEN'");
         answer_header(request, "WWW-Authenticate", "Bearer");
     } else if (!options->token && !options->no_auth && host && !is_own_name(options, host))
