@@ -7,5 +7,5 @@ version=14
     echo "skipped: $("$1" --version), expected version $version"
     exit 77
 }
-find src tests bench include -name '*.[ch]' -exec "$1" --dry-run -Werror {} +
+find src tests bench include bindings -name '*.[ch]' -exec "$1" --dry-run -Werror {} +
 echo "every C file is formatted"

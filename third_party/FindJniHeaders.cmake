@@ -1,0 +1,13 @@
+# Finds the headers of a JDK: the one that JAVA_HOME names, or else that of javac. Sets JNI_HEADER_FOLDERS.
+find_program(JAVAC_PROGRAM javac HINTS ENV JAVA_HOME PATH_SUFFIXES bin)
+set(java_home)
+if(JAVAC_PROGRAM)
+  get_filename_component(java_home ${JAVAC_PROGRAM} REALPATH)
+  get_filename_component(java_home ${java_home}/../.. ABSOLUTE)
+endif()
+find_path(JNI_HEADER jni.h HINTS ${java_home}/include NO_DEFAULT_PATH)
+find_path(JNI_SYSTEM_HEADER jni_md.h HINTS ${java_home}/include PATH_SUFFIXES linux darwin win32 NO_DEFAULT_PATH)
+mark_as_advanced(JAVAC_PROGRAM JNI_HEADER JNI_SYSTEM_HEADER)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(JniHeaders REQUIRED_VARS JNI_HEADER JNI_SYSTEM_HEADER)
+set(JNI_HEADER_FOLDERS ${JNI_HEADER} ${JNI_SYSTEM_HEADER})
