@@ -206,6 +206,11 @@ int store_open_sqlite(const char *path, bool read_only, struct store **result)
     *result = &sql->store;
     int error =
         sqlite_open(path, read_only ? SQLITE_MODE_READ : SQLITE_MODE_CREATE, &store->sqlite);
+#ifdef __ANDROID__
+    /* Applications there have no folder in which SQLite would put temporary files. */
+    if (!error)
+        error = database_execute(sql->database, "PRAGMA temp_store = MEMORY;");
+#endif
     if (!error)
         error = check_tables(sql->database, read_only);
     /* In WAL mode others can read while this process writes, and what was committed survives the
