@@ -378,10 +378,18 @@ public final class Tests {
         opened.close();
         // A listener of one model closes another one on the same device, which another thread then does.
         Model second = new Model(device, gguf, new Model.Options());
+        List<Thread> closing = new ArrayList<>();
         model.encodeTexts(golden.prompts, (done, total) -> {
             second.close();
+            for (Thread thread : Thread.getAllStackTraces().keySet()) {
+                if (thread.getName().equals("vkclip closing") && closing.isEmpty()) {
+                    closing.add(thread);
+                }
+            }
             return true;
         });
+        closing.get(0).join(10000);
+        expect(!closing.get(0).isAlive(), "a model stays open that a listener has closed");
         expectError(VkclipException.EINVALID, "the model is closed", () -> second.encodeText("owl"));
     }
 
