@@ -1619,6 +1619,10 @@ typedef void vkclip_bytes_fn(void *user, const void *data, size_t size);
  * (it has none), EIO, EMEMORY. */
 VKCLIP_API int vkclip_read_thumbnail(struct vkclip_index *index, int64_t id, vkclip_bytes_fn *bytes,
                                      void *user);
+/* Copies the embedding [D] of a picture by this model, of unit length. The model needs no device.
+ * Errors: EABSENT (the index has no such picture of this model), EIO, EFORMAT. */
+VKCLIP_API int vkclip_read_embedding(struct vkclip_index *index, const struct vkclip_model *model,
+                                     int64_t id, float *embed);
 /* Describes each file of a picture of the index that is present, in the order of paths: `copies` is
  * 1, `score` and `z` are 0. The function must not use the index. Errors: EABSENT (the index has no
  * such picture), ECANCELLED, EIO. */

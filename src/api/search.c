@@ -55,30 +55,33 @@ static int find_vectors(struct vkclip_index *index, const struct vkclip_model *m
 /* ---- The parts of a query ---------------------------------------------------------------------- */
 
 /* Reads the embedding of a picture of the index; *found is false where it has none. */
-static int read_embedding(const struct request *request, int64_t id, float *embed, bool *found)
+static int read_embedding(struct vkclip_index *index, int64_t model, int64_t id, size_t dim,
+                          float *embed, bool *found)
 {
-    struct store *store = request->index->store;
-    uint16_t *row = memory_alloc(request->dim * sizeof(*row));
+    struct store *store = index->store;
+    uint16_t *row = memory_alloc(dim * sizeof(*row));
     if (!row)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
-    const int error =
-        store->read->read_vector(store, id, request->number, row, request->dim, found);
-    for (size_t i = 0; !error && *found && i < request->dim; i++)
+    const int error = store->read->read_vector(store, id, model, row, dim, found);
+    for (size_t i = 0; !error && *found && i < dim; i++)
         embed[i] = half_to_float(row[i]);
     memory_free(row);
     return error;
+}
+
+static int refuse_id(int64_t id)
+{
+    return error_fail(VKCLIP_EABSENT, "id:%lld: the index has no such picture of this model",
+                      (long long)id);
 }
 
 static int find_id(struct request *request, size_t part)
 {
     bool found = false;
     request->ids[part] = request->params->parts[part].id;
-    const int error =
-        read_embedding(request, request->ids[part], request->embeds + part * request->dim, &found);
-    if (error || found)
-        return error;
-    return error_fail(VKCLIP_EABSENT, "id:%lld: the index has no such picture of this model",
-                      (long long)request->ids[part]);
+    const int error = read_embedding(request->index, request->number, request->ids[part],
+                                     request->dim, request->embeds + part * request->dim, &found);
+    return error || found ? error : refuse_id(request->ids[part]);
 }
 
 static int copy_embedding(const struct request *request, size_t part)
@@ -114,8 +117,8 @@ static int find_picture(struct request *request, size_t part, bool *found)
         error = store->read->find_content(store, &hash, request->number, &content);
     request->ids[part] = content.id;
     if (!error && content.id)
-        error = read_embedding(request, request->ids[part], request->embeds + part * request->dim,
-                               found);
+        error = read_embedding(request->index, request->number, request->ids[part], request->dim,
+                               request->embeds + part * request->dim, found);
     return error;
 }
 
@@ -307,4 +310,27 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
     search.current = &index->current;
     search.dim = model->info.embed_dim;
     return guard_leave(&turn, error ? error : search_list(&search, fn, user));
+}
+
+int vkclip_read_embedding(struct vkclip_index *index, const struct vkclip_model *model, int64_t id,
+                          float *embed)
+{
+    char identity[IDENTITY_SIZE];
+    int64_t number;
+    bool found = false;
+    if (!index || !model || !embed)
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_read_embedding: index, model and embedding expected");
+    struct turn turn;
+    int error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    if (error)
+        return error;
+    error = identity_of_model(model, index->cache_folder, identity);
+    if (!error)
+        error = current_find_model(&index->current, identity, model_name(model), &number);
+    if (!error)
+        error = read_embedding(index, number, id, model->info.embed_dim, embed, &found);
+    if (!error && !found)
+        error = refuse_id(id);
+    return guard_leave(&turn, error);
 }

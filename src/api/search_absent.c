@@ -127,6 +127,12 @@ int vkclip_read_thumbnail(struct vkclip_index *index, int64_t id, vkclip_bytes_f
     return search_absent(__func__);
 }
 
+int vkclip_read_embedding(struct vkclip_index *index, const struct vkclip_model *model, int64_t id,
+                          float *embed)
+{
+    return search_absent(__func__);
+}
+
 int vkclip_find_indexed(struct vkclip_index *index, int64_t id, vkclip_hit_fn *hit, void *user)
 {
     return search_absent(__func__);

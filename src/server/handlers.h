@@ -36,5 +36,9 @@ void handle_page(struct request *request);
 void handle_api(struct request *request);
 void handle_session(struct request *request);
 void handle_end_session(struct request *request);
+/* knn.c */
+void handle_knn_indices(struct request *request);
+void handle_knn(struct request *request);
+void handle_knn_metadata(struct request *request);
 
 #endif

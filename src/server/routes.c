@@ -34,6 +34,10 @@ static const struct route routes[] = {
     {"GET", "/ping", handle_immich_ping, ROUTE_OPEN | ROUTE_FAST, ERROR_DETAIL},
     {"POST", "/predict", handle_immich_predict, 0, ERROR_DETAIL},
 
+    {"GET", "/indices-list", handle_knn_indices, 0, ERROR_DETAIL},
+    {"POST", "/knn-service", handle_knn, 0, ERROR_DETAIL},
+    {"POST", "/metadata", handle_knn_metadata, 0, ERROR_DETAIL},
+
     {"GET", "/v1/models", handle_openai_models, 0, ERROR_OPENAI},
     {"POST", "/v1/embeddings", handle_openai_embeddings, 0, ERROR_OPENAI},
 };

@@ -493,6 +493,7 @@ static void indexes(void **state)
     REFUSED(vkclip_load_thumbnail(index, 1, NULL), "image");
     REFUSED(vkclip_load_thumbnail(NULL, 1, &image), "index");
     REFUSED(vkclip_read_thumbnail(index, 1, NULL, NULL), "function");
+    REFUSED(vkclip_read_embedding(index, model, 1, NULL), "embedding");
     REFUSED(vkclip_find_indexed(index, 1, NULL, NULL), "hit function");
     REFUSED(vkclip_open_indexed(index, 1, NULL, NULL), "file");
     REFUSED(vkclip_find_duplicates(index, NULL, WITHOUT_SIZE(vkclip_duplicates_params),

@@ -365,6 +365,10 @@ static void pictures_of_the_index_are_queries(void **state)
         {.kind = VKCLIP_QUERY_IMAGE, .value = owl.path},
         {.kind = VKCLIP_QUERY_IMAGE, .value = copy},
         {.kind = VKCLIP_QUERY_EMBED, .data = scaled, .size = sizeof(scaled)}};
+    must(vkclip_read_embedding(pictures, model, owl.id, scaled));
+    assert_memory_equal(scaled, owl.embed, sizeof(scaled));
+    assert_failed(vkclip_read_embedding(pictures, model, 999999, scaled), VKCLIP_EABSENT,
+                  "id:999999");
     for (size_t i = 0; i < D; i++)
         scaled[i] = 3 * owl.embed[i];
     struct vkclip_model *on_device = model;

@@ -546,6 +546,8 @@ FUNCTIONS = [
         _c.POINTER(vkclip_search_params), vkclip_indexed_fn, _c.c_void_p),
     ('vkclip_load_thumbnail', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, _c.POINTER(vkclip_image)),
     ('vkclip_read_thumbnail', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, vkclip_bytes_fn, _c.c_void_p),
+    ('vkclip_read_embedding', _c.c_int, _c.POINTER(vkclip_index), _c.POINTER(vkclip_model), _c.c_int64,
+        _c.POINTER(_c.c_float)),
     ('vkclip_find_indexed', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, vkclip_hit_fn, _c.c_void_p),
     ('vkclip_open_indexed', _c.c_int, _c.POINTER(vkclip_index), _c.c_int64, _c.POINTER(_c.c_int),
         _c.POINTER(_c.c_uint64)),

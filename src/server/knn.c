@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The protocol of clip-retrieval's back end (clip_retrieval/clip_back.py): /indices-list,
+ * /knn-service and /metadata. A picture is sent as its thumbnail, and not as the whole file in
+ * base64 as the original does, whose answers of a thousand pictures took half a minute.
+ */
+#include "base/base64.h"
+#include "base/error.h"
+#include "base/file.h"
+#include "server/handlers.h"
+#include "server/index.h"
+#include "server/internal.h"
+#include "server/picture.h"
+#include "server/search.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Pictures of a higher cosine are duplicates, as in the original. */
+#define DUPLICATE 0.94f
+
+enum { MOST_RESULTS = 10000, MOST_COMPARED = 1000 };
+
+static const char index_name[] = "vkclip";
+
+void handle_knn_indices(struct request *request)
+{
+    answer_json(request, 200, request->server->index ? json_pack("[s]", index_name) : json_array());
+}
+
+/* ---- The query ----------------------------------------------------------------------------------- */
+
+struct knn {
+    struct request *request;
+    json_t *body;
+    size_t images, ids; /* how many results are described, and how many only numbered */
+    bool deduplicate;
+    struct search_part part;
+    float *embed;
+    struct result_list *list;
+    bool *left_out; /* [list->count] duplicates of an earlier result */
+};
+
+static int read_count(const json_t *body, const char *key, size_t otherwise, size_t *count)
+{
+    const json_t *json = json_object_get(body, key);
+    const json_int_t value = json_integer_value(json);
+    *count = otherwise;
+    if (!json || json_is_null(json))
+        return VKCLIP_OK;
+    if (!json_is_integer(json) || value < 1 || value > MOST_RESULTS)
+        return error_fail(VKCLIP_EINVALID, "%s: expected a number from 1 to %d", key, MOST_RESULTS);
+    *count = (size_t)value;
+    return VKCLIP_OK;
+}
+
+static int read_embedding(struct knn *knn, const json_t *numbers)
+{
+    struct vkclip_model_info info = {.size = sizeof(info)};
+    const int error = vkclip_get_model_info(server_index_model(knn->request->server->index), &info);
+    if (error)
+        return error;
+    if (json_array_size(numbers) != info.embed_dim)
+        return error_fail(VKCLIP_EINVALID,
+                          "embedding_input: expected %u numbers as the model has, found %zu",
+                          info.embed_dim, json_array_size(numbers));
+    knn->embed = calloc(info.embed_dim, sizeof(*knn->embed));
+    if (!knn->embed)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
+    for (size_t i = 0; i < info.embed_dim; i++)
+        knn->embed[i] = (float)json_number_value(json_array_get(numbers, i));
+    knn->part.embed = knn->embed;
+    return VKCLIP_OK;
+}
+
+static int read_query(struct knn *knn)
+{
+    const json_t *embedding = json_object_get(knn->body, "embedding_input");
+    const char *text = json_string_value(json_object_get(knn->body, "text"));
+    const char *image = json_string_value(json_object_get(knn->body, "image"));
+    const char *url = json_string_value(json_object_get(knn->body, "image_url"));
+    knn->part.weight = 1;
+    if (text && *text) {
+        knn->part.item.text = text;
+        return VKCLIP_OK;
+    }
+    if (image || url)
+        return encode_read_picture(knn->request, image ? image : url, image ? "image" : "image_url",
+                                   &knn->part.item);
+    if (json_is_array(embedding))
+        return read_embedding(knn, embedding);
+    return error_fail(VKCLIP_EINVALID,
+                      "expected one of text, image, image_url and embedding_input");
+}
+
+static int read_request(struct knn *knn)
+{
+    const char *name = json_string_value(json_object_get(knn->body, "indice_name"));
+    const char *modality = json_string_value(json_object_get(knn->body, "modality"));
+    if (!json_is_object(knn->body))
+        return error_fail(VKCLIP_EINVALID, "the body: expected an object");
+    if (name && strcmp(name, index_name))
+        return error_fail(VKCLIP_EABSENT, "%s: no such index; there is %s", name, index_name);
+    if (modality && strcmp(modality, "image"))
+        return error_fail(VKCLIP_EUNSUPPORTED, "modality: expected image, found %s", modality);
+    knn->deduplicate = json_is_true(json_object_get(knn->body, "deduplicate"));
+    int error = read_count(knn->body, "num_images", 10, &knn->images);
+    if (!error)
+        error = read_count(knn->body, "num_result_ids", knn->images, &knn->ids);
+    return error ? error : read_query(knn);
+}
+
+/* ---- Duplicates -------------------------------------------------------------------------------- */
+
+static float dot(const float *a, const float *b, size_t dim)
+{
+    float sum = 0;
+    for (size_t i = 0; i < dim; i++)
+        sum += a[i] * b[i];
+    return sum;
+}
+
+/* Leaves out each result that is near to an earlier one. */
+static int leave_out_duplicates(struct knn *knn, struct vkclip_index *handle)
+{
+    struct vkclip_model *model = server_index_model(knn->request->server->index);
+    struct vkclip_model_info info = {.size = sizeof(info)};
+    const size_t count = knn->list->count < MOST_COMPARED ? knn->list->count : MOST_COMPARED;
+    int error = vkclip_get_model_info(model, &info);
+    const size_t dim = info.embed_dim;
+    float *embeds = malloc((count + 1) * (dim + 1) * sizeof(*embeds));
+    if (!error && !embeds)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for embeddings");
+    for (size_t i = 0; !error && i < count; i++) {
+        error = vkclip_read_embedding(handle, model, knn->list->hits[i].id, embeds + i * dim);
+        for (size_t k = 0; !error && k < i && !knn->left_out[i]; k++)
+            knn->left_out[i] = dot(embeds + i * dim, embeds + k * dim, dim) > DUPLICATE;
+    }
+    free(embeds);
+    return error;
+}
+
+/* ---- Answers ----------------------------------------------------------------------------------- */
+
+/* Is a vkclip_bytes_fn. */
+static void take_thumbnail(void *user, const void *data, size_t size)
+{
+    json_t *json = user;
+    char *text = base64_encode(data, size);
+    if (text)
+        json_object_set_new(json, "image", json_string(text));
+    free(text);
+}
+
+static json_t *pack_result(struct vkclip_index *handle, const struct vkclip_hit *hit, bool whole)
+{
+    json_t *json =
+        json_pack("{sI sf}", "id", (json_int_t)hit->id, "similarity", (double)hit->score);
+    if (!json || !whole)
+        return json;
+    json_object_set_new(json, "image_path", picture_pack_text(hit->path));
+    json_object_set_new(json, "caption", picture_pack_text(file_name(hit->path)));
+    vkclip_read_thumbnail(handle, hit->id, take_thumbnail, json); /* Some have none. */
+    return json;
+}
+
+static int search(struct knn *knn)
+{
+    struct vkclip_search_params params = {.size = sizeof(params), .top = knn->ids};
+    struct served_index *index = knn->request->server->index;
+    struct vkclip_index *handle;
+    knn->list = server_results_begin();
+    if (!knn->list)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    int error = search_find(knn->request, &knn->part, 1, &params, knn->list);
+    if (error)
+        return error;
+    knn->left_out = calloc(knn->list->count + 1, sizeof(*knn->left_out));
+    if (!knn->left_out)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    error = server_index_take(index, &handle);
+    if (error)
+        return error;
+    if (knn->deduplicate)
+        error = leave_out_duplicates(knn, handle);
+    json_t *results = json_array();
+    for (size_t i = 0; !error && i < knn->list->count; i++)
+        if (!knn->left_out[i])
+            json_array_append_new(results, pack_result(handle, &knn->list->hits[i],
+                                                       json_array_size(results) < knn->images));
+    server_index_give(index, handle);
+    if (error)
+        json_decref(results);
+    else
+        answer_json(knn->request, 200, results);
+    return error;
+}
+
+void handle_knn(struct request *request)
+{
+    struct knn knn = {.request = request};
+    if (!picture_has_index(request))
+        return;
+    knn.body = request_json(request);
+    if (!knn.body)
+        return;
+    int error = read_request(&knn);
+    if (!error)
+        error = search(&knn);
+    if (error)
+        answer_library_error(request, error);
+    server_results_release(request->server->results, knn.list);
+    free(knn.left_out);
+    free(knn.embed);
+    free(knn.part.item.data);
+    json_decref(knn.body);
+}
+
+/* ---- Metadata ---------------------------------------------------------------------------------- */
+
+/* Is a vkclip_hit_fn: the first file of a picture. */
+static int take_metadata(void *user, const struct vkclip_hit *hit)
+{
+    json_t **metadata = user;
+    if (!*metadata) {
+        *metadata = picture_pack(hit, false);
+        json_object_set_new(*metadata, "image_path", picture_pack_text(hit->path));
+    }
+    return 0;
+}
+
+void handle_knn_metadata(struct request *request)
+{
+    struct vkclip_index *handle = NULL;
+    if (!picture_has_index(request))
+        return;
+    json_t *body = request_json(request), *ids = json_object_get(body, "ids"), *id;
+    size_t i;
+    if (!body)
+        return;
+    json_t *list = json_array();
+    int error = json_is_array(ids) && json_array_size(ids) <= MOST_RESULTS
+                    ? server_index_take(request->server->index, &handle)
+                    : error_fail(VKCLIP_EINVALID, "ids: expected an array of at most %d numbers",
+                                 MOST_RESULTS);
+    json_array_foreach (ids, i, id) {
+        json_t *metadata = NULL;
+        if (error)
+            break;
+        error = vkclip_find_indexed(handle, json_integer_value(id), take_metadata, &metadata);
+        if (error == VKCLIP_EABSENT)
+            error = VKCLIP_OK; /* The original leaves out what it does not have, too. */
+        else if (!error)
+            json_array_append_new(
+                list, json_pack("{sI so}", "id", json_integer_value(id), "metadata", metadata));
+    }
+    if (handle)
+        server_index_give(request->server->index, handle);
+    json_decref(body);
+    if (!error) {
+        answer_json(request, 200, list);
+        return;
+    }
+    json_decref(list);
+    answer_library_error(request, error);
+}
