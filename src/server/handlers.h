@@ -40,5 +40,7 @@ void handle_end_session(struct request *request);
 void handle_knn_indices(struct request *request);
 void handle_knn(struct request *request);
 void handle_knn_metadata(struct request *request);
+/* api_archive.c */
+void handle_archive(struct request *request);
 
 #endif

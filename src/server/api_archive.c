@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * /api/v1/archive: the files of some pictures as one zip archive. It is written to a temporary file
+ * without a name, which is gone when the answer was sent or the server has ended.
+ */
+#include "base/error.h"
+#include "base/file.h"
+#include "server/handlers.h"
+#include "server/index.h"
+#include "server/internal.h"
+#include "server/picture.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { MOST_FILES = 10000, BLOCK = 64 << 10 };
+
+#ifdef VKCLIP_WITH_LIBARCHIVE
+#include <archive.h>
+#include <archive_entry.h>
+
+struct zip {
+    struct request *request;
+    struct vkclip_index *handle;
+    struct archive *archive;
+    struct archive_entry *entry;
+    char name[256]; /* of the picture's file */
+    size_t number;  /* of files so far, which makes names unique */
+};
+
+static int fail(const struct zip *zip)
+{
+    return error_fail(VKCLIP_EIO, "the archive cannot be written: %s",
+                      archive_error_string(zip->archive));
+}
+
+/* Is a vkclip_hit_fn. */
+static int take_name(void *user, const struct vkclip_hit *hit)
+{
+    struct zip *zip = user;
+    if (!*zip->name)
+        snprintf(zip->name, sizeof(zip->name), "%s", file_name(hit->path));
+    return 0;
+}
+
+static int copy_file(struct zip *zip, int file)
+{
+    char block[BLOCK];
+    for (;;) {
+        const ssize_t count = read(file, block, sizeof(block));
+        if (count < 0)
+            return error_fail(VKCLIP_EIO, "%s: %s", zip->name, strerror(errno));
+        if (!count)
+            return VKCLIP_OK;
+        if (archive_write_data(zip->archive, block, (size_t)count) != count)
+            return fail(zip);
+        if (request_is_over(zip->request, 0, 0))
+            return error_fail(VKCLIP_ECANCELLED, "the time for the request is over");
+    }
+}
+
+static int add_file(struct zip *zip, int64_t id)
+{
+    char path[300];
+    uint64_t size;
+    int file;
+    *zip->name = 0;
+    int error = vkclip_find_indexed(zip->handle, id, take_name, zip);
+    if (!error)
+        error = vkclip_open_indexed(zip->handle, id, &file, &size);
+    if (error)
+        return error;
+    snprintf(path, sizeof(path), "%04zu-%s", ++zip->number, zip->name);
+    archive_entry_clear(zip->entry);
+    archive_entry_set_pathname(zip->entry, path);
+    archive_entry_set_size(zip->entry, (la_int64_t)size);
+    archive_entry_set_filetype(zip->entry, AE_IFREG);
+    archive_entry_set_perm(zip->entry, 0644);
+    error = archive_write_header(zip->archive, zip->entry) ? fail(zip) : copy_file(zip, file);
+    close(file);
+    return error;
+}
+
+/* Writes the archive to a file. Pictures are compressed already. */
+static int write_zip(struct zip *zip, const json_t *ids, int file)
+{
+    size_t i;
+    json_t *id;
+    zip->archive = archive_write_new();
+    zip->entry = archive_entry_new();
+    int error = VKCLIP_OK;
+    if (!zip->archive || !zip->entry)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for an archive");
+    else if (archive_write_set_format_zip(zip->archive) ||
+             archive_write_zip_set_compression_store(zip->archive) ||
+             archive_write_set_options(zip->archive, "hdrcharset=UTF-8") < ARCHIVE_WARN ||
+             archive_write_open_fd(zip->archive, file))
+        error = fail(zip);
+    json_array_foreach ((json_t *)(uintptr_t)ids, i, id)
+        if (!error)
+            error = add_file(zip, json_integer_value(id));
+    if (!error && archive_write_close(zip->archive))
+        error = fail(zip);
+    archive_entry_free(zip->entry);
+    archive_write_free(zip->archive);
+    return error;
+}
+
+static void answer_zip(struct request *request, const json_t *ids)
+{
+    struct zip zip = {.request = request};
+    FILE *temporary = tmpfile();
+    const int file = temporary ? dup(fileno(temporary)) : -1;
+    int error = file >= 0
+                    ? server_index_take(request->server->index, &zip.handle)
+                    : error_fail(VKCLIP_EIO, "the archive cannot be written: %s", strerror(errno));
+    if (!error)
+        error = write_zip(&zip, ids, file);
+    if (zip.handle)
+        server_index_give(request->server->index, zip.handle);
+    if (temporary)
+        fclose(temporary);
+    if (error) {
+        if (file >= 0)
+            close(file);
+        answer_library_error(request, error);
+        return;
+    }
+    answer_file(request, 200, "application/zip", file, 0, (uint64_t)lseek(file, 0, SEEK_END));
+    answer_header(request, "Content-Disposition", "attachment; filename=\"pictures.zip\"");
+}
+#else
+static void answer_zip(struct request *request, const json_t *ids)
+{
+    (void)ids;
+    answer_error(request, 501, "this server writes no archives: it was built without libarchive");
+}
+#endif
+
+/* {"ids": [...]} */
+void handle_archive(struct request *request)
+{
+    if (!picture_has_index(request))
+        return;
+    json_t *body = request_json(request);
+    if (!body)
+        return;
+    const json_t *ids = json_object_get(body, "ids");
+    if (json_array_size(ids) && json_array_size(ids) <= MOST_FILES)
+        answer_zip(request, ids);
+    else
+        answer_error(request, 400, "ids: expected an array of 1 to %d numbers", MOST_FILES);
+    json_decref(body);
+}
