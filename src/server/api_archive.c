@@ -3,6 +3,7 @@
  * /api/v1/archive: the files of some pictures as one zip archive. It is written to a temporary file
  * without a name, which is gone when the answer was sent or the server has ended.
  */
+#define _GNU_SOURCE /* fileno */
 #include "base/error.h"
 #include "base/file.h"
 #include "server/handlers.h"
