@@ -1,6 +1,6 @@
 #!/bin/sh
-# headers.sh CC [CLANG] compiles the JNI files as for Android, with the headers of Android that Debian packages: for this
-# processor, and with clang for arm64 where third_party/arm64.sh has fetched the headers of its C library.
+# headers.sh CC [CLANG] compiles the JNI files as for Android, with the headers of Android that Debian packages: for
+# this processor, and with clang for arm64 where third_party/arm64.sh has fetched the headers of its C library.
 set -eu
 cc=$1
 clang=${2-}

@@ -1,7 +1,7 @@
 #!/bin/sh
-# run.sh JAVA JAVAC JNI-FOLDER COMMAND compiles the Java classes as Android's tools do, for Java 8, and runs their tests
-# on a desktop with stubs of Android's classes. JNI-FOLDER has a libvkclip_jni with the doubles of doubles.c. The virtual
-# machine checks every call of JNI, and the test fails if it warns.
+# run.sh JAVA JAVAC JNI-FOLDER COMMAND compiles the Java classes as Android's tools do, for Java 8, and runs their
+# tests on a desktop with stubs of Android's classes. JNI-FOLDER has a libvkclip_jni with the doubles of doubles.c. The
+# virtual machine checks every call of JNI, and the test fails if it warns.
 set -eu
 java=$1
 javac=$2

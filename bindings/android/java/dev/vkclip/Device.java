@@ -218,8 +218,9 @@ public final class Device implements AutoCloseable {
     void expectRight(Precision precision) {
         String name = precision.name().toLowerCase(java.util.Locale.ROOT);
         if (wrong.contains(name)) {
-            throw new VkclipException(VkclipException.EDEVICE, info() + " computes wrong numbers in the precision " + name
-                    + (precision == Precision.F16 ? ": open the model with Precision.F32" : ": use another device"));
+            String advice = precision == Precision.F16 ? "open the model with Precision.F32" : "use another device";
+            throw new VkclipException(VkclipException.EDEVICE, info() + " computes wrong numbers in the precision "
+                    + name + ": " + advice);
         }
     }
 

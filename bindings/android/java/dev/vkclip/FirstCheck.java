@@ -24,7 +24,8 @@ final class FirstCheck {
     static Set<String> findWrong(Device device, File cacheFolder) {
         DeviceInfo info = device.info();
         String key = Device.version() + " " + info.uuid + " " + info;
-        File file = cacheFolder == null ? null : new File(cacheFolder, "first-check-" + Integer.toHexString(key.hashCode()));
+        String name = "first-check-" + Integer.toHexString(key.hashCode());
+        File file = cacheFolder == null ? null : new File(cacheFolder, name);
         Set<String> wrong = read(file, key);
         if (wrong == null) {
             Set<String> found = new HashSet<>();

@@ -21,7 +21,7 @@ final class Handle {
     private final Closer closer;
     private final Handle parent;
     private Object kept;
-    private long pointer;
+    private final long pointer;
     private int users = 1; // the owner
     private boolean closed;
     private Net net;

@@ -141,9 +141,9 @@ public final class Index implements AutoCloseable {
     }
 
     /**
-     * Brings the index up to date with files and folders: reads those that are new or changed, and encodes contents that
-     * have no embedding by this model yet. It may be cancelled, and the process may end at any time: the next call does
-     * what is left. EXIF orientation is applied.
+     * Brings the index up to date with files and folders: reads those that are new or changed, and encodes contents
+     * that have no embedding by this model yet. It may be cancelled, and the process may end at any time: the next
+     * call does what is left. EXIF orientation is applied.
      *
      * @param model the model, whose device may be opened with {@link Device.Options#background}
      * @param paths files, and folders with everything below them; none: all that the index was given before

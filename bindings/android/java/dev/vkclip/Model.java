@@ -191,8 +191,8 @@ public final class Model implements AutoCloseable {
      * Opens a model that is in memory.
      *
      * @param device on which it computes; or null
-     * @param memory a direct buffer, such as FileChannel.map returns, which is not copied and must not be changed before
-     *     the model is closed
+     * @param memory a direct buffer, such as FileChannel.map returns, which is not copied and must not be changed
+     *     before the model is closed
      * @param options how the model is opened
      */
     public Model(Device device, ByteBuffer memory, Options options) {
@@ -225,8 +225,8 @@ public final class Model implements AutoCloseable {
 
     private static ByteBuffer direct(ByteBuffer memory) {
         if (!memory.isDirect()) {
-            throw new VkclipException(VkclipException.EINVALID, "a model in a buffer that is not direct: expected one of "
-                    + "ByteBuffer.allocateDirect or FileChannel.map");
+            throw new VkclipException(VkclipException.EINVALID, "a model in a buffer that is not direct: expected one "
+                    + "of ByteBuffer.allocateDirect or FileChannel.map");
         }
         return memory.slice();
     }

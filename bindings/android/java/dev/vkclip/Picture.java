@@ -42,8 +42,8 @@ public final class Picture {
     public static Picture of(Bitmap bitmap) {
         Bitmap.Config config = bitmap.getConfig();
         if (config == Bitmap.Config.HARDWARE) {
-            throw new VkclipException(VkclipException.EUNSUPPORTED, "a Bitmap of the configuration HARDWARE, whose pixels "
-                    + "only the GPU can read: decode it as ARGB_8888 (ImageDecoder.ALLOCATOR_SOFTWARE), or use "
+            throw new VkclipException(VkclipException.EUNSUPPORTED, "a Bitmap of the configuration HARDWARE, whose "
+                    + "pixels only the GPU can read: decode it as ARGB_8888 (ImageDecoder.ALLOCATOR_SOFTWARE), or use "
                     + "bitmap.copy(Bitmap.Config.ARGB_8888, false)");
         }
         if (config != Bitmap.Config.ARGB_8888) {

@@ -49,7 +49,8 @@ final class Golden {
     }
 
     private static void find(ByteBuffer file, String header, int length, String name) {
-        Matcher matcher = Pattern.compile("\"" + name + "\":\\s*\\{[^}]*\"data_offsets\":\\s*\\[(\\d+)").matcher(header);
+        String pattern = "\"" + name + "\":\\s*\\{[^}]*\"data_offsets\":\\s*\\[(\\d+)";
+        Matcher matcher = Pattern.compile(pattern).matcher(header);
         if (!matcher.find()) {
             throw new AssertionError("no tensor " + name);
         }

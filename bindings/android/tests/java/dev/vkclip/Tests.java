@@ -28,8 +28,8 @@ import java.util.logging.LogRecord;
 import java.util.logging.Logger;
 
 /**
- * Tests the classes on a desktop, in the root of the project: {@code Tests FOLDER CODES}. The folder has model.gguf, and
- * the codes are those of the header: "EINVALID=-1 ...".
+ * Tests the classes on a desktop, in the root of the project: {@code Tests FOLDER CODES}. The folder has model.gguf,
+ * and the codes are those of the header: "EINVALID=-1 ...".
  */
 public final class Tests {
     private static final Path SAMPLES = Paths.get("models/emoji-clip/samples");
@@ -92,8 +92,8 @@ public final class Tests {
         try {
             call.run();
         } catch (VkclipException e) {
-            expect(e.code() == code && e.getMessage().contains(part), "expected " + code + " with \"" + part + "\", found "
-                    + e.code() + ": " + e.getMessage());
+            expect(e.code() == code && e.getMessage().contains(part), "expected " + code + " with \"" + part
+                    + "\", found " + e.code() + ": " + e.getMessage());
             return;
         }
         throw new AssertionError("expected the error " + code + " with \"" + part + "\"");
@@ -335,7 +335,7 @@ public final class Tests {
     private void listeners() throws Exception {
         float[] expected = model.encodeText("owl");
         expectError(VkclipException.ECANCELLED, "", () -> model.encodeTexts(golden.prompts, (done, total) -> false));
-        expectError(VkclipException.ECANCELLED, "", () -> model.encodeImages(golden.pictures(), (done, total) -> false));
+        expectError(VkclipException.ECANCELLED, "", () -> model.encodeImages(golden.pictures(), (d, t) -> false));
         RuntimeException mine = new IllegalStateException("mine");
         AtomicInteger calls = new AtomicInteger();
         try {
@@ -362,7 +362,8 @@ public final class Tests {
         Model opened = new Model(other, gguf, new Model.Options());
         other.close();
         other.close();
-        expectError(VkclipException.EINVALID, "the device is closed", () -> new Model(other, gguf, new Model.Options()));
+        Model.Options defaults = new Model.Options();
+        expectError(VkclipException.EINVALID, "the device is closed", () -> new Model(other, gguf, defaults));
         expectError(VkclipException.EINVALID, "the device is closed", () -> other.check("MODEL", null));
         // The model keeps its device open, and a call ends although its model is closed meanwhile.
         expect(opened.encodeTexts(golden.prompts, (done, total) -> {
@@ -372,7 +373,8 @@ public final class Tests {
         Labels labels = new Labels(Collections.emptyList(), new float[0][]);
         for (Call call : new Call[] {() -> opened.encodeText("owl"), () -> opened.encodeImages(golden.pictures(), null),
             () -> opened.encodeLabels(golden.names, golden.prompts), () -> opened.tokenize("owl"),
-            () -> opened.similarity(new float[0][], new float[0][]), () -> opened.probabilities(new float[0][], labels)}) {
+            () -> opened.similarity(new float[0][], new float[0][]),
+            () -> opened.probabilities(new float[0][], labels)}) {
             expectError(VkclipException.EINVALID, "the model is closed", call);
         }
         opened.close();
@@ -434,7 +436,8 @@ public final class Tests {
 
     /** The answer of the first check is kept, and a model in a wrong precision is refused. */
     private void firstCheck() throws Exception {
-        File[] kept = folder.resolve("cache/vkclip").toFile().listFiles((parent, name) -> name.startsWith("first-check-"));
+        File cache = folder.resolve("cache/vkclip").toFile();
+        File[] kept = cache.listFiles((parent, name) -> name.startsWith("first-check-"));
         expect(kept.length == 1, kept.length + " kept answers");
         List<String> lines = Files.readAllLines(kept[0].toPath());
         expect(lines.size() == 1 && lines.get(0).contains(device.info().name), "the kept answer: " + lines);
@@ -518,7 +521,8 @@ public final class Tests {
             expect(index.update(model, paths, false, null).removed == 1, "an update after a file was removed");
             index.prune();
             index.close();
-            expectError(VkclipException.EINVALID, "the index is closed", () -> index.search(model, new Query("owl"), null));
+            expectError(VkclipException.EINVALID, "the index is closed",
+                    () -> index.search(model, new Query("owl"), null));
         }
         try (Index index = new Index(file, true)) {
             expectError(VkclipException.EINVALID, "", () -> index.update(model, paths, false, null));

@@ -43,7 +43,7 @@ public final class ClassifyActivity extends Activity {
                 view -> startActivity(new Intent(this, SearchActivity.class)));
     }
 
-    /** The photo picker shows the gallery without any permission. Before Android 13 the file picker stands in for it. */
+    /** The photo picker shows the gallery without any permission. Before Android 13 a file picker stands in for it. */
     private void pick() {
         Intent intent = Build.VERSION.SDK_INT >= 33 ? new Intent(MediaStore.ACTION_PICK_IMAGES)
                 : new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*");
