@@ -150,7 +150,7 @@ enum { MIN_SCORE, MIN_Z, RELATIVE, LATITUDE, LONGITUDE, KILOMETERS, LIMIT_COUNT 
 /* The texts of a query: three filters, then the value of each part. */
 enum { PATH_GLOB, CAMERA, TYPE, FILTER_COUNT };
 static_assert(VKCLIP_QUERY_TEXT == 0 && VKCLIP_QUERY_IMAGE == 1 && VKCLIP_QUERY_ID == 2 &&
-                  VKCLIP_SORT_DATE == 1,
+                  VKCLIP_QUERY_EMBED == 3 && VKCLIP_SORT_DATE == 1,
               "the kinds of parts and the orders in Query");
 
 /* The first number of a record says what it is. */

@@ -3,6 +3,7 @@ package dev.vkclip;
 
 import java.io.File;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -16,6 +17,7 @@ public final class Query {
     private static final int TEXT = 0;
     private static final int IMAGE = 1;
     private static final int ID = 2;
+    private static final int EMBEDDING = 3;
 
     private final List<String> values = new ArrayList<>();
     private final List<long[]> kinds = new ArrayList<>();
@@ -91,6 +93,19 @@ public final class Query {
      */
     public Query id(long id, double weight) {
         return add("", ID, id, weight, null);
+    }
+
+    /**
+     * Adds an embedding, such as that of a bitmap.
+     *
+     * @param embedding D numbers, as the methods of {@link Model} give them
+     * @param weight its weight; not 0
+     * @return this query
+     */
+    public Query embedding(float[] embedding, double weight) {
+        ByteBuffer bytes = ByteBuffer.allocateDirect(Math.multiplyExact(embedding.length, 4));
+        bytes.order(ByteOrder.nativeOrder()).asFloatBuffer().put(embedding);
+        return add("embedding", EMBEDDING, 0, weight, bytes);
     }
 
     private Query add(String value, int kind, long id, double weight, ByteBuffer buffer) {

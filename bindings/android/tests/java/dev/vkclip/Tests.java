@@ -551,6 +551,10 @@ public final class Tests {
         ByteBuffer bytes = ByteBuffer.wrap(Files.readAllBytes(SAMPLES.resolve("robot.png")));
         hits = index.search(model, new Query().encoded(bytes, 1), null);
         expect(hits.get(0).file.getName().equals("robot.png") || hits.size() == 3, "a query of a picture's bytes");
+        hits = index.search(model, new Query().embedding(pizza, 1), null);
+        expect(hits.get(0).id == best.id && hits.get(0).score > 0.99, "a query of an embedding");
+        Query narrow = new Query().embedding(new float[5], 1);
+        expectError(VkclipException.EINVALID, "", () -> index.search(model, narrow, null));
         expect(index.search(model, new Query("owl").path("r*.png"), null).size() == 2, "a filter of paths");
         expect(index.search(model, new Query("owl").type("jpeg"), null).isEmpty(), "a filter of formats");
         expect(index.search(model, new Query("owl").minSize(73, 73), null).isEmpty(), "a filter of sizes");
