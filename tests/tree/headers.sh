@@ -18,7 +18,7 @@ compile() {
 for header in vkclip.h vkclip_vulkan.h; do
     compile "$cc" '-std=c11 -pedantic-errors -x c' $header
     if command -v "$cxx" >/dev/null; then
-        compile "$cxx" '-std=c++17 -pedantic-errors -x c++' $header
+        compile "$cxx" '-std=c++17 -pedantic-errors -Wold-style-cast -x c++' $header
     else
         echo "C++17 is left out: there is no C++ compiler"
     fi
