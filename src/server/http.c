@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/string.h"
+#include "base/thread.h"
 #include "server/access_log.h"
 #include "server/internal.h"
 #include "server/routes.h"
@@ -17,6 +18,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* MHD_Result is an int before version 0.9.71. */
@@ -27,9 +29,20 @@
 enum {
     MOST_SOCKETS = 8,
     MOST_JSON_DEPTH = 64,
+    MOST_BODIES = 8,         /* times max_body that all bodies may take together */
+    SILENCE = 30,            /* seconds in which a connection must send a request */
     READ_BLOCK = 64 << 10,   /* bytes of a file that are read at once */
     THREADS = 2,             /* that read and write; the pool does the work */
     HEADER_MEMORY = 32 << 10 /* bytes of a request's line and headers */
+};
+
+/* An open connection, which libmicrohttpd keeps for us. Its time limit counts from the last byte,
+ * so that a client which sends a byte now and then could hold connections for ever. */
+struct connection {
+    MHD_socket socket;
+    double since; /* when it was opened, or its last answer was sent */
+    bool busy;    /* A request is there. */
+    struct connection *next, **link;
 };
 
 struct listener {
@@ -44,6 +57,10 @@ struct http {
     size_t listener_count;
     char *certificate, *key;  /* the content of the PEM files */
     atomic_size_t body_bytes; /* of all requests */
+    struct mutex lock;        /* protects what follows */
+    struct condition idle;
+    struct connection *connections;
+    size_t busy; /* requests that are not answered */
 };
 
 /* ---- Requests as handlers see them --------------------------------------------------------------- */
@@ -244,6 +261,87 @@ void answer_library_error(struct request *request, int error)
     answer_error(request, status, "%s", vkclip_last_error());
 }
 
+/* ---- Connections ------------------------------------------------------------------------------- */
+
+static void open_connection(struct http *http, MHD_socket socket, void **state)
+{
+    struct connection *noted = *state = calloc(1, sizeof(*noted));
+    if (!noted)
+        return;
+    *noted = (struct connection){.socket = socket,
+                                 .since = clock_seconds(),
+                                 .next = http->connections,
+                                 .link = &http->connections};
+    if (noted->next)
+        noted->next->link = &noted->next;
+    http->connections = noted;
+}
+
+static void close_connection(void **state)
+{
+    struct connection *noted = *state;
+    if (!noted)
+        return;
+    *noted->link = noted->next;
+    if (noted->next)
+        noted->next->link = noted->link;
+    free(noted);
+    *state = NULL;
+}
+
+/* Is an MHD_NotifyConnectionCallback. */
+static void note_connection(void *user, struct MHD_Connection *connection, void **state,
+                            enum MHD_ConnectionNotificationCode code)
+{
+    struct http *http = ((struct listener *)user)->http;
+    mutex_lock(&http->lock);
+    if (code == MHD_CONNECTION_NOTIFY_STARTED)
+        open_connection(
+            http,
+            MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+            state);
+    else
+        close_connection(state);
+    mutex_unlock(&http->lock);
+}
+
+/* Counts a request that has begun or ended. */
+static void note_request(struct http *http, struct MHD_Connection *connection, bool begins)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    struct connection *noted = info ? info->socket_context : NULL;
+    mutex_lock(&http->lock);
+    if (noted) {
+        noted->busy = begins;
+        noted->since = clock_seconds();
+    }
+    if (begins)
+        http->busy++;
+    else if (!--http->busy)
+        condition_tell(&http->idle);
+    mutex_unlock(&http->lock);
+}
+
+void http_sweep(struct http *http)
+{
+    const double oldest = clock_seconds() - SILENCE;
+    mutex_lock(&http->lock);
+    for (struct connection *noted = http->connections; noted; noted = noted->next)
+        if (!noted->busy && noted->since < oldest)
+            shutdown(noted->socket, SHUT_RDWR);
+    mutex_unlock(&http->lock);
+}
+
+void http_drain(struct http *http, double seconds)
+{
+    const double end = clock_seconds() + seconds;
+    mutex_lock(&http->lock);
+    while (http->busy && clock_seconds() < end)
+        condition_wait_for(&http->idle, &http->lock, end - clock_seconds());
+    mutex_unlock(&http->lock);
+}
+
 /* ---- A request's way ----------------------------------------------------------------------------- */
 
 static enum MHD_Result send_answer(struct request *request)
@@ -325,6 +423,7 @@ static struct request *begin_request(struct listener *listener, struct MHD_Conne
     request->path = path;
     request->began = clock_seconds();
     request->deadline = request->began + server->options.timeout;
+    note_request(listener->http, connection, true);
     find_route(request);
     if (!request->answer)
         trust_check(request, listener->is_unix);
@@ -340,7 +439,7 @@ static bool take_body(struct request *request, const char *data, size_t size)
     struct http *http = request->server->http;
     const uint64_t most = request->server->options.max_body;
     request->too_long |= request->size + size > most;
-    if (request->too_long || clock_seconds() > request->deadline) {
+    if (request->too_long || request->no_room || clock_seconds() > request->deadline) {
         request->size += size;
         return request->size < 2 * most && clock_seconds() <= request->deadline;
     }
@@ -348,6 +447,12 @@ static bool take_body(struct request *request, const char *data, size_t size)
         size_t capacity = request->capacity ? request->capacity : 4096;
         while (capacity < request->size + size + 1)
             capacity *= 2;
+        request->no_room =
+            atomic_load(&http->body_bytes) + capacity - request->capacity > MOST_BODIES * most;
+        if (request->no_room) {
+            request->size += size;
+            return true;
+        }
         char *body = realloc(request->body, capacity);
         if (!body)
             return false;
@@ -384,6 +489,10 @@ static enum MHD_Result take_request(void *user, struct MHD_Connection *connectio
         answer_error(request, MHD_HTTP_CONTENT_TOO_LARGE,
                      "the body has more than %llu bytes, the most that is allowed",
                      (unsigned long long)request->server->options.max_body);
+    else if (request->no_room)
+        answer_error(
+            request, MHD_HTTP_SERVICE_UNAVAILABLE,
+            "the server is busy: the bodies of its requests take all memory that they may");
     if (request->dispatched || request->answer)
         return send_answer(request);
     return dispatch(request);
@@ -395,7 +504,6 @@ static void end_request(void *user, struct MHD_Connection *connection, void **st
 {
     struct listener *listener = user;
     struct request *request = *state;
-    (void)connection;
     if (!request)
         return;
     metrics_count_request(&request->server->metrics, request->route, request->status,
@@ -404,6 +512,7 @@ static void end_request(void *user, struct MHD_Connection *connection, void **st
     if (request->answer)
         MHD_destroy_response(request->answer);
     atomic_fetch_sub(&listener->http->body_bytes, request->capacity);
+    note_request(listener->http, connection, false);
     free(request->body);
     free(request);
     *state = NULL;
@@ -431,6 +540,8 @@ int http_open(struct server *server, struct http **result)
     if (!http)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the server");
     http->server = server;
+    mutex_init(&http->lock);
+    condition_init(&http->idle);
     const int error = read_tls(http);
     if (error)
         http_close(result);
@@ -452,8 +563,9 @@ int http_listen(struct http *http, int socket, bool is_unix)
     listener->daemon = MHD_start_daemon(
         MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL,
         NULL, take_request, listener, MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_NOTIFY_COMPLETED,
-        end_request, listener, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS,
-        MHD_OPTION_CONNECTION_LIMIT, options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, 30u,
+        end_request, listener, MHD_OPTION_NOTIFY_CONNECTION, note_connection, listener,
+        MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT,
+        options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE,
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_ARRAY, tls ? secrets : none, MHD_OPTION_END);
     if (!listener->daemon)
@@ -479,6 +591,8 @@ void http_close(struct http **handle)
         return;
     for (size_t i = 0; i < http->listener_count; i++)
         MHD_stop_daemon(http->listeners[i].daemon);
+    condition_destroy(&http->idle);
+    mutex_destroy(&http->lock);
     free(http->certificate);
     free(http->key);
     free(http);

@@ -18,6 +18,10 @@ int http_open(struct server *server, struct http **http);
 int http_listen(struct http *http, int socket, bool is_unix);
 /* Takes no new connections; those that are open go on. */
 void http_quiesce(struct http *http);
+/* Closes connections that have taken too long to send a request. Call it about once a second. */
+void http_sweep(struct http *http);
+/* Waits at most `seconds` until every answer was sent. */
+void http_drain(struct http *http, double seconds);
 /* No job of the pool may be left. */
 void http_close(struct http **http);
 size_t http_connections(const struct http *http);

@@ -36,6 +36,7 @@ struct request {
     unsigned status;
     uint64_t sent;
     bool too_long, dispatched;
+    bool no_room; /* The bodies of all requests take too much memory. */
 };
 
 /* The value of a header or of a parameter in the URL; NULL: it was not sent. */

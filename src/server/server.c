@@ -131,12 +131,15 @@ static int start(struct server *server, struct listening *listening)
     return error;
 }
 
-/* Waits for a signal that ends the server. Once a second, models that nobody uses are closed. */
+/* Waits for a signal that ends the server. Once a second, models that nobody uses are closed, and
+ * connections that send nothing. */
 static void wait_for_end(struct server *server, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
-    while (sigtimedwait(signals, NULL, &second) < 0)
+    while (sigtimedwait(signals, NULL, &second) < 0) {
         models_expire(server->models);
+        http_sweep(server->http);
+    }
 }
 
 int server_run(const struct server_options *given)
@@ -162,6 +165,7 @@ int server_run(const struct server_options *given)
         http_quiesce(server.http);
         if (!pool_stop(server.pool, server.options.stop_timeout))
             atomic_store(&server.stopping, true);
+        http_drain(server.http, server.options.stop_timeout);
     }
     close_parts(&server);
     listen_close(&listening);
