@@ -58,9 +58,10 @@ void handle_duplicates(struct request *request)
     const struct loaded_model *model = NULL;
     const struct vkclip_duplicates_params params = {
         .size = sizeof(params), .distance = distance, .progress = ask_share};
-    int error = distance >= 0 && distance < 1
-                    ? models_use(request->server->models, server_index_model_name(index), &model)
-                    : error_fail(VKCLIP_EINVALID, "distance: expected a number from 0 to 1");
+    int error =
+        distance >= 0 && distance < 1
+            ? models_use(request->server->models, server_index_model_name(index), true, &model)
+            : error_fail(VKCLIP_EINVALID, "distance: expected a number from 0 to 1");
     if (!error)
         error = server_index_take(index, &handle);
     if (!error) {

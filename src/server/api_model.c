@@ -89,7 +89,8 @@ static int compare(struct comparison *comparison)
     struct request *request = comparison->request;
     if (!input->image_count || !input->text_count)
         return error_fail(VKCLIP_EINVALID, "expected at least one picture and one text");
-    int error = models_use(request->server->models, input->model, &comparison->model);
+    int error =
+        models_use(request->server->models, input->model, request->is_local, &comparison->model);
     if (error)
         return error;
     const size_t dim = comparison->model->info.embed_dim;

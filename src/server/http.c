@@ -419,6 +419,7 @@ static struct request *begin_request(struct listener *listener, struct MHD_Conne
         return NULL;
     request->server = server;
     request->connection = connection;
+    request->is_local = listener->is_unix;
     request->method = method;
     request->path = path;
     request->began = clock_seconds();
@@ -426,7 +427,7 @@ static struct request *begin_request(struct listener *listener, struct MHD_Conne
     note_request(listener->http, connection, true);
     find_route(request);
     if (!request->answer)
-        trust_check(request, listener->is_unix);
+        trust_check(request);
     if (!request->answer)
         prepare_body(request);
     return request;

@@ -109,7 +109,7 @@ static int run_pass(struct served_index *index, struct vkclip_index *handle, boo
                                                 .max_pixels = index->options->max_pixels,
                                                 .progress = take_progress,
                                                 .user = index};
-    int error = models_use(index->models, index->model_name, &model);
+    int error = models_use(index->models, index->model_name, true, &model);
     if (!error)
         error = vkclip_index_paths(handle, model->model, index->folders, index->folder_count,
                                    &params, result);

@@ -28,6 +28,7 @@ struct entry {
 
 struct models {
     const struct server_options *options;
+    char *path;        /* of the default model, absolute where it is a path; NULL: there is none */
     struct mutex lock; /* protects all that follows */
     struct condition changed;
     struct entry *first;
@@ -39,6 +40,11 @@ int models_open(const struct server_options *options, struct models **result)
     if (!models)
         return error_fail(VKCLIP_EMEMORY, "out of memory for models");
     models->options = options;
+    if (options->model) {
+        models->path = realpath(options->model, NULL);
+        if (!models->path)
+            models->path = strdup(options->model);
+    }
     mutex_init(&models->lock);
     condition_init(&models->changed);
     return VKCLIP_OK;
@@ -59,16 +65,18 @@ static bool is_hub_name(const char *name)
     return true;
 }
 
-static const char *find_path(const struct models *models, const char *name)
+static const char *find_path(const struct models *models, const char *name, bool paths)
 {
     const struct server_options *options = models->options;
     if (!name || !*name)
-        return options->model;
+        return models->path;
+    if (paths && *name == '/')
+        return name;
     for (size_t i = 0; i < options->alias_count; i++)
         if (!strcmp(options->aliases[i].name, name))
             return options->aliases[i].model;
-    if (options->model && !strcmp(file_name(options->model), name))
-        return options->model;
+    if (models->path && (!strcmp(models->path, name) || !strcmp(file_name(models->path), name)))
+        return models->path;
     return is_hub_name(name) ? name : NULL;
 }
 
@@ -161,9 +169,10 @@ static struct entry *find_entry(struct models *models, const char *path)
     }
 }
 
-int models_use(struct models *models, const char *name, const struct loaded_model **model)
+int models_use(struct models *models, const char *name, bool paths,
+               const struct loaded_model **model)
 {
-    const char *path = find_path(models, name);
+    const char *path = find_path(models, name, paths);
     *model = NULL;
     if (!path && (!name || !*name))
         return error_fail(VKCLIP_EABSENT, "the request names no model, and the server has no "
@@ -227,8 +236,8 @@ void models_list(struct models *models, models_list_fn *fn, void *user)
     mutex_lock(&models->lock);
     for (size_t i = 0; i < options->alias_count; i++)
         fn(user, options->aliases[i].name, NULL);
-    if (options->model)
-        fn(user, file_name(options->model), NULL);
+    if (models->path)
+        fn(user, file_name(models->path), NULL);
     for (const struct entry *entry = models->first; entry; entry = entry->later)
         fn(user, entry->loaded.name, entry->state == OPEN ? &entry->loaded : NULL);
     mutex_unlock(&models->lock);
@@ -243,6 +252,7 @@ void models_close(struct models **handle)
         remove_entry(models, models->first);
     condition_destroy(&models->changed);
     mutex_destroy(&models->lock);
+    free(models->path);
     free(models);
     *handle = NULL;
 }

@@ -8,6 +8,7 @@
 
 #include "vkclip.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,10 +25,12 @@ struct loaded_model {
 int models_open(const struct server_options *options, struct models **models);
 void models_close(struct models **models);
 /* Finds a model by its name, an alias, or NULL for the default one, and opens it if it is not open.
+ * With `paths`, which only requests of the server's own user have, an absolute path is a name, too.
  * Other threads that want the same one wait meanwhile. The model stays open until models_release.
  * Errors: EABSENT (no such name), EDEVICEMEMORY (no memory is left for it), those of
  * vkclip_open_model. */
-int models_use(struct models *models, const char *name, const struct loaded_model **model);
+int models_use(struct models *models, const char *name, bool paths,
+               const struct loaded_model **model);
 void models_release(struct models *models, const struct loaded_model *model);
 /* Closes models that were not used for the time to live. */
 void models_expire(struct models *models);

@@ -178,7 +178,8 @@ static int encode_inputs(struct embeddings *embeddings)
     const char *name = get_text(embeddings->body, "model");
     int error = read_inputs(embeddings);
     if (!error)
-        error = models_use(embeddings->request->server->models, name, &embeddings->model);
+        error = models_use(embeddings->request->server->models, name, embeddings->request->is_local,
+                           &embeddings->model);
     if (!error)
         error = read_parameters(embeddings);
     if (error)

@@ -23,8 +23,9 @@ struct request {
     struct server *server;
     const struct route *route;
     const char *method, *path;
-    int64_t id; /* the number in the path, of routes with {id} */
-    char *body; /* [size], and a NUL after it; NULL: none */
+    bool is_local; /* It came through the Unix socket of the server's user. */
+    int64_t id;    /* the number in the path, of routes with {id} */
+    char *body;    /* [size], and a NUL after it; NULL: none */
     size_t size;
     double began;    /* seconds of clock_seconds when the headers had arrived */
     double deadline; /* the answer is given up then */

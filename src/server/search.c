@@ -63,7 +63,7 @@ static int encode_parts(struct request *request, struct search_part *parts, size
         if (!parts[i].id && !parts[i].embed)
             items[item_count++] = parts[i].item;
     if (!error && item_count) {
-        error = models_use(request->server->models, name, &model);
+        error = models_use(request->server->models, name, true, &model);
         if (!error)
             error = encode_items(request, model, items, item_count, encoded);
         models_release(request->server->models, model);

@@ -32,7 +32,7 @@ bool trust_has_token(const struct request *request)
     static const char start[] = "Bearer ", name[] = "vkclip_token=";
     const char *token = request->server->options.token;
     const char *header = request_header(request, "Authorization");
-    if (!token)
+    if (!token || request->is_local)
         return true;
     if (header && !strncasecmp(header, start, sizeof(start) - 1))
         return trust_is_token(request->server, header + sizeof(start) - 1);
@@ -81,11 +81,11 @@ static bool is_foreign(const struct request *request)
     return !name || !host || strcasecmp(name + 3, host);
 }
 
-void trust_check(struct request *request, bool is_unix)
+void trust_check(struct request *request)
 {
     const struct server_options *options = &request->server->options;
     const char *host = request_header(request, "Host");
-    if (is_unix)
+    if (request->is_local)
         return;
     if (is_foreign(request))
         answer_error(request, 403, "%s: this origin may not ask; see --cors",

@@ -9,8 +9,8 @@
 #include "server/request.h"
 
 /* Answers a request that is refused; nothing happens to others. */
-void trust_check(struct request *request, bool is_unix);
-/* Tells whether a request brings the server's token, or the server has none. */
+void trust_check(struct request *request);
+/* Tells whether a request brings the server's token, or needs none. */
 bool trust_has_token(const struct request *request);
 /* Tells whether a text is the server's token. */
 bool trust_is_token(const struct server *server, const char *text);
