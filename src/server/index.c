@@ -264,7 +264,9 @@ static int find_model(struct served_index *index, struct vkclip_index *handle)
                               count);
         name = model.name;
     }
-    index->model_name = strdup(name);
+    index->model_name = realpath(name, NULL);
+    if (!index->model_name)
+        index->model_name = strdup(name);
     if (!index->model_name)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
     return vkclip_open_model(NULL, name, &index->options->model_params, &index->model);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum state { OPENING, OPEN };
 
@@ -62,7 +63,7 @@ static bool is_hub_name(const char *name)
         return false;
     if (slash && (strchr(slash + 1, '/') || slash[1] == '.' || !slash[1]))
         return false;
-    return true;
+    return access(name, F_OK) != 0;
 }
 
 static const char *find_path(const struct models *models, const char *name, bool paths)
