@@ -56,8 +56,8 @@
  *              - A struct that the library allocates and shows by a pointer to one (struct
  *                vkclip_item, vkclip_check, vkclip_tuning, vkclip_node, vkclip_hit, vkclip_group,
  *                vkclip_update_progress, vkclip_encoder_info, vkclip_conditioning,
- *                vkclip_image_format) may grow at its end and has no `size`: do not copy it with
- *                its sizeof of another version.
+ *                vkclip_image_format, vkclip_hub_model) may grow at its end and has no `size`: do
+ *                not copy it with its sizeof of another version.
  *              - Structs that are values within others or entries of arrays never change (struct
  *                vkclip_image, vkclip_features, vkclip_embedding, vkclip_lora, vkclip_query_part,
  *                vkclip_prompt_place, vkclip_prompt_usage, vkclip_tensor, vkclip_tuning_time,
@@ -561,6 +561,21 @@ VKCLIP_API int vkclip_open_model_memory(struct vkclip_device *device, const void
 VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model,
                                      struct vkclip_model_info *info);
 VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
+
+/* A published model, of which texts that are not known are "", and numbers 0. */
+struct vkclip_hub_model {
+    const char *name;       /* ARCHITECTURE:TAG if OpenCLIP has the model, or as OpenAI names it */
+    const char *aliases;    /* further names, with spaces between */
+    const char *repository; /* ORG/NAME in the Hugging Face hub */
+    const char *family;     /* what kind of model it is, or who trained it */
+    uint32_t millions;      /* of parameters */
+    uint32_t embed_dim;     /* D */
+    const char *languages, *licence;
+    const char *obstacle; /* why vkclip does not run the model; NULL: it does */
+};
+/* Returns the published model at a position in the list of all that vkclip_open_model knows by
+ * name, NULL after the last one. A build without the hub has none. */
+VKCLIP_API const struct vkclip_hub_model *vkclip_get_hub_model(size_t index);
 
 /* Returns the name of an architecture that vkclip_init_model knows, as OpenCLIP writes it
  * (ViT-B-32, RN50). `index` counts from 0; after the last architecture the result is NULL. Names
