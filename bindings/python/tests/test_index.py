@@ -99,6 +99,9 @@ def test_filters(index, model):
     hits, embeds = index.pictures(model, filter=vkclip.Filter(before=datetime.date(2020, 5, 18)))
     assert names(hits) == ['robot.png'] and hits[0].date == datetime.datetime(2020, 5, 17)
     np.testing.assert_allclose(embeds, model.encode_files([hits[0].path]), atol=1e-3)
+    np.testing.assert_array_equal(index.embedding(model, hits[0].id), embeds[0])
+    with pytest.raises(vkclip.AbsentError):
+        index.embedding(model, 999)
     for wrong, kind in (('2020', TypeError), (datetime.datetime.now(datetime.timezone.utc), ValueError)):
         with pytest.raises(kind, match='time zone|expected a date'):
             index.search(model, 'owl', filter=vkclip.Filter(after=wrong))

@@ -17,8 +17,8 @@ from ._handle import Call, Closable, Handle, Progress
 from ._image import Pixels, take_pixels
 from ._library import check, lib
 from ._model import Model
-from ._struct import (FloatArray, Path, describe, encode_path, encode_paths, encode_strings, new, numbers, optional,
-                      strings, type_name, value_of)
+from ._struct import (FloatArray, Path, describe, encode_path, encode_paths, encode_strings, floats, new, numbers,
+                      optional, strings, type_name, value_of)
 
 Moment = Union[datetime.date, int]
 """A date, a datetime without a time zone, or seconds since 1970 in local time."""
@@ -387,6 +387,14 @@ class Index(Closable):
             check(lib.vkclip_list_indexed(self._handle.pointer, other.pointer, ctypes.byref(params),
                                           call.wrap(_lib.vkclip_indexed_fn, take), None))
         return found, np.array(embeds, np.float32).reshape(-1, width)
+
+    def embedding(self, model: Model, id: int) -> FloatArray:
+        """Returns the embedding [D] of a picture, of unit length."""
+        other = Model._handle_of(model)
+        embed = np.empty(model.embed_dim, np.float32)
+        with Call(self._handle, other):
+            check(lib.vkclip_read_embedding(self._handle.pointer, other.pointer, id, floats(embed)))
+        return embed
 
     def upload(self, model: Model) -> None:
         """Copies the model's embeddings to its device, where its searches run from now on."""
