@@ -196,7 +196,8 @@ enum vkclip_log_level { VKCLIP_LOG_ERROR, VKCLIP_LOG_WARNING, VKCLIP_LOG_INFO, V
 
 /* Receives every message as one line without its end, on the thread that called the library, or on
  * that of a job. Set the function before other threads use the library. NULL, the default, drops
- * messages. */
+ * messages. Errors that calls return are logged too; ECANCELLED at the level DEBUG, because the
+ * caller asked for it. */
 typedef void vkclip_log_fn(void *user, enum vkclip_log_level level, const char *message);
 VKCLIP_API void vkclip_set_log(vkclip_log_fn *log, void *user);
 
