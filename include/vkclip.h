@@ -46,8 +46,9 @@
  *              another version that has the same number in its file name. For that, structs only
  *              ever grow at their end, and enums too: no member is inserted, removed or changed.
  *              - A params, info or result struct that the caller allocates begins with `size`,
- *                which the caller sets to its sizeof; all else begins as zeros:
- *                    struct vkclip_model_params params = {sizeof(params)};
+ *                which the caller sets to its sizeof; all else begins as zeros. In C and in C++:
+ *                    struct vkclip_model_params params = {.size = sizeof(params)};
+ *                    vkclip_model_params params{}; params.size = sizeof(params);
  *                In params, what lies beyond that size counts as zero; members that a newer program
  *                has and this library does not know are EUNSUPPORTED unless they are zero. Of an
  *                info or a result, only the first `size` bytes are written, and never `size`; what
@@ -1558,9 +1559,9 @@ struct vkclip_search_params {
 
     /* The filters below choose among the pictures before they are ranked. They do not change scores
      * or z. Zero or NULL means any. */
-    const char *path_glob; /* * stands for any bytes, ? for one character, [a-z] for one of a set. A
-                            * pattern without a slash is compared with the file's name, any other
-                            * with the whole path. */
+    const char *path_glob; /* * stands for any bytes, ? for one character, [a-z] for one of a set,
+                            * and what follows a backslash for itself. A pattern without a slash is
+                            * compared with the file's name, any other with the whole path. */
     int64_t after, before; /* `date` is at least `after` and less than `before` */
     double latitude, longitude, kilometers; /* within `kilometers` of a place in degrees */
     const char *camera;                     /* part of the camera's name, in any case */
@@ -1574,7 +1575,7 @@ struct vkclip_search_params {
  * files at several places are one picture. */
 struct vkclip_hit {
     int64_t id;
-    const char *path; /* of one of its files */
+    const char *path; /* of one of its files: absolute, without links such as realpath finds it */
     size_t copies;    /* files with this content that are present */
     /* The score is the cosine of the picture and the query. Of different queries they cannot be
      * compared, because all pictures are nearer to some texts than to others. z tells how far the
