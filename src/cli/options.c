@@ -9,12 +9,8 @@
 
 #include <errno.h>
 #include <float.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* getopt's values for long options begin above those of all letters. */
-enum { FIRST_LONG = 256 };
 
 /* The values of enums are copied as int. */
 _Static_assert(sizeof(enum vkclip_precision) == sizeof(int), "an enum has the size of an int");
@@ -165,29 +161,15 @@ static int parse_value(const struct cli_session *session, const struct cli_optio
 
 /* ---- The command line ------------------------------------------------------------------------ */
 
-/* The rows in the form that getopt takes. */
-struct getopt_table {
-    struct option longs[CLI_MOST_OPTIONS + 1];
-    char letters[2 * CLI_MOST_OPTIONS + 2];
+/* A command line while it is read. */
+struct reading {
+    struct cli_session *session;
+    void *options; /* the command's struct, which is filled */
+    struct cli_rows rows;
+    bool given[CLI_MOST_OPTIONS]; /* options so far */
+    int argc, next;               /* the word that is read next */
+    char **argv;
 };
-
-static void fill_getopt(const struct cli_rows *rows, struct getopt_table *table)
-{
-    char *letters = table->letters;
-    *letters++ = ':'; /* It makes getopt tell a missing argument from an unknown option. */
-    for (size_t i = 0; i < rows->count; i++) {
-        const struct cli_option *option = rows->items[i].option;
-        const bool argument = takes_argument(option);
-        table->longs[i] = (struct option){option->name, argument ? required_argument : no_argument,
-                                          NULL, FIRST_LONG + (int)i};
-        if (option->letter)
-            *letters++ = option->letter;
-        if (option->letter && argument)
-            *letters++ = ':';
-    }
-    *letters = 0;
-    table->longs[rows->count] = (struct option){0};
-}
 
 /* Lists the options that an abbreviation may mean, as "--image, --images-from" for "--im", and
  * returns their number. */
@@ -223,26 +205,29 @@ static int refuse_unknown(const struct cli_session *session, const struct cli_ro
     return cli_fail_usage(session, "unknown option --%s", name);
 }
 
-static int refuse_option(const struct cli_session *session, const struct cli_rows *rows,
-                         int problem, const char *word)
+/* Returns the option of this name, or else the only one of which it is the beginning, or NULL. */
+static const struct cli_row *find_long(const struct cli_rows *rows, const char *name, size_t length)
 {
-    const char letter[] = {'-', (char)optopt, 0};
-    const char *name = optopt > 0 && optopt < FIRST_LONG ? letter : word;
-    if (problem == ':')
-        return cli_fail_usage(session, "option %s needs an argument", name);
-    if (optopt >= FIRST_LONG)
-        return cli_fail_usage(session, "option %s takes no argument", name);
-    return refuse_unknown(session, rows, name);
+    const struct cli_row *found = NULL;
+    size_t count = 0;
+    for (size_t i = 0; i < rows->count; i++) {
+        const char *known = rows->items[i].option->name;
+        if (strncmp(known, name, length))
+            continue;
+        found = &rows->items[i];
+        if (!known[length])
+            return found;
+        count++;
+    }
+    return count == 1 ? found : NULL;
 }
 
-static size_t find_row(const struct cli_rows *rows, int value)
+static const struct cli_row *find_letter(const struct cli_rows *rows, char letter)
 {
-    size_t row = 0;
-    if (value >= FIRST_LONG)
-        return (size_t)(value - FIRST_LONG);
-    while (row < rows->count && rows->items[row].option->letter != value)
-        row++;
-    return row;
+    for (size_t i = 0; i < rows->count; i++)
+        if (rows->items[i].option->letter == letter)
+            return &rows->items[i];
+    return NULL;
 }
 
 static int check_repetition(const struct cli_session *session, const struct cli_option *option,
@@ -254,40 +239,81 @@ static int check_repetition(const struct cli_session *session, const struct cli_
     return CLI_DONE;
 }
 
-static int parse_arguments(struct cli_session *session, int argc, char **argv)
+/* Takes an option that the word `shown` names. Its argument is `value`, or the next word. */
+static int take_option(struct reading *reading, const struct cli_row *row, const char *shown,
+                       const char *value)
 {
-    for (; optind < argc; optind++)
-        if (!cli_add_input(&session->arguments, argv[optind], strlen(argv[optind])))
-            return cli_fail(CLI_FAILED, "out of memory");
-    if (session->common.help || !session->arguments.count || session->command->arguments)
-        return CLI_DONE;
-    return cli_fail_usage(session, "unexpected argument '%s'", session->arguments.items[0].text);
+    struct cli_session *session = reading->session;
+    const bool argument = takes_argument(row->option);
+    if (value && !argument)
+        return cli_fail_usage(session, "option %s takes no argument", shown);
+    if (argument && !value && reading->next == reading->argc)
+        return cli_fail_usage(session, "option %s needs an argument", shown);
+    if (argument && !value)
+        value = reading->argv[reading->next++];
+    int status = check_repetition(session, row->option, &reading->given[row - reading->rows.items]);
+    if (!status)
+        status =
+            parse_value(session, row->option, value, find_field(session, reading->options, row));
+    return status;
+}
+
+/* Reads --NAME, --NAME=VALUE or --NAME VALUE. */
+static int read_long(struct reading *reading, const char *word)
+{
+    const size_t length = strcspn(word + 2, "=");
+    const char *value = word[2 + length] ? word + 2 + length + 1 : NULL;
+    const struct cli_row *row = find_long(&reading->rows, word + 2, length);
+    if (!row)
+        return refuse_unknown(reading->session, &reading->rows, word);
+    return take_option(reading, row, word, value);
+}
+
+/* Reads letters of options, of which the last one may have its value behind it in the same word. */
+static int read_letters(struct reading *reading, const char *word)
+{
+    int status = CLI_DONE;
+    for (const char *letter = word + 1; *letter && !status; letter++) {
+        const char shown[] = {'-', *letter, 0};
+        const struct cli_row *row = find_letter(&reading->rows, *letter);
+        if (!row)
+            return refuse_unknown(reading->session, &reading->rows, shown);
+        if (takes_argument(row->option))
+            return take_option(reading, row, shown, letter[1] ? letter + 1 : NULL);
+        status = take_option(reading, row, shown, NULL);
+    }
+    return status;
+}
+
+/* Options may stand anywhere before "--". A "-" alone is an argument. */
+static int read_words(struct reading *reading)
+{
+    struct cli_session *session = reading->session;
+    bool ended = false;
+    int status = CLI_DONE;
+    while (reading->next < reading->argc && !status) {
+        const char *word = reading->argv[reading->next++];
+        if (ended || *word != '-' || !word[1]) {
+            if (!cli_add_input(&session->arguments, word, strlen(word)))
+                return cli_fail(CLI_FAILED, "out of memory");
+        } else if (!strcmp(word, "--")) {
+            ended = true;
+        } else {
+            status = word[1] == '-' ? read_long(reading, word) : read_letters(reading, word);
+        }
+    }
+    return status;
 }
 
 int cli_parse_options(struct cli_session *session, void *options, int argc, char **argv)
 {
-    struct cli_rows rows;
-    struct getopt_table table;
-    bool given[CLI_MOST_OPTIONS] = {false};
-    int status = CLI_DONE;
-    cli_list_options(session->command, &rows);
-    fill_getopt(&rows, &table);
-    opterr = 0;
-    while (!status) {
-        const int value = getopt_long(argc, argv, table.letters, table.longs, NULL);
-        if (value == -1)
-            break;
-        if (value == '?' || value == ':') {
-            status = refuse_option(session, &rows, value, argv[optind - 1]);
-            continue;
-        }
-        const size_t i = find_row(&rows, value);
-        const struct cli_row *row = &rows.items[i];
-        status = check_repetition(session, row->option, &given[i]);
-        if (!status)
-            status = parse_value(session, row->option, optarg, find_field(session, options, row));
-    }
-    return status ? status : parse_arguments(session, argc, argv);
+    struct reading reading = {
+        .session = session, .options = options, .argc = argc, .argv = argv, .next = 1};
+    cli_list_options(session->command, &reading.rows);
+    const int status = read_words(&reading);
+    if (status || session->common.help || !session->arguments.count || session->command->arguments)
+        return status;
+    return cli_fail_usage(session, "unexpected argument '%s'", session->arguments.items[0].text);
 }
 
 void cli_free_options(struct cli_session *session, void *options)
