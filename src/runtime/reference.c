@@ -67,8 +67,8 @@ void ref_CONV(const struct ref *r)
         size_t item = i / y[3] / y[2] / y[1];
         double sum = r->in[2] ? r->in[2][n] : 0;
         for (size_t tap = 0; tap < 9; tap++) {
-            long iy = (long)(row * r->node->conv.stride + tap / 3) - 1;
-            long ix = (long)(column * r->node->conv.stride + tap % 3) - 1;
+            int64_t iy = (int64_t)(row * r->node->conv.stride + tap / 3) - 1;
+            int64_t ix = (int64_t)(column * r->node->conv.stride + tap % 3) - 1;
             for (size_t c = 0; c < x[3] && iy >= 0 && ix >= 0 && iy < x[1] && ix < x[2]; c++)
                 sum += r->in[0][((item * x[1] + (size_t)iy) * x[2] + (size_t)ix) * x[3] + c] *
                        r->in[1][(n * 9 + tap) * x[3] + c];
@@ -83,16 +83,16 @@ void ref_DWCONV(const struct ref *r)
     const size_t side = r->node->dwconv.side, taps = side * side;
     for (size_t i = 0; i < tensor_elements(r->y); i++) {
         const size_t c = i % y[3], line = i / y[3] / y[2];
-        const long row = (long)(line % y[1]), column = (long)(i / y[3] % y[2]);
+        const int64_t row = (int64_t)(line % y[1]), column = (int64_t)(i / y[3] % y[2]);
         double sum = r->in[2] ? r->in[2][c] : 0;
         for (size_t tap = 0; tap < taps; tap++) {
-            const long down = (long)(tap / side) - (long)(side / 2);
-            const long across = (long)(tap % side) - (long)(side / 2);
+            const int64_t down = (int64_t)(tap / side) - (int64_t)(side / 2);
+            const int64_t across = (int64_t)(tap % side) - (int64_t)(side / 2);
             const size_t weight = r->node->dwconv.flipped ? taps - 1 - tap : tap;
             if (row + down < 0 || row + down >= y[1] || column + across < 0 ||
                 column + across >= y[2])
                 continue;
-            const size_t pixel = (size_t)(((long)line + down) * y[2] + column + across);
+            const size_t pixel = (size_t)(((int64_t)line + down) * y[2] + column + across);
             sum += r->in[0][pixel * y[3] + c] * r->in[1][weight * y[3] + c];
         }
         r->out[i] = sum + (r->node->residual ? r->out[i] : 0);
@@ -239,9 +239,9 @@ void ref_POOL(const struct ref *r)
 }
 
 /* Follows transformers' T5Attention._relative_position_bucket, whose logarithms are fp32. */
-static size_t find_bucket(size_t buckets, uint32_t farthest, long distance)
+static size_t find_bucket(size_t buckets, uint32_t farthest, int64_t distance)
 {
-    const size_t half = buckets / 2, exact = half / 2, steps = (size_t)labs(distance);
+    const size_t half = buckets / 2, exact = half / 2, steps = (size_t)llabs(distance);
     const float range = (float)log((double)farthest / (double)exact);
     size_t bucket = steps;
     if (steps >= exact) {
@@ -256,7 +256,7 @@ void ref_RELATIVE(const struct ref *r)
     const size_t heads = r->y->shape[0], columns = r->y->shape[1], buckets = r->x->shape[0];
     for (size_t head = 0; head < heads; head++)
         for (size_t i = 0; i < columns; i++) {
-            const long distance = (long)i - (long)(columns / 2);
+            const int64_t distance = (int64_t)i - (int64_t)(columns / 2);
             r->out[head * columns + i] =
                 r->in[0][find_bucket(buckets, r->node->relative.farthest, distance) * heads + head];
         }

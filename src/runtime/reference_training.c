@@ -170,8 +170,8 @@ void ref_OUTER(const struct ref *r)
                 value = r->in[1][row * k + j];
             } else {
                 size_t c = k / 9, stride = r->node->outer.stride;
-                long iy = (long)(row / dy[2] % dy[1] * stride + j / c / 3) - 1;
-                long ix = (long)(row % dy[2] * stride + j / c % 3) - 1;
+                int64_t iy = (int64_t)(row / dy[2] % dy[1] * stride + j / c / 3) - 1;
+                int64_t ix = (int64_t)(row % dy[2] * stride + j / c % 3) - 1;
                 size_t item = row / dy[2] / dy[1];
                 if (iy >= 0 && ix >= 0 && iy < x[1] && ix < x[2])
                     value = r->in[1][((item * x[1] + (size_t)iy) * x[2] + (size_t)ix) * c + j % c];
@@ -403,13 +403,13 @@ static void add_taps(const struct ref *r, size_t i, double *sums)
 {
     const uint32_t *x = r->x->shape; /* [B,H,W,C] */
     const size_t side = r->node->dwconv.side, c = i % x[3], line = i / x[3] / x[2];
-    const long row = (long)(line % x[1]), column = (long)(i / x[3] % x[2]);
+    const int64_t row = (int64_t)(line % x[1]), column = (int64_t)(i / x[3] % x[2]);
     for (size_t tap = 0; tap < side * side; tap++) {
-        const long down = (long)(tap / side) - (long)(side / 2);
-        const long across = (long)(tap % side) - (long)(side / 2);
+        const int64_t down = (int64_t)(tap / side) - (int64_t)(side / 2);
+        const int64_t across = (int64_t)(tap % side) - (int64_t)(side / 2);
         if (row + down < 0 || row + down >= x[1] || column + across < 0 || column + across >= x[2])
             continue;
-        const size_t pixel = (size_t)(((long)line + down) * x[2] + column + across);
+        const size_t pixel = (size_t)(((int64_t)line + down) * x[2] + column + across);
         sums[tap * x[3] + c] += r->in[1][i] * r->in[0][pixel * x[3] + c];
     }
     sums[side * side * x[3] + c] += r->in[1][i];
