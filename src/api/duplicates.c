@@ -4,6 +4,7 @@
  */
 #include "api/growth.h"
 #include "api/guard.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "encode/device.h"
 #include "search/current.h"
@@ -38,7 +39,7 @@ static int choose_model(void *user, const struct store_model *model)
 
 static int find_model(struct vkclip_index *index, struct choice *choice)
 {
-    char *path = choice->name ? walk_resolve(choice->name) : NULL;
+    char *path = choice->name ? file_resolve(choice->name) : NULL;
     choice->path = path;
     int error = index->store->read->each_model(index->store, choose_model, choice);
     choice->path = NULL;

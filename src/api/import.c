@@ -19,7 +19,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     SAMPLE = 16, /* Wrong models differ in every picture; broken files may be among a few. */
@@ -47,12 +46,11 @@ struct import {
 /* Tells whether a file is as rclip has seen it. rclip keeps the time as a double. */
 static bool is_unchanged(const struct row *row, const char *path)
 {
-    struct stat status;
-    if (!path || stat(path, &status))
+    struct file_status status;
+    if (!path || !file_status(path, &status))
         return false;
-    const double modified = (double)walk_stamp(&status).modified * 1e-9;
-    return row_number(row, 1) == (int64_t)status.st_size &&
-           fabs(row_double(row, 2) - modified) < 1e-5;
+    const double modified = (double)status.modified * 1e-9;
+    return row_number(row, 1) == (int64_t)status.size && fabs(row_double(row, 2) - modified) < 1e-5;
 }
 
 static bool has_vector(const struct import *import, const struct row *row, size_t *size)

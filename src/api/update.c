@@ -6,6 +6,7 @@
  */
 #include "api/update.h"
 #include "base/array.h"
+#include "base/file.h"
 #include "base/memory.h"
 #include "checkpoint/inputs.h"
 #include "encode/call.h"
@@ -160,7 +161,7 @@ int update_describe_model(const struct vkclip_index *index, const struct vkclip_
 {
     char identity[IDENTITY_SIZE];
     *described = (struct vkclip_index_model){.embed_dim = model->info.embed_dim};
-    char *path = walk_resolve(model->info.weights_path);
+    char *path = file_resolve(model->info.weights_path);
     snprintf(described->name, sizeof(described->name), "%s",
              path ? path : model->info.weights_path);
     memory_free(path);

@@ -10,6 +10,7 @@
 #include "base/array.h"
 #include "base/memory.h"
 #include "base/string.h"
+#include "base/wide.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -69,17 +70,50 @@ static int out_of_memory(void)
     return error_fail(VKCLIP_EMEMORY, "out of memory for the environment");
 }
 
+static int copy_variable(const char *variable, char **value)
+{
+#ifdef _WIN32
+    wchar_t *name = wide_from_utf8(variable);
+    const wchar_t *found = name ? _wgetenv(name) : NULL;
+    *value = found ? wide_to_utf8(found) : NULL;
+    const bool complete = name && !found == !*value;
+    memory_free(name);
+#else
+    const char *found = getenv(variable);
+    *value = found ? string_format("%s", found) : NULL;
+    const bool complete = !found == !*value;
+#endif
+    return complete ? VKCLIP_OK : out_of_memory();
+}
+
+char *environment_ask(const char *variable)
+{
+    char *value;
+    return copy_variable(variable, &value) ? NULL : value;
+}
+
+void environment_set(const char *variable, const char *value)
+{
+#ifdef _WIN32
+    wchar_t *name = wide_from_utf8(variable), *wide = wide_from_utf8(value);
+    if (name && wide)
+        _wputenv_s(name, wide);
+    memory_free(name);
+    memory_free(wide);
+#else
+    setenv(variable, value, 1);
+#endif
+}
+
 int environment_read(void)
 {
     int error = VKCLIP_OK;
     for (size_t i = 0; i < ARRAY_COUNT(variables) && !error; i++) {
-        const char *value = getenv(variables[i]);
-        char *copy = value ? string_format("%s", value) : NULL;
-        if (value && !copy) {
-            error = out_of_memory();
-        } else {
+        char *value;
+        error = copy_variable(variables[i], &value);
+        if (!error) {
             memory_free(values[i]);
-            values[i] = copy;
+            values[i] = value;
         }
     }
     is_followed = is_followed || !error;
@@ -103,11 +137,9 @@ static char *ask_system(const char *variable)
                        : !strcmp(variable, "USERPROFILE") ? CSIDL_PROFILE
                                                           : -1;
     wchar_t wide[MAX_PATH];
-    char path[3 * MAX_PATH]; /* A unit of UTF-16 needs at most three bytes of UTF-8. */
-    if (folder < 0 || SHGetFolderPathW(NULL, folder, NULL, 0, wide) != S_OK ||
-        !WideCharToMultiByte(CP_UTF8, 0, wide, -1, path, sizeof(path), NULL, NULL))
+    if (folder < 0 || SHGetFolderPathW(NULL, folder, NULL, 0, wide) != S_OK)
         return NULL;
-    return string_format("%s", path);
+    return wide_to_utf8(wide);
 }
 #elif defined(__ANDROID__)
 static char *ask_system(const char *variable)

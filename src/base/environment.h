@@ -17,6 +17,13 @@ int environment_read(void);
  * stays valid until environment_read is called again. */
 const char *environment_get(const char *variable);
 
+/* Asks the environment itself, which the command may do and the library must not. Returns a new
+ * string, or NULL if the variable is not set, or out of memory. */
+char *environment_ask(const char *variable);
+
+/* Sets a variable for libraries that read it. No other thread may run. */
+void environment_set(const char *variable, const char *value);
+
 /* Finds the user's folder that a variable names, as a new string: by the copy if the environment
  * was read, and else HOME, USERPROFILE and LOCALAPPDATA by what the system knows of the user.
  * *folder is NULL where nothing tells. */

@@ -5,32 +5,29 @@
  */
 #define _GNU_SOURCE
 #include "base/file.h"
+#include "base/descriptor.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/string.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #ifdef _WIN32
+#include "base/wide.h"
+
 #include <io.h>
-#include <process.h>
-#include <share.h>
 #include <windows.h>
-#define getpid _getpid
 #else
-#include <signal.h>
-#include <sys/file.h>
-#include <sys/mman.h>
 #include <unistd.h>
 #endif
 
-static bool is_separator(char character)
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+bool file_is_separator(char character)
 {
 #ifdef _WIN32
     return character == '/' || character == '\\';
@@ -39,54 +36,128 @@ static bool is_separator(char character)
 #endif
 }
 
+/* Tells whether a path begins with a drive of Windows. Without a separator after it, what follows
+ * is read in the drive's current folder. */
+static bool has_drive(const char *path)
+{
+#ifdef _WIN32
+    return ((*path >= 'a' && *path <= 'z') || (*path >= 'A' && *path <= 'Z')) && path[1] == ':';
+#else
+    (void)path;
+    return false;
+#endif
+}
+
 const char *file_name(const char *path)
 {
-    const char *name = path;
-    for (; *path; path++)
-        if (is_separator(*path))
+    const char *name = has_drive(path) ? path + 2 : path;
+    for (path = name; *path; path++)
+        if (file_is_separator(*path))
             name = path + 1;
     return name;
 }
 
+char *file_folder(const char *path)
+{
+    const bool drive = has_drive(path);
+    const size_t root = drive ? 3 : 1; /* Its separator stays. */
+    size_t length = (size_t)(file_name(path) - path);
+    while (length > root && file_is_separator(path[length - 1]))
+        length--;
+    const bool current = !length || (drive && length == 2); /* of the process, or of the drive */
+    return string_format("%.*s%s", (int)length, path, current ? "." : "");
+}
+
 bool file_is_absolute(const char *path)
 {
-#ifdef _WIN32
-    if (*path && path[1] == ':')
-        return true;
-#endif
-    return is_separator(*path);
+    return has_drive(path) || file_is_separator(*path);
 }
+
+#ifdef _WIN32
+/* Removes the prefix of a resolved path and makes its separators those that all systems have, so
+ * that paths can be compared and divided everywhere in the same way. */
+static void simplify(char *path)
+{
+    static const char plain[] = "\\\\?\\", server[] = "\\\\?\\UNC\\";
+    const bool is_server = string_begins_with(path, server);
+    if (is_server || string_begins_with(path, plain)) {
+        /* Two separators begin the path of a server's folder. */
+        const char *rest = path + (is_server ? sizeof(server) - 3 : sizeof(plain) - 1);
+        memmove(path, rest, strlen(rest) + 1);
+    }
+    if (is_server)
+        *path = '/';
+    for (; *path; path++)
+        if (file_is_separator(*path))
+            *path = '/';
+}
+
+char *file_resolve(const char *path)
+{
+    wchar_t *wide = wide_path(path), *resolved = NULL;
+    HANDLE file = INVALID_HANDLE_VALUE;
+    char *result = NULL;
+    if (wide)
+        file = CreateFileW(wide, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                           OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
+    const DWORD units =
+        file == INVALID_HANDLE_VALUE ? 0 : GetFinalPathNameByHandleW(file, NULL, 0, 0);
+    if (units)
+        resolved = memory_alloc((units + 1) * sizeof(*resolved));
+    if (resolved && GetFinalPathNameByHandleW(file, resolved, units + 1, 0))
+        result = wide_to_utf8(resolved);
+    if (result)
+        simplify(result);
+    if (file != INVALID_HANDLE_VALUE)
+        CloseHandle(file);
+    memory_free(resolved);
+    memory_free(wide);
+    return result;
+}
+#else
+char *file_resolve(const char *path)
+{
+    return memory_adopt(realpath(path, NULL));
+}
+#endif
+
+char *file_native(const char *path)
+{
+#ifdef _WIN32
+    wchar_t *wide = wide_path(path);
+    char *native = wide ? wide_to_utf8(wide) : NULL;
+    memory_free(wide);
+    return native;
+#else
+    return string_format("%s", path);
+#endif
+}
+
+/* ---- What a path leads to -------------------------------------------------------------------- */
 
 bool file_exists(const char *path)
 {
-    struct stat status;
-    return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFREG;
+    struct file_status status;
+    return file_status(path, &status) && status.kind == FILE_KIND_FILE;
 }
 
 bool file_is_same(const char *a, const char *b)
 {
-#ifdef _WIN32
-    char full_a[_MAX_PATH], full_b[_MAX_PATH];
-    return file_exists(a) && _fullpath(full_a, a, _MAX_PATH) && _fullpath(full_b, b, _MAX_PATH) &&
-           !_stricmp(full_a, full_b);
-#else
-    struct stat status_a, status_b;
-    return !stat(a, &status_a) && !stat(b, &status_b) && status_a.st_dev == status_b.st_dev &&
-           status_a.st_ino == status_b.st_ino;
-#endif
+    struct file_status status_a, status_b;
+    return file_status(a, &status_a) && file_status(b, &status_b) &&
+           status_a.device == status_b.device && status_a.inode == status_b.inode;
 }
 
-/* On Windows a file cannot be written to while it is mapped, and files have no inodes. */
-static struct file_stamp make_stamp(const struct stat *status)
+static struct file_stamp make_stamp(const struct file_status *status)
 {
-    return (struct file_stamp){(uint64_t)status->st_dev, (uint64_t)status->st_ino, status->st_size,
-                               status->st_mtime};
+    return (struct file_stamp){status->device, status->inode, (int64_t)status->size,
+                               status->modified / 1000000000};
 }
 
 struct file_stamp file_stamp(const char *path)
 {
-    struct stat status;
-    return stat(path, &status) ? (struct file_stamp){0} : make_stamp(&status);
+    struct file_status status;
+    return file_status(path, &status) ? make_stamp(&status) : (struct file_stamp){0};
 }
 
 static bool is_stamp_changed(const struct file_stamp *now, const struct file_stamp *before)
@@ -103,10 +174,10 @@ bool file_is_changed(const char *path, const struct file_stamp *before)
 
 struct file_stamp file_source_stamp(const struct file_source *source)
 {
-    struct stat status;
+    struct file_status status;
     if (source->kind == FILE_SOURCE_PATH)
         return file_stamp(source->name);
-    if (source->kind == FILE_SOURCE_DESCRIPTOR && !fstat(source->file, &status))
+    if (source->kind == FILE_SOURCE_DESCRIPTOR && file_status_of_descriptor(source->file, &status))
         return make_stamp(&status);
     return (struct file_stamp){0};
 }
@@ -127,120 +198,28 @@ static int view_memory(const struct file_source *source, struct file_map *map)
     return VKCLIP_OK;
 }
 
-#ifdef _WIN32
-/* Maps `size` bytes of a file that begin at map->start. */
-static int map_handle(const char *path, HANDLE file, uint64_t size, struct file_map *map)
-{
-    SYSTEM_INFO info;
-    GetSystemInfo(&info);
-    if (!size)
-        return VKCLIP_OK;
-    const size_t lead = (size_t)(map->start % info.dwAllocationGranularity);
-    const uint64_t first = map->start - lead;
-    HANDLE mapping = CreateFileMappingA(file, NULL, PAGE_READONLY, 0, 0, NULL);
-    const uint8_t *data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, (DWORD)(first >> 32),
-                                                  (DWORD)first, (SIZE_T)(size + lead))
-                                  : NULL;
-    if (mapping)
-        CloseHandle(mapping);
-    if (!data)
-        return error_fail(VKCLIP_EIO, "%s: cannot be mapped", path);
-    map->data = data + lead;
-    map->lead = lead;
-    map->size = (size_t)size;
-    return VKCLIP_OK;
-}
-
-int file_map_open(const char *path, struct file_map *map)
-{
-    *map = (struct file_map){0};
-    HANDLE file = CreateFileA(path, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING, 0, NULL);
-    LARGE_INTEGER size = {0};
-    if (file == INVALID_HANDLE_VALUE || !GetFileSizeEx(file, &size)) {
-        if (file != INVALID_HANDLE_VALUE)
-            CloseHandle(file);
-        return error_fail(VKCLIP_EIO, "%s: cannot be opened", path);
-    }
-    int error = map_handle(path, file, (uint64_t)size.QuadPart, map);
-    CloseHandle(file);
-    return error;
-}
-
-void file_map_close(struct file_map *map)
-{
-    if (map->data && !map->borrowed)
-        UnmapViewOfFile(map->data - map->lead);
-    *map = (struct file_map){0};
-}
-
-/* No program can make a file shorter while it is mapped. */
-int file_map_hold(const struct file_source *source, struct file_map *map)
-{
-    int error = VKCLIP_OK;
-    if (source->kind == FILE_SOURCE_MEMORY)
-        return view_memory(source, map);
-    if (source->kind == FILE_SOURCE_PATH) {
-        error = file_map_open(source->name, map);
-    } else {
-        *map = (struct file_map){.start = source->offset};
-        error = map_handle(source->name, (HANDLE)_get_osfhandle(source->file), source->size, map);
-    }
-    map->stamp = file_source_stamp(source);
-    return error;
-}
-
-int file_open(const char *path, struct file_map *map)
-{
-    const struct file_source source = file_source_path(path);
-    return file_map_hold(&source, map);
-}
-
-int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size)
-{
-    (void)map;
-    (void)offset;
-    (void)size;
-    return VKCLIP_OK;
-}
-
-int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void *copy)
-{
-    memcpy(copy, map->data + offset, size);
-    return VKCLIP_OK;
-}
-#else
-/* Opens a path, or a descriptor once more. With O_NONBLOCK a FIFO fails in open_regular, instead of
- * waiting for a writer. */
-static int open_file(const struct file_source *source)
-{
-    if (source->kind == FILE_SOURCE_DESCRIPTOR)
-        return fcntl(source->file, F_DUPFD_CLOEXEC, 0);
-    return open(source->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-}
-
 /* Opens a regular file. Returns a negative number after an error. */
-static int open_regular(const struct file_source *source, struct stat *status)
+static int open_regular(const struct file_source *source, struct file_status *status)
 {
-    int fd = open_file(source);
-    if (fd < 0) {
+    const int file = source->kind == FILE_SOURCE_DESCRIPTOR ? descriptor_copy(source->file)
+                                                            : descriptor_open(source->name);
+    if (file < 0) {
         error_fail(VKCLIP_EIO, "%s: %s", source->name, strerror(errno));
         return -1;
     }
-    if (fstat(fd, status) || !S_ISREG(status->st_mode)) {
+    if (!file_status_of_descriptor(file, status) || status->kind != FILE_KIND_FILE) {
         error_fail(VKCLIP_EIO, "%s: not a regular file", source->name);
-        close(fd);
+        descriptor_close(file);
         return -1;
     }
-    return fd;
+    return file;
 }
 
 /* Reads `size` bytes from `offset` on. */
-static int read_bytes(int fd, const char *path, uint64_t offset, size_t size, char *data)
+static int read_bytes(int file, const char *path, uint64_t offset, size_t size, char *data)
 {
     while (size) {
-        const ssize_t count = pread(fd, data, size, (off_t)offset);
-        if (count < 0 && errno == EINTR)
-            continue;
+        const int64_t count = descriptor_read(file, offset, data, size);
         if (count < 0)
             return error_fail(VKCLIP_EIO, "%s: cannot be read: %s", path, strerror(errno));
         if (count == 0)
@@ -254,55 +233,55 @@ static int read_bytes(int fd, const char *path, uint64_t offset, size_t size, ch
 }
 
 /* Maps `size` bytes of a file that begin at map->start. */
-static int map_file(const char *path, int fd, size_t size, struct file_map *map)
+static int map_file(const char *path, int file, size_t size, struct file_map *map)
 {
     map->size = size;
     if (!size)
         return VKCLIP_OK;
-    const size_t lead = (size_t)(map->start % (uint64_t)sysconf(_SC_PAGESIZE));
-    char *data = mmap(NULL, lead + size, PROT_READ, MAP_PRIVATE, fd, (off_t)(map->start - lead));
-    if (data == MAP_FAILED) {
+    const size_t lead = (size_t)(map->start % descriptor_unit());
+    uint8_t *data = descriptor_map(file, map->start - lead, lead + size);
+    if (!data) {
         map->size = 0;
         return error_fail(VKCLIP_EIO, "%s: cannot be mapped: %s", path, strerror(errno));
     }
-    map->data = (uint8_t *)data + lead;
+    map->data = data + lead;
     map->lead = lead;
     return VKCLIP_OK;
 }
 
 int file_map_open(const char *path, struct file_map *map)
 {
-    struct stat status;
+    struct file_status status;
     const struct file_source source = file_source_path(path);
     *map = (struct file_map){0};
-    int fd = open_regular(&source, &status);
-    if (fd < 0)
+    const int file = open_regular(&source, &status);
+    if (file < 0)
         return VKCLIP_EIO;
-    int error = map_file(path, fd, (size_t)status.st_size, map);
-    close(fd);
+    const int error = map_file(path, file, (size_t)status.size, map);
+    descriptor_close(file);
     return error;
 }
 
 /* Opens a source for file_map_read alone. */
 static int open_source(const struct file_source *source, struct file_map *map)
 {
-    struct stat status;
+    struct file_status status;
     const char *name = source->name;
     *map = (struct file_map){0};
     if (source->kind == FILE_SOURCE_MEMORY)
         return view_memory(source, map);
-    int fd = open_regular(source, &status);
-    if (fd < 0)
+    const int file = open_regular(source, &status);
+    if (file < 0)
         return VKCLIP_EIO;
     map->path = string_format("%s", name);
     if (!map->path) {
-        close(fd);
+        descriptor_close(file);
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
     }
     const bool whole = source->kind == FILE_SOURCE_PATH;
-    map->file = fd;
+    map->file = file;
     map->start = source->offset;
-    map->size = (size_t)(whole ? (uint64_t)status.st_size : source->size);
+    map->size = (size_t)(whole ? status.size : source->size);
     map->stamp = make_stamp(&status);
     return VKCLIP_OK;
 }
@@ -327,15 +306,14 @@ int file_map_hold(const struct file_source *source, struct file_map *map)
  * that becomes shorter even where they were written to. */
 int file_map_load(const struct file_map *map, uint64_t offset, uint64_t size)
 {
-    if (!map->path || !size)
+    if (!map->path || !size || !DESCRIPTOR_SHRINKS)
         return VKCLIP_OK;
     /* Places count from the page with which the mapping begins. */
-    const size_t page = (size_t)sysconf(_SC_PAGESIZE), mapped = map->lead + map->size;
+    const size_t page = descriptor_unit(), mapped = map->lead + map->size;
     const size_t first = map->lead + (size_t)offset, end = first + (size_t)size;
     const size_t begin = first & ~(page - 1), whole = (end - begin + page - 1) & ~(page - 1);
     char *place = (char *)(uintptr_t)map->data - map->lead + begin;
-    if (mmap(place, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-             0) == MAP_FAILED)
+    if (!descriptor_replace(place, whole))
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %zu bytes", map->path, whole);
     return read_bytes(map->file, map->path, map->start - map->lead + begin,
                       whole < mapped - begin ? whole : mapped - begin, place);
@@ -353,36 +331,29 @@ int file_map_read(const struct file_map *map, uint64_t offset, size_t size, void
 void file_map_close(struct file_map *map)
 {
     if (map->data && !map->borrowed)
-        munmap((char *)(uintptr_t)map->data - map->lead, map->lead + map->size);
+        descriptor_unmap((char *)(uintptr_t)map->data - map->lead, map->lead + map->size);
     if (map->path)
-        close(map->file);
+        descriptor_close(map->file);
     memory_free(map->path);
     *map = (struct file_map){0};
 }
-#endif
 
 /* Reads the first bytes of a descriptor's part. A system that fails says so to who maps it. */
 static bool begin_descriptor(const struct file_source *source, void *bytes, size_t *size)
 {
     if (*size > source->size)
         *size = (size_t)source->size;
-#ifdef _WIN32
-    struct file_map map;
-    if (file_map_hold(source, &map))
-        return false;
-    int error = *size ? file_map_read(&map, 0, *size, bytes) : VKCLIP_OK;
-    file_map_close(&map);
-    return !error;
-#else
-    const ssize_t count = pread(source->file, bytes, *size, (off_t)source->offset);
+    const int file = descriptor_copy(source->file); /* Its position stays on every system. */
+    const int64_t count = file < 0 ? -1 : descriptor_read(file, source->offset, bytes, *size);
+    if (file >= 0)
+        descriptor_close(file);
     *size = count > 0 ? (size_t)count : 0;
     return count >= 0;
-#endif
 }
 
 static bool begin_path(const char *path, void *bytes, size_t *size)
 {
-    FILE *file = file_exists(path) ? fopen(path, "rb") : NULL;
+    FILE *file = file_exists(path) ? file_stream(path, "rb") : NULL;
     if (!file)
         return false;
     *size = fread(bytes, 1, *size, file);
@@ -419,38 +390,20 @@ static int allocate_bytes(const char *path, size_t limit, size_t size, char **da
     return VKCLIP_OK;
 }
 
-#ifdef _WIN32
-int file_read(const char *path, size_t limit, char **data, size_t *size)
-{
-    struct file_map map; /* While it is mapped, no other program can change the file. */
-    *data = NULL;
-    *size = 0;
-    int error = file_map_open(path, &map);
-    if (error)
-        return error;
-    error = allocate_bytes(path, limit, map.size, data);
-    if (!error && map.size)
-        memcpy(*data, map.data, map.size);
-    if (!error)
-        *size = map.size;
-    file_map_close(&map);
-    return error;
-}
-#else
 int file_read(const char *path, size_t limit, char **data, size_t *size)
 {
     *data = NULL;
     *size = 0;
-    struct stat status;
+    struct file_status status;
     const struct file_source source = file_source_path(path);
-    int fd = open_regular(&source, &status);
-    if (fd < 0)
+    const int file = open_regular(&source, &status);
+    if (file < 0)
         return VKCLIP_EIO;
-    const size_t length = (size_t)status.st_size;
+    const size_t length = (size_t)status.size;
     int error = allocate_bytes(path, limit, length, data);
     if (!error)
-        error = read_bytes(fd, path, 0, length, *data);
-    close(fd);
+        error = read_bytes(file, path, 0, length, *data);
+    descriptor_close(file);
     if (!error) {
         *size = length;
     } else {
@@ -458,6 +411,152 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
         *data = NULL;
     }
     return error;
+}
+
+/* ---- Writing --------------------------------------------------------------------------------- */
+
+/* Copies what is left of a stream. */
+static bool copy_stream(FILE *source, FILE *target)
+{
+    char block[1 << 14];
+    size_t size;
+    bool good = true;
+    while (good && (size = fread(block, 1, sizeof(block), source)))
+        good = fwrite(block, 1, size, target) == size;
+    return good && !ferror(source) && !fflush(target);
+}
+
+#ifdef _WIN32
+FILE *file_stream(const char *path, const char *mode)
+{
+    wchar_t *wide = wide_path(path), *wide_mode = wide_from_utf8(mode);
+    FILE *file = wide && wide_mode ? _wfopen(wide, wide_mode) : NULL;
+    memory_free(wide);
+    memory_free(wide_mode);
+    return file;
+}
+
+/* Makes a path in the folder for temporary files that no other process uses. */
+static wchar_t *name_kept(void)
+{
+    static atomic_uint kept;
+    wchar_t folder[MAX_PATH + 1];
+    const DWORD units = GetTempPathW(MAX_PATH + 1, folder);
+    const size_t size = units + 40;
+    wchar_t *path = units ? memory_alloc(size * sizeof(*path)) : NULL;
+    if (path)
+        swprintf(path, size, L"%lsvkclip.%ld.%u.tmp", folder, process_number(),
+                 atomic_fetch_add(&kept, 1));
+    return path;
+}
+
+/* The system removes the file when its last handle is closed: one is open until the process ends,
+ * and lets others read. */
+char *file_keep_stream(FILE *stream)
+{
+    wchar_t *path = name_kept();
+    FILE *copy = path ? _wfopen(path, L"wb") : NULL;
+    bool good = copy && copy_stream(stream, copy);
+    good = (!copy || !fclose(copy)) && good;
+    HANDLE keeper =
+        good ? CreateFileW(path, GENERIC_READ | DELETE, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL,
+                           OPEN_EXISTING, FILE_FLAG_DELETE_ON_CLOSE, NULL)
+             : INVALID_HANDLE_VALUE;
+    if (copy && keeper == INVALID_HANDLE_VALUE)
+        _wremove(path);
+    char *kept = keeper == INVALID_HANDLE_VALUE ? NULL : wide_to_utf8(path);
+    memory_free(path);
+    return kept;
+}
+
+bool file_remove(const char *path)
+{
+    wchar_t *wide = wide_path(path);
+    const bool good = wide && (DeleteFileW(wide) || wide_fail());
+    memory_free(wide);
+    return good;
+}
+
+bool file_move(const char *source, const char *target)
+{
+    wchar_t *wide_source = wide_path(source), *wide_target = wide_path(target);
+    const bool good =
+        wide_source && wide_target &&
+        (MoveFileExW(wide_source, wide_target, MOVEFILE_REPLACE_EXISTING) || wide_fail());
+    memory_free(wide_source);
+    memory_free(wide_target);
+    return good;
+}
+
+/* Links need a right that most users do not have. */
+bool file_link(const char *target, const char *path)
+{
+    (void)target;
+    (void)path;
+    errno = EPERM;
+    return false;
+}
+
+bool file_sync(FILE *file)
+{
+    return !fflush(file) && !_commit(_fileno(file));
+}
+
+uint64_t file_place(FILE *file)
+{
+    return (uint64_t)_ftelli64(file);
+}
+
+bool file_truncate(FILE *file, uint64_t size)
+{
+    return !fflush(file) && !_chsize_s(_fileno(file), (int64_t)size) &&
+           !_fseeki64(file, (int64_t)size, SEEK_SET);
+}
+#else
+FILE *file_stream(const char *path, const char *mode)
+{
+    return fopen(path, mode);
+}
+
+char *file_keep_stream(FILE *stream)
+{
+    FILE *copy = tmpfile();
+    if (copy && copy_stream(stream, copy))
+        return string_format("/dev/fd/%d", fileno(copy));
+    if (copy)
+        fclose(copy);
+    return NULL;
+}
+
+bool file_remove(const char *path)
+{
+    return !unlink(path);
+}
+
+bool file_move(const char *source, const char *target)
+{
+    return !rename(source, target);
+}
+
+bool file_link(const char *target, const char *path)
+{
+    return !symlink(target, path);
+}
+
+bool file_sync(FILE *file)
+{
+    return !fflush(file) && !fsync(fileno(file));
+}
+
+uint64_t file_place(FILE *file)
+{
+    return (uint64_t)ftello(file);
+}
+
+bool file_truncate(FILE *file, uint64_t size)
+{
+    return !fflush(file) && !ftruncate(fileno(file), (off_t)size) &&
+           !fseeko(file, (off_t)size, SEEK_SET);
 }
 #endif
 
@@ -472,10 +571,9 @@ int file_fail_writing(const char *path)
 static char *name_temporary(const char *path)
 {
     static atomic_uint opened;
-    return string_format("%s.%d.%u.tmp", path, (int)getpid(), atomic_fetch_add(&opened, 1));
+    return string_format("%s.%ld.%u.tmp", path, process_number(), atomic_fetch_add(&opened, 1));
 }
 
-#ifndef _WIN32
 /* Finds the number before `end`, after a dot. Returns the dot's place, or NULL. */
 static const char *find_number(const char *name, const char *end, long *number)
 {
@@ -487,21 +585,15 @@ static const char *find_number(const char *name, const char *end, long *number)
     *number = strtol(start, NULL, 10);
     return start - 1;
 }
-#endif
 
 bool file_is_left_over(const char *name)
 {
-#ifdef _WIN32
-    (void)name;
-    return false;
-#else
     long number, process = 0;
     if (!string_ends_with(name, ".tmp"))
         return false;
     const char *end = find_number(name, name + strlen(name) - strlen(".tmp"), &number);
     end = end ? find_number(name, end, &process) : NULL;
-    return end && process > 0 && process <= INT_MAX && kill((pid_t)process, 0) && errno == ESRCH;
-#endif
+    return end && process > 0 && process <= INT_MAX && !process_is_running(process);
 }
 
 int file_output_open(const char *path, struct file_output *output)
@@ -513,7 +605,7 @@ int file_output_open(const char *path, struct file_output *output)
         return output->error;
     }
     errno = 0;
-    output->file = fopen(output->temporary, "wb");
+    output->file = file_stream(output->temporary, "wb");
     if (!output->file)
         output->error = file_fail_writing(path);
     return output->error;
@@ -528,37 +620,18 @@ int file_output_write(struct file_output *output, const void *data, size_t size)
     return output->error;
 }
 
-/* Writes what is buffered as far as the disk. */
-static bool sync_stream(FILE *file)
-{
-#ifdef _WIN32
-    return !fflush(file);
-#else
-    return !fflush(file) && !fsync(fileno(file));
-#endif
-}
-
 int file_output_sync(struct file_output *output)
 {
     errno = 0;
-    if (!output->error && !sync_stream(output->file))
+    if (!output->error && !file_sync(output->file))
         output->error = file_fail_writing(output->path);
     return output->error;
-}
-
-static bool rename_file(const char *source, const char *target)
-{
-#ifdef _WIN32
-    return MoveFileExA(source, target, MOVEFILE_REPLACE_EXISTING);
-#else
-    return !rename(source, target);
-#endif
 }
 
 int file_rename(const char *source, const char *target)
 {
     errno = 0;
-    if (rename_file(source, target))
+    if (file_move(source, target))
         return VKCLIP_OK;
     return error_fail(VKCLIP_EIO, "%s: cannot be renamed to %s: %s", source, target,
                       strerror(errno));
@@ -569,12 +642,12 @@ int file_output_close(struct file_output *output, int error)
     if (!error)
         error = output->error;
     errno = 0;
-    bool good = !output->file || error || sync_stream(output->file);
+    bool good = !output->file || error || file_sync(output->file);
     good = (!output->file || !fclose(output->file)) && good;
-    if (!error && !(good && rename_file(output->temporary, output->path)))
+    if (!error && !(good && file_move(output->temporary, output->path)))
         error = file_fail_writing(output->path);
     if (error && output->file)
-        remove(output->temporary);
+        file_remove(output->temporary);
     memory_free(output->path);
     memory_free(output->temporary);
     *output = (struct file_output){0};
@@ -588,81 +661,4 @@ int file_write(const char *path, const struct file_part *parts, size_t count)
     for (size_t i = 0; i < count && !error; i++)
         error = file_output_write(&output, parts[i].data, parts[i].size);
     return file_output_close(&output, error);
-}
-
-#ifdef _WIN32
-/* No other process can open the file, which the system removes when it is closed. */
-static int open_lock(const char *path)
-{
-    int file = -1;
-    _sopen_s(&file, path, _O_RDWR | _O_CREAT | _O_TEMPORARY, _SH_DENYRW, _S_IREAD | _S_IWRITE);
-    return file;
-}
-
-static bool is_busy(void)
-{
-    return errno == EACCES;
-}
-
-static void close_lock(const struct file_lock *lock)
-{
-    _close(lock->file);
-}
-#else
-/* The process that held the lock may remove the file after this one opened it. What is locked then
- * is no longer at the path, where another process would lock a new file. */
-static int open_lock(const char *path)
-{
-    struct stat opened, named;
-    int file = -1;
-    do {
-        if (file >= 0)
-            close(file);
-        file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (file < 0)
-            return file;
-        if (flock(file, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
-            close(file);
-            errno = EWOULDBLOCK;
-            return -1;
-        }
-    } while (fstat(file, &opened) || stat(path, &named) || opened.st_ino != named.st_ino);
-    return file;
-}
-
-static bool is_busy(void)
-{
-    return errno == EWOULDBLOCK;
-}
-
-static void close_lock(const struct file_lock *lock)
-{
-    remove(lock->path); /* It must be gone before another process can lock it. */
-    close(lock->file);
-}
-#endif
-
-int file_lock(const char *path, struct file_lock *lock)
-{
-    *lock = (struct file_lock){.path = string_format("%s.lock", path)};
-    if (!lock->path)
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
-    lock->file = open_lock(lock->path);
-    if (lock->file >= 0)
-        return VKCLIP_OK;
-    const int error =
-        is_busy()
-            ? error_fail(VKCLIP_EIO, "%s: another process is writing it; wait until it ends", path)
-            : file_fail_writing(path);
-    memory_free(lock->path);
-    lock->path = NULL;
-    return error;
-}
-
-void file_unlock(struct file_lock *lock)
-{
-    if (lock->path)
-        close_lock(lock);
-    memory_free(lock->path);
-    *lock = (struct file_lock){0};
 }

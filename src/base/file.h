@@ -8,13 +8,32 @@
 
 #include "base/error.h"
 #include "base/file_source.h"
+#include "base/file_status.h"
 
 #include <stdio.h>
 
+/* ---- Names ----------------------------------------------------------------------------------- */
+
+/* Paths are UTF-8 on Windows, and bytes elsewhere. */
+
+/* Tells whether a character separates the names in a path. */
+bool file_is_separator(char character);
 /* Returns the part of a path after its last separator. */
 const char *file_name(const char *path);
+/* Returns the path of the folder that a path's last name is in, as a new string: "." for a name
+ * alone, and NULL when out of memory. */
+char *file_folder(const char *path);
 /* Tells whether a path does not depend on the folder that it is read in. */
 bool file_is_absolute(const char *path);
+/* Returns the absolute path without links as a new string, with / between the names on every
+ * system. NULL, with the reason in errno, where there is nothing. */
+char *file_resolve(const char *path);
+/* Returns the path for a library that opens it by itself and takes UTF-8, as a new string; NULL
+ * when out of memory. On Windows a long path needs another form. */
+char *file_native(const char *path);
+
+/* ---- What a path leads to -------------------------------------------------------------------- */
+
 /* Tells whether a path leads to a regular file. */
 bool file_exists(const char *path);
 /* Tells whether two paths lead to the same existing file. */
@@ -92,8 +111,26 @@ int file_output_sync(struct file_output *output);
  * which is then returned. */
 int file_output_close(struct file_output *output, int error);
 
-/* Gives a file another name in the same folder, and replaces a file of that name. */
+/* Opens a stream, as fopen does. */
+FILE *file_stream(const char *path, const char *mode);
+/* Writes a stream as far as the disk. */
+bool file_sync(FILE *file);
+/* Returns how many bytes of the file are before the stream's position. */
+uint64_t file_place(FILE *file);
+/* Cuts the file of a stream off behind some bytes, and goes there. */
+bool file_truncate(FILE *file, uint64_t size);
+/* Copies the rest of a stream to a file that ends with the process, and returns its path as a new
+ * string. Returns NULL, with the reason in errno, if that fails. */
+char *file_keep_stream(FILE *stream);
+/* Removes a file or a link. */
+bool file_remove(const char *path);
+/* Makes a link at `path` that leads to `target`. False where the system has none, or lets this user
+ * make none. */
+bool file_link(const char *target, const char *path);
+/* Gives a file another name in the same folder, and replaces a file of that name. The second one
+ * leaves the reason in errno in place of a message, and takes folders too, which replace none. */
 int file_rename(const char *source, const char *target);
+bool file_move(const char *source, const char *target);
 
 /* Writes a whole file from parts that follow one another. */
 struct file_part {
@@ -102,23 +139,9 @@ struct file_part {
 };
 int file_write(const char *path, const struct file_part *parts, size_t count);
 
-/* ---- Locking --------------------------------------------------------------------------------- */
-
-/* Tells whether this is the name of an output that was not complete when its process was killed.
- * Windows does not tell. */
+/* Tells whether this is the name of an output that was not complete when its process was killed. */
 bool file_is_left_over(const char *name);
 /* Fails with EIO: the file cannot be written, for the reason that errno has. */
 int file_fail_writing(const char *path);
-
-/* Says to other processes that this one writes a file: PATH.lock is made, locked, and removed by
- * file_unlock. The system unlocks it when the process ends in any way, so that a file which was
- * left behind locks nothing. Fails with EIO if another process holds the lock. File systems that
- * have no locks let every process pass. */
-struct file_lock {
-    char *path; /* NULL: nothing is locked */
-    int file;
-};
-int file_lock(const char *path, struct file_lock *lock);
-void file_unlock(struct file_lock *lock);
 
 #endif

@@ -1,24 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * Everything that differs between operating systems is in functions that have one version per
- * system.
+ * What a descriptor is of is asked of the system once, when its source is made.
  */
-#define _GNU_SOURCE
 #include "base/file_source.h"
+#include "base/descriptor.h"
 #include "base/error.h"
+#include "base/file_status.h"
 #include "base/memory.h"
 #include "base/string.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
-
-#ifdef _WIN32
-#include <io.h>
-#else
-#include <unistd.h>
-#endif
 
 struct file_source file_source_path(const char *path)
 {
@@ -33,57 +25,22 @@ struct file_source file_source_memory(const void *data, size_t size, const char 
 
 /* ---- Descriptors ----------------------------------------------------------------------------- */
 
-#ifdef _WIN32
-static int64_t measure(int file, const struct stat *status)
-{
-    (void)status;
-    return _filelengthi64(file);
-}
-
-static int duplicate(int file)
-{
-    return _dup(file);
-}
-
-static void close_duplicate(int file)
-{
-    _close(file);
-}
-#else
-static int64_t measure(int file, const struct stat *status)
-{
-    (void)file;
-    return status->st_size;
-}
-
-static int duplicate(int file)
-{
-    return fcntl(file, F_DUPFD_CLOEXEC, 0);
-}
-
-static void close_duplicate(int file)
-{
-    close(file);
-}
-#endif
-
 int file_source_descriptor(int file, uint64_t offset, uint64_t length, const char *name,
                            struct file_source *source)
 {
-    struct stat status;
+    struct file_status status;
     *source = (struct file_source){
         .kind = FILE_SOURCE_DESCRIPTOR, .name = name, .file = file, .offset = offset};
     if (file < 0)
         return error_fail(VKCLIP_EINVALID, "%s: expected a descriptor, found %d", name, file);
-    if (fstat(file, &status))
+    if (!file_status_of_descriptor(file, &status))
         return error_fail(VKCLIP_EIO, "%s: %s", name, strerror(errno));
-    if ((status.st_mode & S_IFMT) != S_IFREG)
+    if (status.kind != FILE_KIND_FILE)
         return error_fail(VKCLIP_EIO,
                           "%s: not a regular file: what a pipe or socket sends can be read into "
                           "memory and opened there",
                           name);
-    const int64_t measured = measure(file, &status);
-    const uint64_t size = measured > 0 ? (uint64_t)measured : 0;
+    const uint64_t size = status.size;
     if (offset > size || length > size - offset)
         return error_fail(VKCLIP_EINVALID,
                           "%s: expected %llu bytes from %llu on (`length`, `offset`), found a file "
@@ -103,7 +60,7 @@ int file_source_keep(const struct file_source *source, struct file_source *kept)
     int error =
         kept->name ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", source->name);
     if (!error && source->kind == FILE_SOURCE_DESCRIPTOR) {
-        kept->file = duplicate(source->file);
+        kept->file = descriptor_copy(source->file);
         if (kept->file < 0)
             error = error_fail(VKCLIP_EIO, "%s: cannot be opened again: %s", source->name,
                                strerror(errno));
@@ -118,7 +75,7 @@ int file_source_keep(const struct file_source *source, struct file_source *kept)
 void file_source_release(struct file_source *kept)
 {
     if (kept->name && kept->kind == FILE_SOURCE_DESCRIPTOR)
-        close_duplicate(kept->file);
+        descriptor_close(kept->file);
     memory_free((char *)kept->name);
     *kept = (struct file_source){0};
 }

@@ -5,34 +5,32 @@
  */
 #define _GNU_SOURCE
 #include "base/folder.h"
+#include "base/environment.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/string.h"
+#include "base/wide.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/types.h>
 
 #ifdef _WIN32
-#include <direct.h>
 #include <windows.h>
-#include <io.h>
-#define access _access
-#define W_OK 2
 #else
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 #endif
 
 bool folder_exists(const char *path)
 {
-    struct stat status;
-    return !stat(path, &status) && (status.st_mode & S_IFMT) == S_IFDIR;
+    struct file_status status;
+    return file_status(path, &status) && status.kind == FILE_KIND_FOLDER;
 }
 
 static int compare_names(const void *a, const void *b)
@@ -40,8 +38,11 @@ static int compare_names(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* Adds a name, which is copied, and may be NULL when out of memory. */
 static bool add_name(char ***names, size_t *count, const char *name)
 {
+    if (!name)
+        return false;
     if (!strcmp(name, ".") || !strcmp(name, ".."))
         return true;
     char **larger = memory_realloc(*names, (*count + 1) * sizeof(*larger));
@@ -55,7 +56,40 @@ static bool add_name(char ***names, size_t *count, const char *name)
     return true;
 }
 
-#ifndef _WIN32
+/* Lists the names. Returns false when out of memory; otherwise `reason` is a number of errno if not
+ * all could be read. */
+#ifdef _WIN32
+static bool list_names(const char *path, char ***names, size_t *count, int *reason)
+{
+    WIN32_FIND_DATAW entry;
+    bool good = true;
+    const size_t length = strlen(path);
+    char *pattern =
+        string_format("%s%s*", path, length && file_is_separator(path[length - 1]) ? "" : "/");
+    wchar_t *wide = pattern ? wide_path(pattern) : NULL;
+    HANDLE folder = wide ? FindFirstFileExW(wide, FindExInfoBasic, &entry, FindExSearchNameMatch,
+                                            NULL, FIND_FIRST_EX_LARGE_FETCH)
+                         : INVALID_HANDLE_VALUE;
+    if (wide && folder == INVALID_HANDLE_VALUE)
+        wide_fail();
+    *reason = folder == INVALID_HANDLE_VALUE ? errno : 0;
+    memory_free(wide);
+    memory_free(pattern);
+    if (*reason)
+        return true;
+    do {
+        char *name = wide_to_utf8(entry.cFileName);
+        good = add_name(names, count, name);
+        memory_free(name);
+    } while (good && FindNextFileW(folder, &entry));
+    if (good && GetLastError() != ERROR_NO_MORE_FILES) {
+        wide_fail();
+        *reason = errno;
+    }
+    FindClose(folder);
+    return good;
+}
+#else
 /* Returns NULL after the last entry, and where the rest cannot be read, with the reason then. */
 static struct dirent *next_entry(DIR *folder, int *reason)
 {
@@ -64,33 +98,27 @@ static struct dirent *next_entry(DIR *folder, int *reason)
     *reason = entry ? 0 : errno;
     return entry;
 }
+
+static bool list_names(const char *path, char ***names, size_t *count, int *reason)
+{
+    bool good = true;
+    DIR *folder = opendir(path);
+    *reason = folder ? 0 : errno;
+    if (!folder)
+        return true;
+    for (struct dirent *entry; good && (entry = next_entry(folder, reason));)
+        good = add_name(names, count, entry->d_name);
+    closedir(folder);
+    return good;
+}
 #endif
 
 int folder_list(const char *path, char ***names, size_t *count)
 {
-    bool good = true;
     int reason = 0; /* why the list is not complete */
     *names = NULL;
     *count = 0;
-#ifdef _WIN32
-    struct _finddata_t entry;
-    char *pattern = string_format("%s/*", path);
-    intptr_t folder = pattern ? _findfirst(pattern, &entry) : -1;
-    memory_free(pattern);
-    if (folder == -1)
-        return error_fail(VKCLIP_EIO, "%s: folder cannot be read", path);
-    do
-        good = add_name(names, count, entry.name);
-    while (good && !_findnext(folder, &entry));
-    _findclose(folder);
-#else
-    DIR *folder = opendir(path);
-    if (!folder)
-        return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
-    for (struct dirent *entry; good && (entry = next_entry(folder, &reason));)
-        good = add_name(names, count, entry->d_name);
-    closedir(folder);
-#endif
+    const bool good = list_names(path, names, count, &reason);
     if (!good || reason) {
         folder_free_names(names, *count);
         *count = 0;
@@ -110,15 +138,113 @@ void folder_free_names(char ***names, size_t count)
     *names = NULL;
 }
 
+#ifdef _WIN32
 static bool make_one(const char *path, unsigned mode)
 {
-#ifdef _WIN32
-    (void)mode;
-    return !_mkdir(path);
-#else
-    return !mkdir(path, (mode_t)mode);
-#endif
+    wchar_t *wide = wide_path(path);
+    const bool made = wide && (CreateDirectoryW(wide, NULL) || wide_fail());
+    (void)mode; /* A new folder has the rights of the one that it is in. */
+    memory_free(wide);
+    return made;
 }
+
+static bool is_writable(const char *path)
+{
+    wchar_t *wide = wide_path(path);
+    HANDLE folder = wide ? CreateFileW(wide, FILE_ADD_FILE,
+                                       FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
+                                       OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL)
+                         : INVALID_HANDLE_VALUE;
+    memory_free(wide);
+    if (folder == INVALID_HANDLE_VALUE)
+        return false;
+    CloseHandle(folder);
+    return true;
+}
+
+void folder_remove_empty(const char *path)
+{
+    wchar_t *wide = wide_path(path);
+    if (wide)
+        RemoveDirectoryW(wide);
+    memory_free(wide);
+}
+
+uint64_t folder_free_bytes(const char *path)
+{
+    ULARGE_INTEGER left;
+    wchar_t *wide = wide_path(path);
+    const bool known = wide && GetDiskFreeSpaceExW(wide, &left, NULL, NULL);
+    memory_free(wide);
+    return known ? left.QuadPart : UINT64_MAX;
+}
+
+/* A folder of an earlier process with the same number may have been left. */
+char *folder_make_temporary(const char *name)
+{
+    enum { MOST_TRIES = 1000 };
+    wchar_t wide[MAX_PATH + 1];
+    char *base = GetTempPathW(MAX_PATH + 1, wide) ? wide_to_utf8(wide) : NULL, *path = NULL;
+    for (int i = 0; base && i < MOST_TRIES; i++) {
+        path = string_format("%s%s.%ld.%d", base, name, process_number(), i);
+        if (!path || make_one(path, 0700))
+            break;
+        memory_free(path);
+        path = NULL;
+    }
+    memory_free(base);
+    return path;
+}
+
+/* The system keeps the list of names on the disk by itself. */
+static void sync_folder(const char *path)
+{
+    (void)path;
+}
+#else
+static bool make_one(const char *path, unsigned mode)
+{
+    return !mkdir(path, (mode_t)mode);
+}
+
+static bool is_writable(const char *path)
+{
+    return !access(path, W_OK);
+}
+
+void folder_remove_empty(const char *path)
+{
+    rmdir(path);
+}
+
+uint64_t folder_free_bytes(const char *path)
+{
+    struct statvfs disk;
+    return statvfs(path, &disk) ? UINT64_MAX : (uint64_t)disk.f_bavail * disk.f_frsize;
+}
+
+char *folder_make_temporary(const char *name)
+{
+    char *base = environment_ask("TMPDIR");
+    char *path = string_format("%s/%s.XXXXXX", base ? base : "/tmp", name);
+    memory_free(base);
+    if (path && mkdtemp(path))
+        return path;
+    memory_free(path);
+    return NULL;
+}
+
+/* Writes the folder's list of names to the disk, so that renamed files have their new names even
+ * after a crash. */
+static void sync_folder(const char *path)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        fsync(fd);
+        close(fd);
+    }
+}
+#endif
 
 int folder_make(const char *path)
 {
@@ -146,38 +272,27 @@ bool folder_make_all(const char *path, unsigned mode)
     char *copy = string_format("%s", path);
     if (!copy)
         return false;
-    for (char *separator = copy; *separator; separator++)
-        if (*separator == '/' && separator != copy) {
-            *separator = 0;
+    for (char *end = copy; *end; end++)
+        if (file_is_separator(*end) && end != copy) {
+            const char separator = *end;
+            *end = 0;
             make_one(copy, mode);
-            *separator = '/';
+            *end = separator;
         }
     make_one(copy, mode);
-    const bool usable = folder_exists(copy) && !access(copy, W_OK);
+    const bool usable = folder_exists(copy) && is_writable(copy);
     memory_free(copy);
     return usable;
 }
 
-uint64_t folder_free_bytes(const char *path)
+/* Removes an entry of a folder that is being removed. */
+static void remove_entry(const char *path)
 {
-#ifdef _WIN32
-    ULARGE_INTEGER left;
-    return GetDiskFreeSpaceExA(path, &left, NULL, NULL) ? left.QuadPart : UINT64_MAX;
-#else
-    struct statvfs disk;
-    return statvfs(path, &disk) ? UINT64_MAX : (uint64_t)disk.f_bavail * disk.f_frsize;
-#endif
-}
-
-/* Tells whether a path is a folder and not a link to one. */
-static bool is_own_folder(const char *path)
-{
-#ifdef _WIN32
-    return folder_exists(path);
-#else
-    struct stat status;
-    return !lstat(path, &status) && S_ISDIR(status.st_mode);
-#endif
+    struct file_status status;
+    if (file_status_of_link(path, &status) && status.kind == FILE_KIND_FOLDER)
+        folder_remove(path);
+    else if (!file_remove(path))
+        folder_remove_empty(path); /* Windows has links that are removed as folders are. */
 }
 
 void folder_remove(const char *path)
@@ -187,34 +302,13 @@ void folder_remove(const char *path)
     if (!folder_exists(path) || folder_list(path, &names, &count))
         return;
     for (size_t i = 0; i < count; i++) {
-        char *file = string_format("%s/%s", path, names[i]);
-        if (file && is_own_folder(file))
-            folder_remove(file);
-        else if (file)
-            remove(file);
-        memory_free(file);
+        char *entry = string_format("%s/%s", path, names[i]);
+        if (entry)
+            remove_entry(entry);
+        memory_free(entry);
     }
     folder_free_names(&names, count);
-#ifdef _WIN32
-    _rmdir(path);
-#else
-    rmdir(path);
-#endif
-}
-
-/* Writes the folder's list of names to the disk, so that renamed files have their new names even
- * after a crash. */
-static void sync_folder(const char *path)
-{
-#ifdef _WIN32
-    (void)path;
-#else
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd >= 0) {
-        fsync(fd);
-        close(fd);
-    }
-#endif
+    folder_remove_empty(path);
 }
 
 int folder_replace(const char *source, const char *target)
@@ -227,13 +321,10 @@ int folder_replace(const char *source, const char *target)
     if (!error) {
         sync_folder(source);
         folder_remove(old);
-        rename(target, old); /* This fails where there is no older folder. */
-        errno = 0;
-        if (rename(source, target)) {
-            error = error_fail(VKCLIP_EIO, "%s: cannot be renamed to %s: %s", source, target,
-                               strerror(errno));
-            rename(old, target);
-        }
+        file_move(target, old); /* This fails where there is no older folder. */
+        error = file_rename(source, target);
+        if (error)
+            file_move(old, target);
         folder_remove(old);
         sync_folder(parent);
     }

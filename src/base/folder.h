@@ -16,12 +16,18 @@ int folder_make_new(const char *path);
 /* Makes a folder and all folders above it with these permissions: 0700 for this user only, 0777 for
  * whom the user's umask allows. Returns whether the folder exists and can be written to. */
 bool folder_make_all(const char *path, unsigned mode);
+/* Makes a folder for temporary files of this process, whose name begins with `name`, and returns
+ * its path as a new string, or NULL if that fails. */
+char *folder_make_temporary(const char *name);
 /* Renames the folder `source` to `target` and removes an older folder of that name. The files in
  * `source` must be on the disk already. After an error the older folder is still there. */
 int folder_replace(const char *source, const char *target);
 /* Removes a folder with all files and folders in it. A link in it is removed, and what it leads to
  * stays, as does what cannot be removed. */
 void folder_remove(const char *path);
+
+/* Removes a folder if nothing is in it. */
+void folder_remove_empty(const char *path);
 
 /* Returns the bytes that this user can still write to the disk of a folder; UINT64_MAX where the
  * system does not tell. */

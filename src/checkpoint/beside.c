@@ -8,6 +8,7 @@
 #include "base/array.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/folder.h"
 #include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/write_config.h"
@@ -205,11 +206,11 @@ void beside_close(struct beside *beside, int error)
 {
     for (size_t i = 0; i < beside->count; i++) {
         if (error)
-            remove(beside->made[i]);
+            file_remove(beside->made[i]);
         memory_free(beside->made[i]);
     }
     if (error && beside->made_folder)
-        remove(beside->folder);
+        folder_remove_empty(beside->folder);
     memory_free(beside->folder);
     *beside = (struct beside){0};
 }

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/folder.h"
+#include "base/memory.h"
 #include "base/string.h"
 #include "checkpoint/hugging_face.h"
 #include "checkpoint/json.h"
@@ -26,15 +27,9 @@
 
 void files_folder(const char *path, char folder[FILES_PATH_SIZE])
 {
-    size_t length = (size_t)(file_name(path) - path);
-    if (length > 1)
-        length--; /* The separator before the name is not part of the folder. */
-    while (length > 1 && path[length - 1] == '/')
-        length--;
-    if (length)
-        snprintf(folder, FILES_PATH_SIZE, "%.*s", (int)length, path);
-    else
-        snprintf(folder, FILES_PATH_SIZE, ".");
+    char *found = file_folder(path);
+    snprintf(folder, FILES_PATH_SIZE, "%s", found ? found : "");
+    memory_free(found);
 }
 
 bool files_find(const char *folder, const char *name, char path[FILES_PATH_SIZE])

@@ -4,6 +4,7 @@
  * best.
  */
 #include "cli/evaluate.h"
+#include "base/file.h"
 #include "cli/encode.h"
 #include "cli/inputs.h"
 #include "cli/log.h"
@@ -27,10 +28,10 @@ struct scores {
 /* Finds the name of the folder that a picture is in: `length` bytes of the path. */
 static const char *folder_name(const char *path, size_t *length)
 {
-    const char *end = strrchr(path, '/');
-    end = end ? end : path;
+    const char *end = file_name(path);
+    end -= end > path; /* the separator before it */
     const char *name = end;
-    while (name > path && name[-1] != '/')
+    while (name > path && !file_is_separator(name[-1]))
         name--;
     *length = (size_t)(end - name);
     return name;

@@ -5,11 +5,12 @@
  * revision is listed only when all its files are there. Names from the server that could lead out
  * of the cache are refused.
  */
-#define _DEFAULT_SOURCE
-#define _POSIX_C_SOURCE 200809L
 #include "base/array.h"
+#include "base/environment.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/folder.h"
+#include "base/process.h"
 #include "base/string.h"
 #include "cli/http.h"
 #include "cli/commands/pull.h"
@@ -17,19 +18,8 @@
 
 #include <ctype.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#ifdef _WIN32
-#include <direct.h>
-#define mkdir(path, mode) _mkdir(path)
-#define symlink(target, path) (errno = ENOSYS, -1)
-#else
-#include <sys/file.h>
-#endif
 
 #define HUB "https://huggingface.co"
 
@@ -56,40 +46,30 @@ static int out_of_memory(void)
 /* Makes all folders above `path`. */
 static int make_folders(const char *path)
 {
-    char *copy = string_format("%s", path);
-    int status = copy ? CLI_DONE : out_of_memory();
-    for (char *slash = copy ? strchr(copy + 1, '/') : NULL; !status && slash;
-         slash = strchr(slash + 1, '/')) {
-        *slash = 0;
-        if (mkdir(copy, 0777) && errno != EEXIST && !folder_exists(copy))
-            status = cli_fail(CLI_FAILED, "%s: folder cannot be made: %s", copy, strerror(errno));
-        *slash = '/';
-    }
-    free(copy);
+    char *folder = string_format("%.*s", (int)(file_name(path) - path), path);
+    int status = folder ? CLI_DONE : out_of_memory();
+    if (!status && *folder && !folder_make_all(folder, 0777))
+        status = cli_fail(CLI_FAILED, "%s: folder cannot be made: %s", folder, strerror(errno));
+    free(folder);
     return status;
 }
 
-/* Waits until no other program downloads the blob; the hub's Python client locks the same file. */
-static int lock_blob(const struct fetch *fetch, const char *etag, int *lock)
+static void tell_waiting(void *user)
 {
-    const char *model = strrchr(fetch->folder, '/') + 1;
+    const struct cli_session *session = user;
+    if (!session->common.quiet)
+        cli_say("waiting for another program that downloads the same file");
+}
+
+/* Waits until no other program downloads the blob; the hub's Python client locks the same file. */
+static int lock_blob(const struct fetch *fetch, const char *etag, struct file_lock *lock)
+{
+    const char *model = file_name(fetch->folder);
     char *path = string_format("%.*s.locks/%s/%s.lock", (int)(model - fetch->folder), fetch->folder,
                                model, etag);
     int status = path ? make_folders(path) : out_of_memory();
-    *lock = -1;
-#ifndef _WIN32
-    if (!status) {
-        *lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
-        if (*lock < 0)
-            status = cli_fail(CLI_FAILED, "%s: %s", path, strerror(errno));
-    }
-    if (!status && flock(*lock, LOCK_EX | LOCK_NB) && errno == EWOULDBLOCK) {
-        if (!fetch->session->common.quiet)
-            cli_say("waiting for another program that downloads the same file");
-        while (flock(*lock, LOCK_EX) && errno == EINTR)
-            ;
-    }
-#endif
+    if (!status && file_lock_wait(path, tell_waiting, fetch->session, lock))
+        status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     free(path);
     return status;
 }
@@ -110,12 +90,12 @@ static bool copy_file(const char *source, const char *target)
 static int place_file(const struct fetch *fetch, const char *blob, const char *etag,
                       const char *pointer)
 {
-    char *beside = string_format("%s.%ld.tmp", pointer, (long)getpid());
+    char *beside = string_format("%s.%ld.tmp", pointer, process_number());
     char *target = string_format("%s../../blobs/%s", *fetch->part ? "../" : "", etag);
     int status = beside && target ? make_folders(pointer) : out_of_memory();
     if (!status) {
-        remove(beside);
-        bool linked = !symlink(target, beside) && !rename(beside, pointer);
+        file_remove(beside);
+        bool linked = file_link(target, beside) && file_move(beside, pointer);
         if (!linked && !copy_file(blob, pointer))
             status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
         if (!status && fetch->session->common.verbose)
@@ -132,7 +112,7 @@ static int place_file(const struct fetch *fetch, const char *blob, const char *e
 static int fetch_blob(struct fetch *fetch, const char *url, const char *blob,
                       const struct cli_metadata *metadata)
 {
-    int lock = -1;
+    struct file_lock lock = {0};
     char *partial = string_format("%s.incomplete", blob);
     int status = partial ? make_folders(blob) : out_of_memory();
     if (!status)
@@ -143,18 +123,17 @@ static int fetch_blob(struct fetch *fetch, const char *url, const char *blob,
         if (!status)
             status = cli_check_hash(partial, metadata->etag, &good);
         if (!status && !good) {
-            remove(partial);
+            file_remove(partial);
             status =
                 cli_fail(CLI_FAILED,
                          "%s: what has arrived does not have the hash %s and was removed; pull "
                          "again, and if that does not help, the file on the server is damaged",
                          url, metadata->etag);
         }
-        if (!status && rename(partial, blob))
+        if (!status && !file_move(partial, blob))
             status = cli_fail(CLI_FAILED, "%s: %s", blob, strerror(errno));
     }
-    if (lock >= 0)
-        close(lock);
+    file_unlock(&lock);
     free(partial);
     return status;
 }
@@ -265,7 +244,7 @@ static int read_json(const struct fetch *fetch, const char *file, json_t **json)
     json_error_t error;
     int status = CLI_DONE;
     char *path = pointer_path(fetch, file);
-    *json = path ? json_load_file(path, 0, &error) : NULL;
+    *json = path ? cli_load_json(path, &error) : NULL;
     if (!path)
         status = out_of_memory();
     else if (!*json)
@@ -440,9 +419,10 @@ static int fetch_files(struct fetch *fetch)
  * NULL: there is none. */
 static char *token_path(void)
 {
-    const char *named = getenv("HF_TOKEN_PATH");
+    char *named = environment_ask("HF_TOKEN_PATH");
     if (named && *named)
-        return string_format("%s", named);
+        return named;
+    free(named);
     char *home = hub_home();
     char *path = home ? string_format("%s/token", home) : NULL;
     free(home);
@@ -473,13 +453,14 @@ static int copy_token(const char *text, const char *source, char **token)
 /* HF_TOKEN, else what the file holds; *token NULL if there is no token. */
 static int find_token(char **token)
 {
-    const char *value = getenv("HF_TOKEN");
-    *token = NULL;
-    if (value && *value)
-        return copy_token(value, "HF_TOKEN", token);
-    char *path = token_path(), *text = NULL;
+    char *value = environment_ask("HF_TOKEN"), *path = NULL, *text = NULL;
     size_t size;
     int status = CLI_DONE;
+    *token = NULL;
+    if (value && *value)
+        status = copy_token(value, "HF_TOKEN", token);
+    else
+        path = token_path();
     if (path && file_exists(path)) {
         if (file_read(path, 4096, &text, &size))
             status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
@@ -488,24 +469,26 @@ static int find_token(char **token)
     }
     free(path);
     free(text);
+    free(value);
     return status;
 }
 
 static int find_endpoint(char **endpoint)
 {
-    const char *named = getenv("HF_ENDPOINT");
-    if (!named || !*named)
-        named = HUB;
+    char *value = environment_ask("HF_ENDPOINT");
+    const char *named = value && *value ? value : HUB;
+    int status = CLI_DONE;
     size_t length = strlen(named);
     while (length && named[length - 1] == '/')
         length--;
     *endpoint = string_format("%.*s", (int)length, named);
     if (!*endpoint)
-        return out_of_memory();
-    if (!string_begins_with(named, "http://") && !string_begins_with(named, "https://"))
-        return cli_fail(CLI_FAILED, "HF_ENDPOINT: expected http://... or https://..., found '%s'",
-                        named);
-    return CLI_DONE;
+        status = out_of_memory();
+    else if (!string_begins_with(named, "http://") && !string_begins_with(named, "https://"))
+        status = cli_fail(CLI_FAILED, "HF_ENDPOINT: expected http://... or https://..., found '%s'",
+                          named);
+    free(value);
+    return status;
 }
 
 /* Asks the hub for the revision's commit and its files. */

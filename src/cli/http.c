@@ -3,10 +3,10 @@
  * HTTP by libcurl, hashes by libcrypto. Refuses other protocols than http and https, redirections
  * from https to http, and bytes beyond the size that the server announced.
  */
-#define _POSIX_C_SOURCE 200809L
 #define _FILE_OFFSET_BITS 64
 #include "cli/http.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/string.h"
 #include "cli/print.h"
 
@@ -15,7 +15,6 @@
 #include <openssl/evp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum {
     PICTURE_TIME = 60,  /* seconds that somebody waits for a picture */
@@ -410,11 +409,11 @@ int cli_get_metadata(struct cli_http *http, const char *url, struct cli_metadata
 /* Opens the file at its end. It is not buffered, so that the bytes that are counted are in it. */
 static int open_body(struct body *body)
 {
-    body->file = fopen(body->path, "ab");
+    body->file = file_stream(body->path, "ab");
     if (!body->file)
         return cli_fail(CLI_FAILED, "%s: cannot be written: %s", body->path, strerror(errno));
     setvbuf(body->file, NULL, _IONBF, 0);
-    body->have = fseeko(body->file, 0, SEEK_END) ? -1 : (int64_t)ftello(body->file);
+    body->have = fseek(body->file, 0, SEEK_END) ? -1 : (int64_t)file_place(body->file);
     if (body->have < 0 || body->have > body->limit)
         begin_again(body);
     if (body->error)
@@ -427,7 +426,7 @@ static bool close_body(struct body *body)
 {
     if (!body->file)
         return false;
-    const bool kept = !fsync(fileno(body->file));
+    const bool kept = file_sync(body->file);
     return !fclose(body->file) && kept;
 }
 
@@ -451,10 +450,11 @@ int cli_get_file(struct cli_http *http, const char *url, const char *path, int64
 static bool start_hash(EVP_MD_CTX *context, bool git, FILE *file)
 {
     char prefix[40];
-    if (fseeko(file, 0, SEEK_END))
+    if (fseek(file, 0, SEEK_END))
         return false;
-    const int size = snprintf(prefix, sizeof(prefix), "blob %lld", (long long)ftello(file));
-    if (fseeko(file, 0, SEEK_SET) ||
+    const int size =
+        snprintf(prefix, sizeof(prefix), "blob %llu", (unsigned long long)file_place(file));
+    if (fseek(file, 0, SEEK_SET) ||
         !EVP_DigestInit_ex(context, git ? EVP_sha1() : EVP_sha256(), NULL))
         return false;
     return !git || EVP_DigestUpdate(context, prefix, (size_t)size + 1);
@@ -491,7 +491,7 @@ int cli_check_hash(const char *path, const char *etag, bool *good)
         cli_say("warning: %s: not verified, because the server tells no hash of it", path);
         return CLI_DONE;
     }
-    FILE *file = fopen(path, "rb");
+    FILE *file = file_stream(path, "rb");
     const bool read = file && hash_file(file, digits == 40, text);
     if (file)
         fclose(file);

@@ -3,9 +3,6 @@
  * Reads lists, folders and tar files. Links to folders are not followed, and hidden files are left
  * out.
  */
-#ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L
-#endif
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/left_out.h"
@@ -14,11 +11,9 @@
 #include "cli/print.h"
 #include "cli/reader.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- Lists ----------------------------------------------------------------------------------- */
 
@@ -73,40 +68,30 @@ struct folder_rest {
 /* A link to a folder is no real folder, because links can lead in a circle. */
 static bool is_real_folder(const char *path)
 {
-    struct stat status;
-#ifdef _WIN32
-    return !stat(path, &status) && S_ISDIR(status.st_mode);
-#else
-    return !lstat(path, &status) && S_ISDIR(status.st_mode);
-#endif
-}
-
-static int compare_inputs(const void *a, const void *b)
-{
-    return strcmp(((const struct cli_input *)a)->text, ((const struct cli_input *)b)->text);
+    struct file_status status;
+    return file_status_of_link(path, &status) && status.kind == FILE_KIND_FOLDER;
 }
 
 /* Lists the paths of everything in a folder that is not hidden, sorted. */
 static bool list_folder(struct cli_session *session, const char *path, struct cli_inputs *entries)
 {
+    char **names;
+    size_t count;
     bool good = true;
-    DIR *folder = opendir(path);
-    if (!folder) {
-        cli_fail_input(session, "%s: %s", path, strerror(errno));
+    if (folder_list(path, &names, &count)) {
+        cli_fail_input(session, "%s", vkclip_last_error());
         return true;
     }
-    size_t length = strlen(path);
-    const char *slash = length && path[length - 1] == '/' ? "" : "/";
-    for (struct dirent *entry; good && (entry = readdir(folder));) {
-        if (entry->d_name[0] == '.')
+    const size_t length = strlen(path);
+    const char *slash = length && file_is_separator(path[length - 1]) ? "" : "/";
+    for (size_t i = 0; i < count && good; i++) {
+        if (names[i][0] == '.')
             continue;
-        char *full = string_format("%s%s%s", path, slash, entry->d_name);
+        char *full = string_format("%s%s%s", path, slash, names[i]);
         good = full && cli_add_input(entries, full, strlen(full));
         free(full);
     }
-    closedir(folder);
-    if (entries->count)
-        qsort(entries->items, entries->count, sizeof(*entries->items), compare_inputs);
+    folder_free_names(&names, count);
     return good;
 }
 
@@ -209,17 +194,10 @@ int cli_read_subfolders(struct cli_session *session, const char *path, struct cl
  * read or copied, which was reported. */
 static bool copy_standard_input(struct cli_session *session, struct cli_input *input)
 {
-    char block[1 << 14];
-    size_t size;
-    FILE *copy = tmpfile();
-    bool good = copy != NULL;
-    while (good && (size = fread(block, 1, sizeof(block), stdin)))
-        good = fwrite(block, 1, size, copy) == size;
-    good = good && !ferror(stdin) && !fflush(copy);
-    if (!good)
+    input->file = file_keep_stream(stdin);
+    if (!input->file)
         cli_fail_input(session, "standard input: cannot be copied to a temporary file: %s",
                        strerror(errno));
-    input->file = good ? string_format("/dev/fd/%d", fileno(copy)) : NULL;
     return input->file != NULL;
 }
 

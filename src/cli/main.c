@@ -2,21 +2,14 @@
  *
  * The command vkclip: finds the subcommand, runs it, and checks that its output could be written.
  */
-#define _GNU_SOURCE /* fopencookie */
 #include "base/array.h"
-#include "base/mute.h"
+#include "base/console.h"
 #include "cli/command.h"
 #include "cli/log.h"
 #include "cli/suggest.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifndef _WIN32
-#include <fcntl.h>
-#include <unistd.h>
-#endif
 
 const struct cli_command *const cli_commands[] = {
 #define X(name) &cli_##name##_command,
@@ -180,37 +173,12 @@ static int run(int argc, char **argv)
     return run_command(command, argc - 1, argv + 1);
 }
 
-#ifdef __GLIBC__
-static ssize_t write_unless_mute(void *cookie, const char *data, size_t size)
-{
-    (void)cookie;
-    return mute_is_on() ? (ssize_t)size : write(STDERR_FILENO, data, size);
-}
-
-/* Leaves out what libraries print of a damaged file, which has its one line of an error already. */
-static void mute_libraries(void)
-{
-    const cookie_io_functions_t functions = {.write = write_unless_mute};
-    FILE *stream = fopencookie(NULL, "w", functions);
-    if (stream && !setvbuf(stream, NULL, _IONBF, 0))
-        stderr = stream;
-}
-#endif
-
 int main(int argc, char **argv)
 {
-#ifdef __GLIBC__
-    mute_libraries();
-#endif
-#ifndef _WIN32
-    /* A reader that goes away is an error to report, and not the end of the process. */
-    signal(SIGPIPE, SIG_IGN);
-    /* If the caller has closed a standard stream, a file that is opened later would take its place.
-     */
-    for (int fd = 0; fd < 3; fd++)
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", fd ? O_RDONLY : O_WRONLY) != fd)
-            return CLI_FAILED;
-#endif
+    /* A damaged file has its one line of an error without what libraries print of it. */
+    console_mute_libraries();
+    if (!console_begin(&argc, &argv))
+        return CLI_FAILED;
     if (vkclip_read_environment())
         return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     int status = run(argc, argv);

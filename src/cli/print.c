@@ -3,26 +3,18 @@
  * Everything the command writes: error lines, the progress bar, JSON, and text for terminals. Text
  * for a person has no control characters, whatever file names and texts contain.
  */
-#ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L
-#endif
 #include "base/base64.h"
 #include "base/clock.h"
+#include "base/console.h"
+#include "base/file.h"
 #include "base/string.h"
 #include "cli/print.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <utf8proc.h>
-
-#ifdef _WIN32
-#include <io.h>
-#define isatty _isatty
-#define fileno _fileno
-#else
-#include <unistd.h>
-#endif
 
 /* There is one terminal, and so there is one bar. */
 static struct {
@@ -291,14 +283,26 @@ bool cli_print_json(json_t *json, FILE *file)
     return good;
 }
 
+json_t *cli_load_json(const char *path, json_error_t *error)
+{
+    FILE *file = file_stream(path, "rb");
+    if (!file) {
+        snprintf(error->text, sizeof(error->text), "%s", strerror(errno));
+        return NULL;
+    }
+    json_t *json = json_loadf(file, 0, error);
+    fclose(file);
+    return json;
+}
+
 bool cli_prints_to_terminal(void)
 {
-    return isatty(fileno(stdout));
+    return console_is_terminal(1);
 }
 
 bool cli_reports_to_terminal(void)
 {
-    return isatty(2); /* The stream `stderr` may be one without a file: see main.c. */
+    return console_is_terminal(2);
 }
 
 int cli_text_columns(const char *text)

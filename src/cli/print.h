@@ -64,6 +64,8 @@ json_t *cli_json_floats(const float *values, size_t count);
 json_t *cli_json_recall(const double percents[3]);
 /* Prints one line and releases `json`. False: it could not be built or written. */
 bool cli_print_json(json_t *json, FILE *file);
+/* Reads a file of JSON; NULL, with the reason in error->text, if that fails. */
+json_t *cli_load_json(const char *path, json_error_t *error);
 /* Tells whether standard output is read by a person. */
 bool cli_prints_to_terminal(void);
 /* Tells whether standard error is. */

@@ -4,6 +4,7 @@
  * into a pipe gets its answer to each before it writes the next.
  */
 #include "cli/reader.h"
+#include "base/file.h"
 #include "cli/print.h"
 
 #include <errno.h>
@@ -168,7 +169,7 @@ bool cli_open_reader(struct cli_session *session, struct cli_reader *reader, con
     bool standard = !strcmp(path, "-");
     *reader =
         (struct cli_reader){.name = standard ? "standard input" : path, .delimiter = delimiter};
-    reader->file = standard ? stdin : fopen(path, "rb");
+    reader->file = standard ? stdin : file_stream(path, "rb");
     if (!reader->file) {
         cli_fail_input(session, "%s: %s", path, strerror(errno));
         return false;

@@ -155,7 +155,7 @@ static int open_file(const char *folder, double wall_time, struct event_file *fi
         if (!file->path)
             return error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
         if (!file_exists(file->path))
-            file->file = fopen(file->path, "wb");
+            file->file = file_stream(file->path, "wb");
     }
     return file->file ? VKCLIP_OK
                       : error_fail(VKCLIP_EIO, "%s: a file of events cannot be made in it", folder);

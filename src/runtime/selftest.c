@@ -5,6 +5,7 @@
 #include "runtime/selftest.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
 #include "base/progress.h"
@@ -320,7 +321,7 @@ int selftest_all(struct selftest *selftest, const char *op, vkclip_check_fn *ent
         selftest->excluded_count = 0;
         json_object_clear(selftest->shares);
         if (selftest->path)
-            remove(selftest->path);
+            file_remove(selftest->path);
     }
     for (size_t k = 0; k < kernel_count && !error; k++)
         for (size_t i = 0; i < selftest_case_count && !error; i++)

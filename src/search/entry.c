@@ -9,7 +9,6 @@
 #include "search/walk.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 /* Appends a file, and takes the memory of its path over. */
 static bool add_file(struct entry *entry, char *path, const struct store_stamp *stamp)
@@ -28,7 +27,7 @@ struct entry *entry_read(char *path)
 {
     struct entry *entry = memory_calloc(1, sizeof(*entry));
     struct store_stamp stamp = {0};
-    struct stat status;
+    struct file_status status;
     if (!entry) {
         memory_free(path);
         return NULL;
@@ -36,7 +35,7 @@ struct entry *entry_read(char *path)
     int error = file_hash_read(path, &stamp, &entry->hash, &entry->open.data, &entry->open.size);
     entry->hashed = !error;
     if (!stamp.inode && !stamp.modified) {
-        if (stat(path, &status)) {
+        if (!file_status(path, &status)) {
             memory_free(path);
             return entry;
         }

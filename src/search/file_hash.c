@@ -2,24 +2,14 @@
  *
  * Files are read and not mapped, because a mapped file that becomes shorter ends the process.
  */
-#define _GNU_SOURCE
 #include "search/file_hash.h"
+#include "base/descriptor.h"
 #include "base/memory.h"
 #include "search/walk.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
-#include <unistd.h>
 #include <xxhash.h>
-
-#ifndef O_BINARY
-#define O_BINARY 0
-#endif
-#ifdef _WIN32
-#define O_CLOEXEC 0
-#define O_NONBLOCK 0
-#endif
 
 /* A picture file is smaller: the largest that is decoded by default has 89 million pixels. */
 enum { MOST_BYTES = 1 << 30 };
@@ -35,9 +25,7 @@ static int read_all(int file, const char *path, uint8_t *data, size_t expected)
 {
     size_t size = 0;
     while (size <= expected) {
-        const ssize_t count = read(file, data + size, expected + 1 - size);
-        if (count < 0 && errno == EINTR)
-            continue;
+        const int64_t count = descriptor_read(file, size, data + size, expected + 1 - size);
         if (count < 0)
             return error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
         if (!count)
@@ -51,8 +39,8 @@ static int read_all(int file, const char *path, uint8_t *data, size_t expected)
 
 static int read_file(int file, const char *path, struct store_stamp *stamp, void **data)
 {
-    struct stat status;
-    if (fstat(file, &status) || !S_ISREG(status.st_mode))
+    struct file_status status;
+    if (!file_status_of_descriptor(file, &status) || status.kind != FILE_KIND_FILE)
         return error_fail(VKCLIP_EIO, "%s: expected a regular file", path);
     *stamp = walk_stamp(&status);
     if (stamp->size > MOST_BYTES)
@@ -63,7 +51,7 @@ static int read_file(int file, const char *path, struct store_stamp *stamp, void
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory for %llu bytes", path,
                           (unsigned long long)stamp->size);
     int error = read_all(file, path, *data, (size_t)stamp->size);
-    if (error || fstat(file, &status))
+    if (error || !file_status_of_descriptor(file, &status))
         return error ? error : error_fail(VKCLIP_EIO, "%s: %s", path, strerror(errno));
     const struct store_stamp after = walk_stamp(&status);
     if (memcmp(&after, stamp, sizeof(after)))
@@ -84,13 +72,12 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
     *stamp = (struct store_stamp){0};
     *data = NULL;
     *size = 0;
-    /* With O_NONBLOCK a FIFO fails below, instead of waiting for a writer. */
-    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_BINARY);
+    const int file = descriptor_open(path);
     if (file < 0)
         return error_fail(is_short_of_memory(errno) ? VKCLIP_EMEMORY : VKCLIP_EIO, "%s: %s", path,
                           strerror(errno));
     int error = read_file(file, path, stamp, data);
-    close(file);
+    descriptor_close(file);
     if (error) {
         memory_free(*data);
         *data = NULL;
@@ -103,15 +90,15 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
 
 void file_hash_open(const char *path, const struct store_stamp *stamp, int *file)
 {
-    struct stat status;
-    *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_BINARY);
+    struct file_status status;
+    *file = descriptor_open(path);
     if (*file < 0)
         return;
-    if (!fstat(*file, &status) && S_ISREG(status.st_mode)) {
+    if (file_status_of_descriptor(*file, &status) && status.kind == FILE_KIND_FILE) {
         const struct store_stamp now = walk_stamp(&status);
         if (!memcmp(&now, stamp, sizeof(now)))
             return;
     }
-    close(*file);
+    descriptor_close(*file);
     *file = -1;
 }

@@ -5,7 +5,6 @@
  * written. A file whose content is in a list is added to that entry, so that copies are encoded
  * once. A content that another process encodes waits until everything else is done.
  */
-#define _GNU_SOURCE
 #include "search/pass.h"
 #include "base/array.h"
 #include "base/clock.h"
@@ -23,7 +22,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 enum {
     MOST_ENDED = 256, /* entries that wait: more would be lost at a kill, and take more memory */
@@ -428,11 +426,11 @@ static void report_others(const struct root *root, struct left_out *others)
 static int search_root(struct pass *pass, const struct root *root)
 {
     struct walk_receiver walk = {.file = see_file, .broken = see_broken, .user = pass};
-    struct stat status;
+    struct file_status status;
     if (!root->exists)
         return root->known ? keep_files(pass, root->path, "is not there") : VKCLIP_OK;
     if (!root->folder) {
-        if (stat(root->path, &status))
+        if (!file_status(root->path, &status))
             return VKCLIP_OK;
         const struct store_stamp stamp = walk_stamp(&status);
         return see_file(pass, root->path, &stamp);
@@ -495,7 +493,7 @@ static bool is_gone(const char *path, bool outside)
 static int see_named(void *user, const char *path)
 {
     struct pass *pass = user;
-    struct stat status;
+    struct file_status status;
     bool outside = true;
     for (size_t i = 0; i < pass->roots->count; i++) {
         const char *root = pass->roots->items[i].path;
@@ -503,11 +501,11 @@ static int see_named(void *user, const char *path)
             return VKCLIP_OK;
         outside &= !walk_is_below(path, root);
     }
-    if (stat(path, &status))
+    if (!file_status(path, &status))
         return is_gone(path, outside) ? VKCLIP_OK
                                       : pass->store->write->see_folder(pass->store, path);
     const struct store_stamp stamp = walk_stamp(&status);
-    return S_ISREG(status.st_mode) ? see_picture(pass, path, &stamp) : VKCLIP_OK;
+    return status.kind == FILE_KIND_FILE ? see_picture(pass, path, &stamp) : VKCLIP_OK;
 }
 
 /* Calls a function for each path below which this pass knows of everything whether it is there. */

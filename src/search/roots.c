@@ -8,7 +8,6 @@
 #include "search/walk.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 void roots_free(struct roots *roots)
 {
@@ -29,10 +28,10 @@ static int add_root(struct roots *roots, char *path)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a list of folders");
     }
     struct root *root = &larger[roots->count++];
-    struct stat status;
+    struct file_status status;
     *root = (struct root){.path = path};
-    root->exists = !stat(path, &status);
-    root->folder = root->exists && S_ISDIR(status.st_mode);
+    root->exists = file_status(path, &status);
+    root->folder = root->exists && status.kind == FILE_KIND_FOLDER;
     return VKCLIP_OK;
 }
 

@@ -5,13 +5,14 @@
  */
 #include "search/sqlite.h"
 #include "base/array.h"
+#include "base/file.h"
 #include "base/memory.h"
+#include "base/process.h"
 #include "base/string.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* Milliseconds for which a process waits for another one's batch. A batch is written in some
  * milliseconds, but on a slow disk its commit may take seconds. */
@@ -48,7 +49,8 @@ static int fail(const struct sqlite *sqlite, int code)
     const int system = sqlite->connection ? sqlite3_system_errno(sqlite->connection) : 0;
     const bool by_system =
         system && ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR);
-    const char *reason = by_system ? strerror(system) : sqlite3_errmsg(sqlite->connection);
+    const char *reason =
+        by_system ? process_error_text(system) : sqlite3_errmsg(sqlite->connection);
     for (size_t i = 0; i < ARRAY_COUNT(failures); i++)
         if (failures[i].code == code || failures[i].code == (code & 0xff))
             return error_fail(failures[i].error, "%s: %s%s%s", sqlite->database.name,
@@ -63,16 +65,30 @@ static const struct database_driver driver;
 
 /* Makes a URI of a path, in which SQLite gives a meaning to ?, # and %, and to two slashes at the
  * beginning, after which a host's name would follow. */
-static char *make_uri(const char *path, const char *parameters)
+static char *make_uri(const char *file, const char *parameters)
 {
-    char *uri = memory_alloc(3 * strlen(path) + strlen(parameters) + 8), *next = uri;
-    if (!uri)
+    char *native = file_native(file);
+    char *uri = native ? memory_alloc(3 * strlen(native) + strlen(parameters) + 8) : NULL;
+    char *next = uri;
+    if (!uri) {
+        memory_free(native);
         return NULL;
+    }
+    const char *path = native;
     next += sprintf(next, *path == '/' ? "file://" : "file:");
     for (; *path; path++)
         next += sprintf(next, strchr("?#%", *path) ? "%%%02x" : "%c", (unsigned char)*path);
     strcpy(next, parameters);
+    memory_free(native);
     return uri;
+}
+
+/* Returns the part of SQLite on Windows that takes long paths, or NULL for what it uses by itself.
+ */
+static const char *find_system(void)
+{
+    static const char name[] = "win32-longpath";
+    return sqlite3_vfs_find(name) ? name : NULL;
 }
 
 static int open_database(struct sqlite *sqlite, const char *parameters, int flags)
@@ -82,7 +98,7 @@ static int open_database(struct sqlite *sqlite, const char *parameters, int flag
         return SQLITE_NOMEM;
     sqlite3_close(sqlite->connection);
     int code = sqlite3_open_v2(uri, &sqlite->connection,
-                               flags | SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX, NULL);
+                               flags | SQLITE_OPEN_URI | SQLITE_OPEN_FULLMUTEX, find_system());
     memory_free(uri);
     if (!code) {
         sqlite3_extended_result_codes(sqlite->connection, 1);
@@ -100,9 +116,9 @@ static bool has_log(const struct sqlite *sqlite)
     static const char *const endings[] = {"-wal", "-journal"};
     bool found = false;
     for (size_t i = 0; i < ARRAY_COUNT(endings) && !found; i++) {
-        struct stat status;
+        struct file_status status;
         char *path = string_format("%s%s", sqlite->database.name, endings[i]);
-        found = !path || (!stat(path, &status) && status.st_size > 0);
+        found = !path || (file_status(path, &status) && status.size > 0);
         memory_free(path);
     }
     return found;

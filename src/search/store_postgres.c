@@ -58,10 +58,12 @@ static const char find_schemas[] =
 #define BYTES                                                       \
     "SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class" \
     " WHERE relnamespace = 'vkclip'::regnamespace AND relkind = 'r'"
-/* "/" is followed by "0" in the order of bytes. */
+/* "/" is followed by "0" in the order of bytes. Below "/" itself are all paths: those of Windows
+ * begin with the letter of a drive. */
 #define BELOW                                                    \
     "(path = $1 OR (path > rtrim($1, '\\x2f') || '\\x2f'::bytea" \
-    " AND path < rtrim($1, '\\x2f') || '\\x30'::bytea))"
+    " AND path < CASE rtrim($1, '\\x2f') WHEN '' THEN '\\xff'"   \
+    " ELSE rtrim($1, '\\x2f') || '\\x30'::bytea END))"
 #define BY_CONTENT ""
 #define NAME(value) value
 /* A number that a copy of the vectors does not have by chance. */

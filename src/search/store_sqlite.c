@@ -46,10 +46,12 @@ static const char schema[] =
 #define BEGIN_WRITE "BEGIN IMMEDIATE"
 #define COMPACT "VACUUM"
 #define BYTES "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
-/* "/" is followed by "0" in the order of bytes. */
+/* "/" is followed by "0" in the order of bytes. Below "/" itself are all paths: those of Windows
+ * begin with the letter of a drive. */
 #define BELOW                                                       \
     "(path = $1 OR (path > CAST(rtrim($1, '/') || '/' AS BLOB) AND" \
-    " path < CAST(rtrim($1, '/') || '0' AS BLOB)))"
+    " path < CASE rtrim($1, '/') WHEN '' THEN x'ff'"                \
+    " ELSE CAST(rtrim($1, '/') || '0' AS BLOB) END))"
 #define BY_CONTENT " INDEXED BY file_content"
 #define NAME(value) "CAST(" value " AS TEXT)"
 #define RANDOM "random()"

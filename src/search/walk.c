@@ -3,22 +3,16 @@
  * Folders that are reached by links are searched after all others, so that the path of a file that
  * is reached in two ways does not depend on the names of links.
  */
-#define _GNU_SOURCE
 #include "search/walk.h"
 #include "base/array.h"
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/memory.h"
 #include "base/string.h"
 #include "image/formats.h"
 
 #include <errno.h>
-#include <stdlib.h>
 #include <string.h>
-
-#ifdef _WIN32
-#define lstat stat
-#define S_ISLNK(mode) 0
-#endif
 
 /* ---- Names ----------------------------------------------------------------------------------- */
 
@@ -47,44 +41,23 @@ bool walk_is_left_out(const char *name)
 
 /* ---- Paths ----------------------------------------------------------------------------------- */
 
-struct store_stamp walk_stamp(const struct stat *status)
+struct store_stamp walk_stamp(const struct file_status *status)
 {
-    struct store_stamp stamp = {.size = (uint64_t)status->st_size,
-                                .inode = (uint64_t)status->st_ino};
-#if defined(_WIN32)
-    stamp.modified = (int64_t)status->st_mtime * 1000000000;
-    stamp.changed = stamp.modified;
-#else
-#if defined(__APPLE__)
-    const struct timespec modified = status->st_mtimespec, changed = status->st_ctimespec;
-#else
-    const struct timespec modified = status->st_mtim, changed = status->st_ctim;
-#endif
-    stamp.modified = (int64_t)modified.tv_sec * 1000000000 + modified.tv_nsec;
-    stamp.changed = (int64_t)changed.tv_sec * 1000000000 + changed.tv_nsec;
-#endif
-    return stamp;
-}
-
-char *walk_resolve(const char *path)
-{
-#ifdef _WIN32
-    struct stat status;
-    return stat(path, &status) ? NULL : memory_adopt(_fullpath(NULL, path, 0));
-#else
-    return memory_adopt(realpath(path, NULL));
-#endif
+    return (struct store_stamp){.size = status->size,
+                                .modified = status->modified,
+                                .changed = status->changed,
+                                .inode = status->inode};
 }
 
 /* What exists of the path is resolved, and the rest is put after it as it is. */
 char *walk_make_absolute(const char *path)
 {
-    char *resolved = walk_resolve(path);
+    char *resolved = file_resolve(path);
     size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/')
+    while (end > 1 && file_is_separator(path[end - 1]))
         end--;
     size_t begin = end;
-    while (begin && path[begin - 1] != '/')
+    while (begin && !file_is_separator(path[begin - 1]))
         begin--;
     const bool is_last =
         begin == end || (end == 1 && *path == '.'); /* It cannot be cut any more. */
@@ -105,12 +78,15 @@ bool walk_finds(const char *path, const char *folder)
 {
     if (!walk_is_below(path, folder))
         return false;
-    char *copy = string_format("%s", path + strlen(folder)), *rest = NULL;
-    bool found = copy != NULL;
-    for (char *name = copy ? strtok_r(copy, "/", &rest) : NULL; name && found;
-         name = strtok_r(NULL, "/", &rest))
-        found = !walk_is_left_out(name);
-    memory_free(copy);
+    const char *rest = path + strlen(folder);
+    bool found = true;
+    while (*(rest += strspn(rest, "/")) && found) {
+        const size_t length = strcspn(rest, "/");
+        char *name = string_format("%.*s", (int)length, rest);
+        found = name && !walk_is_left_out(name);
+        memory_free(name);
+        rest += length;
+    }
     return found;
 }
 
@@ -119,7 +95,7 @@ bool walk_is_below(const char *path, const char *folder)
     size_t length = strlen(folder);
     while (length && folder[length - 1] == '/')
         length--;
-    return !strncmp(path, folder, length) && (path[length] == '/' || !path[length]);
+    return !length || (!strncmp(path, folder, length) && (path[length] == '/' || !path[length]));
 }
 
 /* ---- Walking --------------------------------------------------------------------------------- */
@@ -169,9 +145,10 @@ static bool enlarge(struct walking *walking)
 
 /* Notes a folder. *first is false if it was searched before. A system without inodes has no links
  * in a circle. */
-static int visit(struct walking *walking, const char *path, const struct stat *status, bool *first)
+static int visit(struct walking *walking, const char *path, const struct file_status *status,
+                 bool *first)
 {
-    const struct folder_key key = {(uint64_t)status->st_dev, (uint64_t)status->st_ino};
+    const struct folder_key key = {status->device, status->inode};
     *first = true;
     if (!key.inode)
         return VKCLIP_OK;
@@ -208,24 +185,24 @@ static int search(struct walking *walking, const char *path);
 static int take_entry(struct walking *walking, const char *path, const char *name)
 {
     struct walk_receiver *walk = walking->walk;
-    struct stat status;
+    struct file_status status;
     if (walk_is_left_out(name))
         return VKCLIP_OK;
-    if (lstat(path, &status))
+    if (!file_status_of_link(path, &status))
         return report_entry(walk, path);
-    const bool link = S_ISLNK(status.st_mode);
+    const bool link = status.kind == FILE_KIND_LINK;
     walk->entries++;
-    if (link && stat(path, &status))
+    if (link && !file_status(path, &status))
         return VKCLIP_OK; /* It leads nowhere. */
-    const bool folder = S_ISDIR(status.st_mode);
-    if (!folder && !S_ISREG(status.st_mode))
+    const bool folder = status.kind == FILE_KIND_FOLDER;
+    if (!folder && status.kind != FILE_KIND_FILE)
         return VKCLIP_OK;
     if (!folder && !walk_is_picture(name)) {
         left_out_add(&walk->others, name, NULL);
         return VKCLIP_OK;
     }
     if (link) {
-        char *target = walk_resolve(path);
+        char *target = file_resolve(path);
         const bool skipped = !target || walk_finds(target, walking->root);
         memory_free(target);
         if (skipped)
@@ -240,11 +217,11 @@ static int take_entry(struct walking *walking, const char *path, const char *nam
 static int search(struct walking *walking, const char *path)
 {
     const struct walk_receiver *walk = walking->walk;
-    struct stat status;
+    struct file_status status;
     char **names = NULL;
     size_t count = 0;
     bool first = true;
-    int error = stat(path, &status) ? VKCLIP_OK : visit(walking, path, &status, &first);
+    int error = file_status(path, &status) ? visit(walking, path, &status, &first) : VKCLIP_OK;
     if (!error && first && walk->folder)
         error = walk->folder(walk->user, path);
     if (error || !first)

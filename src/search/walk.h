@@ -8,10 +8,9 @@
 #ifndef VKCLIP_SEARCH_WALK_H
 #define VKCLIP_SEARCH_WALK_H
 
+#include "base/file_status.h"
 #include "base/left_out.h"
 #include "search/store.h"
-
-#include <sys/stat.h>
 
 struct walk_receiver {
     /* Receives a picture. A nonzero result ends the walk and is returned. */
@@ -32,12 +31,10 @@ int walk_folder(struct walk_receiver *walk, const char *path);
 bool walk_is_picture(const char *name);
 /* Tells whether a file or folder of this name is left out. */
 bool walk_is_left_out(const char *name);
-struct store_stamp walk_stamp(const struct stat *status);
-/* Returns the absolute path without links as a new string; NULL where there is nothing. */
-char *walk_resolve(const char *path);
+struct store_stamp walk_stamp(const struct file_status *status);
 /* Makes a path absolute, also one that leads to nothing. Returns NULL when out of memory. */
 char *walk_make_absolute(const char *path);
-/* Tells whether `path` is `folder` or lies below it. */
+/* Tells whether `path` is `folder` or lies below it, as all paths do below "/". */
 bool walk_is_below(const char *path, const char *folder);
 /* Tells whether a walk of `folder` comes to `path` without following links: it lies below, and no
  * folder on the way is left out. */

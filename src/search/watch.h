@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Tells of changes of pictures in folders and everything below them, by inotify. Other systems than
- * Linux are refused.
+ * Tells of changes of pictures in folders and everything below them, where base/changes can.
  */
 #ifndef VKCLIP_SEARCH_WATCH_H
 #define VKCLIP_SEARCH_WATCH_H

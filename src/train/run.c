@@ -301,8 +301,6 @@ int run_latest(const char *run, char **path)
     uint64_t newest = 0, step;
     const char *found = NULL;
     *path = NULL;
-    if (!folder_exists(run))
-        return VKCLIP_OK;
     int error = folder_list(run, &names, &count);
     if (error)
         return error;
@@ -311,7 +309,9 @@ int run_latest(const char *run, char **path)
             found = names[i];
             newest = step;
         }
-    if (found && !(*path = path_join(run, found)))
+    if (!found)
+        error = error_fail(VKCLIP_EABSENT, "%s: no saved step in it", run);
+    else if (!(*path = path_join(run, found)))
         error = no_memory(run);
     folder_free_names(&names, count);
     return error;
@@ -345,7 +345,7 @@ static void remove_left_over(const char *folder)
     for (size_t i = 0; i < count; i++) {
         char *path = file_is_left_over(names[i]) ? path_join(folder, names[i]) : NULL;
         if (path)
-            remove(path);
+            file_remove(path);
         memory_free(path);
     }
     folder_free_names(&names, count);

@@ -7,45 +7,28 @@
 #include "vulkan/functions.h"
 
 #include "base/array.h"
+#include "base/process.h"
 
-#ifdef _WIN32
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
-
-#if defined(_WIN32)
-static PFN_vkGetInstanceProcAddr open_library(void)
-{
-    HMODULE library = LoadLibraryA("vulkan-1.dll");
-    return library ? (PFN_vkGetInstanceProcAddr)(void (*)(void))GetProcAddress(
-                         library, "vkGetInstanceProcAddr")
-                   : NULL;
-}
-#else
-static PFN_vkGetInstanceProcAddr open_library(void)
+PFN_vkGetInstanceProcAddr functions_find_loader(void)
 {
     static const char *const names[] = {
-#ifdef __APPLE__
-        "libvulkan.dylib",         "libvulkan.1.dylib",           "libMoltenVK.dylib",
-        "vulkan.framework/vulkan", "MoltenVK.framework/MoltenVK",
+#if defined(_WIN32)
+        "vulkan-1.dll",
+#elif defined(__APPLE__)
+        "libvulkan.dylib",
+        "libvulkan.1.dylib",
+        "libMoltenVK.dylib",
+        "vulkan.framework/vulkan",
+        "MoltenVK.framework/MoltenVK",
 #else
         "libvulkan.so.1",
         "libvulkan.so",
 #endif
     };
-    void *library = NULL;
-    for (size_t i = 0; i < ARRAY_COUNT(names) && !library; i++)
-        library = dlopen(names[i], RTLD_NOW | RTLD_LOCAL);
-    return library ? (PFN_vkGetInstanceProcAddr)dlsym(library, "vkGetInstanceProcAddr") : NULL;
-}
-#endif
-
-PFN_vkGetInstanceProcAddr functions_find_loader(void)
-{
     static PFN_vkGetInstanceProcAddr found;
     if (!found)
-        found = open_library();
+        found = (PFN_vkGetInstanceProcAddr)process_load(names, ARRAY_COUNT(names),
+                                                        "vkGetInstanceProcAddr");
     return found;
 }
 

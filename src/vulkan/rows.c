@@ -230,7 +230,7 @@ void rows_begin(struct gpu *gpu, struct gpu_row *const *rows, size_t count)
             continue;
         rows[i]->running = true;
         if (!file && gpu->running_path)
-            file = fopen(gpu->running_path, "ab");
+            file = file_stream(gpu->running_path, "ab");
         if (file)
             fprintf(file, "%s\n", rows[i]->name);
     }
@@ -250,7 +250,7 @@ void rows_end(struct gpu *gpu, struct gpu_row *const *rows, size_t count)
     for (const struct gpu_row *row = gpu->rows; row && ended; row = row->next)
         ended = !row->running;
     if (ended && gpu->running_path)
-        remove(gpu->running_path);
+        file_remove(gpu->running_path);
 }
 
 /* Says which row is left out, and how to get it back. */
@@ -285,7 +285,7 @@ void rows_blame(struct gpu *gpu, struct gpu_row *const *rows, size_t count)
     for (struct gpu_row *row = gpu->rows; row; row = row->next)
         row->running = false;
     if (gpu->running_path)
-        remove(gpu->running_path);
+        file_remove(gpu->running_path);
     blame(gpu, first, first_count, true);
     write_rows(gpu);
 }
@@ -297,14 +297,14 @@ static void read_crash(struct gpu *gpu, const char *path)
     struct gpu_row *rows[ROWS_MOST];
     size_t count = 0;
     char name[ROW_NAME];
-    FILE *file = fopen(path, "rb");
+    FILE *file = file_stream(path, "rb");
     while (file && count < ROWS_MOST && fscanf(file, " %119[^\n]", name) == 1) {
         rows[count] = rows_get(gpu, name);
         count += rows[count] && is_first_run(rows[count]);
     }
     if (file)
         fclose(file);
-    if (!remove(path))
+    if (file_remove(path))
         blame(gpu, rows, count, false);
 }
 

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "base/cache.h"
 #include "base/file.h"
+#include "base/file_lock.h"
 #include "base/folder.h"
 #include "support/scratch.h"
 

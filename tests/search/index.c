@@ -486,7 +486,7 @@ static void paths_become_absolute(void **state)
         {"none", "none"},   {"none/", "none"},           {"none/a.png", "none/a.png"},
         {"./none", "none"}, {"none/b//", "none/b"},      {"tests/../none", "none"},
         {"tests", "tests"}, {"tests/none", "tests/none"}};
-    char *here = walk_resolve("."), *path;
+    char *here = file_resolve("."), *path;
     for (size_t i = 0; i < ARRAY_COUNT(paths); i++) {
         char *expected = string_format("%s/%s", here, paths[i][1]);
         path = walk_make_absolute(paths[i][0]);

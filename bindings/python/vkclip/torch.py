@@ -8,7 +8,6 @@ import contextlib
 from typing import Any, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from ._array import Array as Tensor, as_array
 
@@ -59,5 +58,5 @@ def tensor(values: Any, dtype: Any = None) -> Tensor:
     return as_array(np.array(values, dtype))
 
 
-def from_numpy(array: npt.NDArray[Any]) -> Tensor:
+def from_numpy(array: np.ndarray) -> Tensor:
     return as_array(array)

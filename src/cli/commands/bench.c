@@ -2,12 +2,13 @@
  *
  * vkclip bench: times the towers, from preprocessed inputs on the host to embeddings there.
  */
-#define _DEFAULT_SOURCE
 #include "cli/commands/bench.h"
 #include "base/array.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/environment.h"
 #include "base/folder.h"
+#include "base/process.h"
 #include "base/string.h"
 #include "cli/command.h"
 #include "cli/log.h"
@@ -16,13 +17,6 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifndef _WIN32
-#include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
-#endif
 
 /* A median of fewer runs would be noise; more of them would not change it. A call encodes so many
  * batches that two are in flight nearly all the time; the first one of a call is not timed, because
@@ -64,7 +58,6 @@ static int encode(struct vkclip_model *model, const struct vkclip_model_info *in
 
 /* ---- Start-up -------------------------------------------------------------------------------- */
 
-#ifndef _WIN32
 /* What one start-up needs. */
 struct start {
     const struct bench_options *options;
@@ -101,89 +94,33 @@ static double start_up(const struct start *start)
     return seconds;
 }
 
-/* The start-up in a new process, which has loaded no driver yet. The drivers' own caches go to the
- * folder too. */
-static double start_up_alone(const struct start *start)
+/* The drivers' own caches go to the folder too. */
+static void start_child(void *user, void *seconds)
 {
-    int ends[2];
-    double seconds = -1;
-    if (pipe(ends))
-        return -1;
-    pid_t child = fork();
-    if (!child) {
-        setenv("MESA_SHADER_CACHE_DIR", start->cache, 1);
-        setenv("__GL_SHADER_DISK_CACHE_PATH", start->cache, 1);
-        seconds = start_up(start);
-        _exit(write(ends[1], &seconds, sizeof(seconds)) != sizeof(seconds));
-    }
-    close(ends[1]);
-    if (child > 0 && read(ends[0], &seconds, sizeof(seconds)) != sizeof(seconds))
-        seconds = -1;
-    close(ends[0]);
-    if (child > 0)
-        waitpid(child, NULL, 0);
-    return seconds;
+    const struct start *start = user;
+    environment_set("MESA_SHADER_CACHE_DIR", start->cache);
+    environment_set("__GL_SHADER_DISK_CACHE_PATH", start->cache);
+    *(double *)seconds = start_up(start);
 }
 
-static void remove_folder(const char *path)
+/* The start-up in a new process, which has loaded no driver yet. */
+static double start_up_alone(struct start *start)
 {
-    char **names = NULL;
-    size_t count = 0;
-    struct stat status;
-    if (!lstat(path, &status) && S_ISDIR(status.st_mode) && !folder_list(path, &names, &count))
-        for (size_t i = 0; i < count; i++) {
-            char *inside = string_format("%s/%s", path, names[i]);
-            if (inside)
-                remove_folder(inside);
-            free(inside);
-        }
-    folder_free_names(&names, count);
-    remove(path);
+    double seconds = -1;
+    return process_run_apart(start_child, start, &seconds, sizeof(seconds)) ? seconds : -1;
 }
 
 static void measure_start(struct start start, struct bench *bench)
 {
-    const char *base = getenv("TMPDIR");
-    char *cache = string_format("%s/vkclip-bench-XXXXXX", base ? base : "/tmp");
-    if (cache && mkdtemp(cache)) {
-        start.cache = cache;
-        bench->cold[start.tower] = start_up_alone(&start);
-        bench->warm[start.tower] = start_up_alone(&start);
-        remove_folder(cache);
-    }
+    char *cache = folder_make_temporary("vkclip-bench");
+    if (!cache)
+        return;
+    start.cache = cache;
+    bench->cold[start.tower] = start_up_alone(&start);
+    bench->warm[start.tower] = start_up_alone(&start);
+    folder_remove(cache);
     free(cache);
 }
-
-static uint64_t host_bytes(void)
-{
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage))
-        return 0;
-#ifdef __APPLE__
-    return (uint64_t)usage.ru_maxrss;
-#else
-    return (uint64_t)usage.ru_maxrss * 1024;
-#endif
-}
-#else
-struct start {
-    const struct bench_options *options;
-    const struct vkclip_model_info *info;
-    enum vkclip_tower tower;
-};
-
-/* A start-up cannot be measured without fork(). */
-static void measure_start(struct start start, struct bench *bench)
-{
-    (void)start;
-    (void)bench;
-}
-
-static uint64_t host_bytes(void)
-{
-    return 0;
-}
-#endif
 
 /* ---- Speed ----------------------------------------------------------------------------------- */
 
@@ -407,7 +344,7 @@ static int measure_rows(struct cli_session *session, struct bench_options *optio
         options->model.batch = batches[i];
         status = measure_batch(session, options, i, count, bench);
     }
-    bench->host_bytes = host_bytes();
+    bench->host_bytes = process_most_memory();
     return status;
 }
 

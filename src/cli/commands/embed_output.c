@@ -3,11 +3,9 @@
  * Takes the results of vkclip embed. Where a run ends early, FILE.part is a file of lines, or for
  * all other formats a safetensors file, whose rows come first when the run resumes.
  */
-#ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L
-#endif
 #include "cli/commands/embed_output.h"
 #include "base/clock.h"
+#include "base/file.h"
 #include "base/string.h"
 #include "cli/interrupt.h"
 #include "cli/log.h"
@@ -16,15 +14,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifdef _WIN32
-#include <io.h>
-#define ftruncate _chsize
-#define fsync _commit
-#define fileno _fileno
-#else
-#include <unistd.h>
-#endif
 
 /* Results in memory are saved at most once per minute, and for at most a fiftieth of the time. */
 enum { SAVE_SECONDS = 60, SAVE_SHARE = 50 };
@@ -78,15 +67,14 @@ static int copy_file(const char *source, const char *target)
 }
 
 /* Opens the file of lines behind its first `size` bytes and drops what follows them. */
-static int open_lines(struct embed_output *output, long size)
+static int open_lines(struct embed_output *output, uint64_t size)
 {
     if (!strcmp(output->path, "-")) {
         output->lines = stdout;
         return CLI_DONE;
     }
-    output->lines = fopen(output->part, size ? "r+b" : "wb");
-    if (!output->lines || fseek(output->lines, size, SEEK_SET) ||
-        ftruncate(fileno(output->lines), size))
+    output->lines = file_stream(output->part, size ? "r+b" : "wb");
+    if (!output->lines || !file_truncate(output->lines, size))
         return cli_fail(CLI_FAILED, "%s: cannot be written: %s", output->part, strerror(errno));
     return CLI_DONE;
 }
@@ -98,7 +86,7 @@ static const char *find_earlier(const struct embed_output *output)
 }
 
 /* Reads what an earlier run left. *size is set to the bytes of complete lines. */
-static int read_earlier(struct embed_output *output, enum embed_start start, long *size)
+static int read_earlier(struct embed_output *output, enum embed_start start, uint64_t *size)
 {
     struct results *kinds = output->kinds;
     const enum results_format part = is_lines(output) ? RESULTS_JSONL : RESULTS_SAFETENSORS;
@@ -107,7 +95,7 @@ static int read_earlier(struct embed_output *output, enum embed_start start, lon
     if (!output->partial)
         return CLI_DONE;
     if (start == EMBED_OVERWRITE) {
-        remove(output->part);
+        file_remove(output->part);
         if (output->shard)
             shard_remove_record(output->shard);
     }
@@ -165,7 +153,7 @@ static int add_tensor(struct embed_output *output, enum embed_kind kind)
 int embed_output_open(struct embed_output *output, enum embed_start start, bool images, bool texts)
 {
     const struct vkclip_model_info *info = &output->session->info;
-    long size = 0;
+    uint64_t size = 0;
     if (output->shard)
         output->part = shard_part_path(output->shard);
     else
@@ -357,7 +345,7 @@ static int finish_lines(struct embed_output *output)
 {
     if (output->lines == stdout)
         return CLI_DONE;
-    if (fflush(output->lines) || fsync(fileno(output->lines)))
+    if (!file_sync(output->lines))
         return cli_fail(CLI_FAILED, "%s: cannot be written: %s", output->part, strerror(errno));
     if (file_rename(output->part, output->path))
         return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
@@ -414,7 +402,7 @@ static void close_part(struct embed_output *output, bool complete)
     if (lines)
         fclose(output->lines);
     if (!keeps && (lines || output->partial))
-        remove(output->part);
+        file_remove(output->part);
 }
 
 static int finish(struct embed_output *output, int status)
@@ -440,7 +428,7 @@ int embed_output_close(struct embed_output *output, int status)
     if (output->open)
         status = finish(output, status);
     else if (output->copied)
-        remove(output->part);
+        file_remove(output->part);
     file_unlock(&output->lock);
     for (size_t i = 0; i < 2; i++) {
         results_free(&output->kinds[i]);

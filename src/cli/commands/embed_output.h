@@ -6,7 +6,7 @@
 #ifndef VKCLIP_CLI_COMMANDS_EMBED_OUTPUT_H
 #define VKCLIP_CLI_COMMANDS_EMBED_OUTPUT_H
 
-#include "base/file.h"
+#include "base/file_lock.h"
 #include "cli/commands/resume.h"
 #include "cli/commands/shard.h"
 

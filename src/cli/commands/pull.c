@@ -5,6 +5,7 @@
  */
 #include "cli/commands/pull.h"
 #include "base/array.h"
+#include "base/environment.h"
 #include "cli/command.h"
 
 #include <stdlib.h>
@@ -14,11 +15,12 @@ static bool is_offline(void)
 {
     static const char *const yes[] = {"1",   "ON",   "YES", "TRUE", "on",
                                       "yes", "true", "On",  "Yes",  "True"};
-    const char *value = getenv("HF_HUB_OFFLINE");
+    char *value = environment_ask("HF_HUB_OFFLINE");
+    bool offline = false;
     for (size_t i = 0; value && i < ARRAY_COUNT(yes); i++)
-        if (!strcmp(value, yes[i]))
-            return true;
-    return false;
+        offline |= !strcmp(value, yes[i]);
+    free(value);
+    return offline;
 }
 
 static int fetch(struct cli_session *session, const struct hub_name *name, uint64_t *fetched)

@@ -3,13 +3,14 @@
  * The grammar of queries: see the header. Every wrong query is refused with what was expected.
  */
 #include "cli/commands/query.h"
+#include "base/file.h"
 #include "base/string.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 /* What was read of a query so far. */
 struct parser {
@@ -48,16 +49,32 @@ static const char *read_weight(const char *word, double *weight)
     return word + length + 1;
 }
 
+static bool has_scheme(const char *word, const char *scheme)
+{
+    while (*scheme && tolower((unsigned char)*word) == *scheme) {
+        word++;
+        scheme++;
+    }
+    return !*scheme;
+}
+
 /* The scheme of a URL may be written in capitals. */
 bool query_is_url(const char *word)
 {
-    return !strncasecmp(word, "http://", 7) || !strncasecmp(word, "https://", 8);
+    return has_scheme(word, "http://") || has_scheme(word, "https://");
+}
+
+/* Tells whether a word begins as the path of a file that is named from the current folder does. */
+static bool is_relative(const char *word)
+{
+    const size_t dots = strspn(word, ".");
+    return (dots == 1 || dots == 2) && file_is_separator(word[dots]);
 }
 
 static bool is_picture(const char *word, query_is_file_fn *is_file)
 {
-    return *word == '/' || query_is_url(word) || string_begins_with(word, "./") ||
-           string_begins_with(word, "../") || (strchr(word, '.') && is_file(word));
+    return file_is_absolute(word) || is_relative(word) || query_is_url(word) ||
+           (strchr(word, '.') && is_file(word));
 }
 
 static bool read_id(struct query *query, const char *word, int64_t *id)

@@ -3,6 +3,7 @@
  * Tensors that grow row by row, and the formats in which they are written.
  */
 #include "cli/commands/results.h"
+#include "base/file.h"
 #include "base/half.h"
 #include "base/string.h"
 #include "cli/print.h"
@@ -314,7 +315,7 @@ int results_write_npy(const char *path, const struct results *results, const cha
     if (!error)
         error = file_output_sync(&names);
     if (!error && !continues)
-        remove(path);
+        file_remove(path);
     error = file_output_close(&names, error);
     error = file_output_close(&matrix, error);
     free(names_path);

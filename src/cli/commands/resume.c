@@ -5,6 +5,7 @@
  */
 #include "cli/commands/resume.h"
 #include "base/base64.h"
+#include "base/file.h"
 #include "base/string.h"
 #include "cli/print.h"
 
@@ -167,9 +168,9 @@ static bool take_line(const json_t *line, struct results *images, struct results
 /* Reads `most` lines. A last line that does not end was cut when the process was killed; it is left
  * out. */
 static int read_lines(const char *path, size_t most, struct results *images, struct results *texts,
-                      long *size)
+                      uint64_t *size)
 {
-    FILE *file = fopen(path, "rb");
+    FILE *file = file_stream(path, "rb");
     size_t number = 0;
     bool good = true;
     *size = 0;
@@ -181,7 +182,7 @@ static int read_lines(const char *path, size_t most, struct results *images, str
         if (end != EOF) {
             number++;
             good = line && end == '\n' && take_line(line, images, texts);
-            *size = good ? ftell(file) : *size;
+            *size = good ? file_place(file) : *size;
         }
         json_decref(line);
     }
@@ -224,7 +225,7 @@ static int read_npy(const char *path, struct results *images, struct results *te
     struct rows *tensor = results->tensors;
     struct file_map map = {0};
     size_t rows = 0;
-    long size;
+    uint64_t size;
     char *names = results_names_path(path);
     int status = names ? CLI_DONE : fail_memory();
     if (!status && file_map_open(path, &map))
@@ -257,7 +258,7 @@ static int check_rows(const char *path, const struct results *results)
 }
 
 int resume_read(const char *path, enum results_format format, struct results *images,
-                struct results *texts, long *size)
+                struct results *texts, uint64_t *size)
 {
     int status = CLI_DONE;
     *size = 0;

@@ -12,7 +12,7 @@
  * lines only the names and one embedding per kind are kept, and *size is set to the bytes of its
  * complete lines. All return an enum cli_exit, after they have printed what failed. */
 int resume_read(const char *path, enum results_format format, struct results *images,
-                struct results *texts, long *size);
+                struct results *texts, uint64_t *size);
 
 /* The inputs that have no row yet. `rows` says for each which row of the results it fills, or one
  * of the two below. */

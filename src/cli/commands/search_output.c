@@ -2,10 +2,8 @@
  *
  * What vkclip search prints of the pictures that it finds.
  */
-#ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L
-#endif
 #include "cli/commands/search_output.h"
+#include "base/process.h"
 #include "base/string.h"
 #include "base/calendar.h"
 #include "cli/commands/limits.h"
@@ -14,11 +12,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-
-#ifndef _WIN32
-#include <spawn.h>
-extern char **environ;
-#endif
 
 /* Twelve rows leave room for two or three pictures on a usual screen. Their characters are seldom
  * higher than 40 pixels, so that a picture need not be decoded in a larger size. */
@@ -126,28 +119,10 @@ bool search_output_end(struct search_output *output, const char *error)
 
 /* ---- The desktop's viewer ----------------------------------------------------------------------- */
 
-#ifdef _WIN32
 int search_output_open(const char *path)
 {
-    return cli_fail(CLI_FAILED, "%s: --open is not there on Windows", path);
+    const char *program;
+    if (process_show(path, &program))
+        return CLI_DONE;
+    return cli_fail(CLI_FAILED, "%s: %s, which opens pictures", program, strerror(errno));
 }
-#else
-/* No shell reads the path. The viewer outlives the command, which does not wait for it. */
-int search_output_open(const char *path)
-{
-#ifdef __APPLE__
-    char viewer[] = "open";
-#else
-    char viewer[] = "xdg-open";
-#endif
-    char *copy = string_format("%s", path);
-    char *const arguments[] = {viewer, copy, NULL};
-    pid_t child;
-    if (!copy)
-        return cli_fail(CLI_FAILED, "out of memory");
-    const int error = posix_spawnp(&child, viewer, NULL, NULL, arguments, environ);
-    free(copy);
-    return error ? cli_fail(CLI_FAILED, "%s: %s, which opens pictures", viewer, strerror(error))
-                 : CLI_DONE;
-}
-#endif

@@ -5,6 +5,7 @@
  * gives them, because it reads shards in the order of their names.
  */
 #include "cli/commands/shard.h"
+#include "base/file.h"
 #include "base/folder.h"
 #include "base/hash.h"
 #include "base/settings.h"
@@ -114,7 +115,8 @@ static int check_record(const struct shard *shard, const char *path, const json_
 
 static int read_record(const struct shard *shard, const char *path, bool own)
 {
-    json_t *record = json_load_file(path, 0, NULL);
+    json_error_t error;
+    json_t *record = cli_load_json(path, &error);
     const int status =
         record ? check_record(shard, path, record, own)
                : cli_fail(CLI_FAILED, "%s: expected the record of a shard in JSON", path);
@@ -163,7 +165,7 @@ void shard_remove_record(const struct shard *shard)
 {
     char *path = record_path(shard);
     if (path)
-        remove(path);
+        file_remove(path);
     free(path);
 }
 

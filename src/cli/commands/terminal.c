@@ -4,23 +4,12 @@
  * names itself in the environment, as terminals with 24-bit colours do. Names of terminals in TERM
  * are not used, because they do not survive ssh, tmux and new versions.
  */
-#ifndef _WIN32
-#define _DEFAULT_SOURCE
-#endif
 #include "cli/commands/terminal.h"
-#include "base/array.h"
+#include "base/console.h"
+#include "base/environment.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-#ifndef _WIN32
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <sys/ioctl.h>
-#include <termios.h>
-#include <unistd.h>
-#endif
 
 /* The first part asks whether kitty would show a picture of one pixel. The second one asks for the
  * attributes that every terminal has; its answer says that the first one is not coming any more. */
@@ -56,8 +45,10 @@ enum preview_protocol terminal_read_answer(const char *answer, size_t size)
 
 static bool variable_is(const char *name, const char *value)
 {
-    const char *found = getenv(name);
-    return found && !strcmp(found, value);
+    char *found = environment_ask(name);
+    const bool same = found && !strcmp(found, value);
+    free(found);
+    return same;
 }
 
 static enum preview_protocol choose_blocks(void)
@@ -67,102 +58,28 @@ static enum preview_protocol choose_blocks(void)
     return PREVIEW_BLOCKS_256;
 }
 
-#ifndef _WIN32
-/* Reads until the attributes have come, which end with c, or nothing comes any more. */
-static size_t read_answer(int terminal, char *answer, size_t capacity)
-{
-    enum { WAIT = 200 }; /* milliseconds: longer than a good network needs */
-    struct pollfd poll_terminal = {.fd = terminal, .events = POLLIN};
-    size_t size = 0;
-    while (size < capacity && poll(&poll_terminal, 1, WAIT) > 0) {
-        const ssize_t count = read(terminal, answer + size, capacity - size);
-        if (count <= 0)
-            break;
-        size += (size_t)count;
-        if (answer[size - 1] == 'c')
-            break;
-    }
-    return size;
-}
-
-/* The signals that end or stop a process whose terminal has no echo. */
-static const int signals[] = {SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP};
-
-/* What the handler of these signals restores. */
-static struct {
-    int terminal;
-    struct termios before;
-} asked;
-
-/* Gives the terminal its echo back before the signal does what it does without a handler. */
-static void restore_echo(int number)
-{
-    tcsetattr(asked.terminal, TCSANOW, &asked.before);
-    signal(number, SIG_DFL);
-    raise(number);
-}
-
-/* Asks without echo, so that the answer does not appear on the screen. */
-static enum preview_protocol ask_quietly(int terminal)
+/* The attributes, which come last, end with c. */
+static enum preview_protocol ask_terminal(void)
 {
     char answer[256];
-    struct sigaction before[ARRAY_COUNT(signals)];
-    const struct sigaction restore = {.sa_handler = restore_echo};
-    struct termios quiet = asked.before;
-    enum preview_protocol protocol = PREVIEW_AUTO;
-    quiet.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
-    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
-        if (!sigaction(signals[i], NULL, &before[i]) && before[i].sa_handler == SIG_DFL)
-            sigaction(signals[i], &restore, NULL);
-    tcsetattr(terminal, TCSAFLUSH, &quiet);
-    const ssize_t size = (ssize_t)strlen(terminal_question);
-    if (write(terminal, terminal_question, (size_t)size) == size)
-        protocol = terminal_read_answer(answer, read_answer(terminal, answer, sizeof(answer)));
-    tcsetattr(terminal, TCSAFLUSH, &asked.before);
-    for (size_t i = 0; i < ARRAY_COUNT(signals); i++)
-        sigaction(signals[i], &before[i], NULL);
-    return protocol;
+    return terminal_read_answer(answer,
+                                console_ask(terminal_question, 'c', answer, sizeof(answer)));
 }
 
-/* A process in the background does not ask, because the system would stop it. */
-static enum preview_protocol ask_terminal(void)
-{
-    enum preview_protocol protocol = PREVIEW_AUTO;
-    asked.terminal = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
-    if (asked.terminal < 0)
-        return protocol;
-    if (tcgetpgrp(asked.terminal) == getpgrp() && !tcgetattr(asked.terminal, &asked.before))
-        protocol = ask_quietly(asked.terminal);
-    close(asked.terminal);
-    return protocol;
-}
-
+/* Returns whether standard output is a terminal. */
 static bool find_size(struct preview_screen *screen)
 {
-    struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size))
-        return false;
-    if (size.ws_col && size.ws_row) {
-        screen->columns = size.ws_col;
-        if (size.ws_xpixel >= size.ws_col && size.ws_ypixel >= size.ws_row) {
-            screen->cell_width = size.ws_xpixel / size.ws_col;
-            screen->cell_height = size.ws_ypixel / size.ws_row;
+    struct console_size size;
+    const bool is_terminal = console_find_size(&size);
+    if (size.columns && size.rows) {
+        screen->columns = size.columns;
+        if (size.width >= size.columns && size.height >= size.rows) {
+            screen->cell_width = size.width / size.columns;
+            screen->cell_height = size.height / size.rows;
         }
     }
-    return isatty(STDOUT_FILENO);
+    return is_terminal;
 }
-#else
-static enum preview_protocol ask_terminal(void)
-{
-    return PREVIEW_AUTO;
-}
-
-static bool find_size(struct preview_screen *screen)
-{
-    (void)screen;
-    return true;
-}
-#endif
 
 void terminal_find(struct preview_screen *screen)
 {

@@ -130,7 +130,7 @@ static int open_file(struct cli_train_log *log, uint64_t step)
         error = cut_file(log, step);
     if (error)
         return error;
-    log->file = fopen(log->path, resumed ? "ab" : "wb");
+    log->file = file_stream(log->path, resumed ? "ab" : "wb");
     if (!log->file)
         return file_fail_writing(log->path);
     return VKCLIP_OK;

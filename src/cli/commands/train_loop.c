@@ -3,9 +3,6 @@
  * The loop over the steps of a training run, with saves and evaluations between them. Ctrl-C
  * saves the step and ends the run; a second Ctrl-C ends it at once.
  */
-#ifndef _WIN32
-#define _POSIX_C_SOURCE 200809L
-#endif
 #include "base/clock.h"
 #include "cli/commands/train.h"
 #include "cli/commands/train_events.h"
