@@ -91,6 +91,8 @@ static void bind(struct cells *cells, GtkListItem *item)
     gtk_widget_set_visible(GTK_WIDGET(score), picture->score != 0);
     gtk_widget_set_tooltip_text(box, path);
     gtk_picture_set_alternative_text(widget, name);
+    gtk_accessible_update_property(GTK_ACCESSIBLE(gtk_widget_get_parent(box)),
+                                   GTK_ACCESSIBLE_PROPERTY_LABEL, name, -1);
     gtk_picture_set_paintable(widget, GDK_PAINTABLE(texture));
     if (picture->stands_out)
         gtk_widget_remove_css_class(box, "unremarkable");

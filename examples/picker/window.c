@@ -204,9 +204,9 @@ static void on_updated(GObject *source, GAsyncResult *result, gpointer user)
     g_autofree char *failures = engine_finish(result, &error);
     (void)source;
     if (g_task_get_cancellable(G_TASK(result)) != self->updating)
-        return; /* It was stopped. */
+        return; /* The window is closed, or a newer update has begun. */
     stop_update(self);
-    if (!failures)
+    if (!failures && !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
         show_error(self, error->message);
     g_free(self->failures);
     self->failures = failures ? g_steal_pointer(&failures) : g_strdup("");
@@ -381,8 +381,7 @@ static void act(GSimpleAction *action, GVariant *parameter, gpointer user)
     } else if (!strcmp(name, "update")) {
         start_update(self);
     } else if (!strcmp(name, "stop")) {
-        stop_update(self);
-        show_state(self);
+        g_cancellable_cancel(self->updating);
     } else if (!strcmp(name, "search")) {
         gtk_widget_grab_focus(GTK_WIDGET(self->entry));
     } else if (!strcmp(name, "results")) {
