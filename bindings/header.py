@@ -38,10 +38,10 @@ def opaque_structs(text):
     return sorted(set(re.findall(r'struct (vkclip_\w+)', text)) - defined)
 
 
-def enumerators(text):
-    """Yields a list for each enum: the names, and the values that the header gives them or ''."""
-    for body in re.findall(r'enum vkclip_\w+ \{(.*?)\};', text):
-        yield [(name, value) for name, value in re.findall(r'(VKCLIP_\w+)(?: = (-?\w+))?', body)]
+def enums(text):
+    """Yields the name and the enumerators of each enum: their names, and the values that the header gives them or ''."""
+    for name, body in re.findall(r'enum (vkclip_\w+) \{(.*?)\};', text):
+        yield name, re.findall(r'(VKCLIP_\w+)(?: = (-?\w+))?', body)
 
 
 def function_types(text):

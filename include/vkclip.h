@@ -46,8 +46,9 @@
  *              another version that has the same number in its file name. For that, structs only
  *              ever grow at their end, and enums too: no member is inserted, removed or changed.
  *              - A params, info or result struct that the caller allocates begins with `size`,
- *                which the caller sets to its sizeof; all else begins as zeros:
- *                    struct vkclip_model_params params = {sizeof(params)};
+ *                which the caller sets to its sizeof; all else begins as zeros. In C and in C++:
+ *                    struct vkclip_model_params params = {.size = sizeof(params)};
+ *                    vkclip_model_params params{}; params.size = sizeof(params);
  *                In params, what lies beyond that size counts as zero; members that a newer program
  *                has and this library does not know are EUNSUPPORTED unless they are zero. Of an
  *                info or a result, only the first `size` bytes are written, and never `size`; what
@@ -56,8 +57,8 @@
  *              - A struct that the library allocates and shows by a pointer to one (struct
  *                vkclip_item, vkclip_check, vkclip_tuning, vkclip_node, vkclip_hit, vkclip_group,
  *                vkclip_update_progress, vkclip_encoder_info, vkclip_conditioning,
- *                vkclip_image_format) may grow at its end and has no `size`: do not copy it with
- *                its sizeof of another version.
+ *                vkclip_image_format, vkclip_hub_model) may grow at its end and has no `size`: do
+ *                not copy it with its sizeof of another version.
  *              - Structs that are values within others or entries of arrays never change (struct
  *                vkclip_image, vkclip_features, vkclip_embedding, vkclip_lora, vkclip_query_part,
  *                vkclip_prompt_place, vkclip_prompt_usage, vkclip_tensor, vkclip_tuning_time,
@@ -192,7 +193,8 @@ enum vkclip_log_level { VKCLIP_LOG_ERROR, VKCLIP_LOG_WARNING, VKCLIP_LOG_INFO, V
 
 /* Receives every message as one line without its end, on the thread that called the library, or on
  * that of a job. Set the function before other threads use the library. NULL, the default, drops
- * messages. */
+ * messages. Errors that calls return are logged too; ECANCELLED at the level DEBUG, because the
+ * caller asked for it. */
 typedef void vkclip_log_fn(void *user, enum vkclip_log_level level, const char *message);
 VKCLIP_API void vkclip_set_log(vkclip_log_fn *log, void *user);
 
@@ -557,6 +559,21 @@ VKCLIP_API int vkclip_open_model_memory(struct vkclip_device *device, const void
 VKCLIP_API int vkclip_get_model_info(const struct vkclip_model *model,
                                      struct vkclip_model_info *info);
 VKCLIP_API void vkclip_close_model(struct vkclip_model **model);
+
+/* A published model, of which texts that are not known are "", and numbers 0. */
+struct vkclip_hub_model {
+    const char *name;       /* ARCHITECTURE:TAG if OpenCLIP has the model, or as OpenAI names it */
+    const char *aliases;    /* further names, with spaces between */
+    const char *repository; /* ORG/NAME in the Hugging Face hub */
+    const char *family;     /* what kind of model it is, or who trained it */
+    uint32_t millions;      /* of parameters */
+    uint32_t embed_dim;     /* D */
+    const char *languages, *licence;
+    const char *obstacle; /* why vkclip does not run the model; NULL: it does */
+};
+/* Returns the published model at a position in the list of all that vkclip_open_model knows by
+ * name, NULL after the last one. A build without the hub has none. */
+VKCLIP_API const struct vkclip_hub_model *vkclip_get_hub_model(size_t index);
 
 /* Returns the name of an architecture that vkclip_init_model knows, as OpenCLIP writes it
  * (ViT-B-32, RN50). `index` counts from 0; after the last architecture the result is NULL. Names
@@ -1538,9 +1555,9 @@ struct vkclip_search_params {
 
     /* The filters below choose among the pictures before they are ranked. They do not change scores
      * or z. Zero or NULL means any. */
-    const char *path_glob; /* * stands for any bytes, ? for one character, [a-z] for one of a set. A
-                            * pattern without a slash is compared with the file's name, any other
-                            * with the whole path. */
+    const char *path_glob; /* * stands for any bytes, ? for one character, [a-z] for one of a set,
+                            * and what follows a backslash for itself. A pattern without a slash is
+                            * compared with the file's name, any other with the whole path. */
     int64_t after, before; /* `date` is at least `after` and less than `before` */
     double latitude, longitude, kilometers; /* within `kilometers` of a place in degrees */
     const char *camera;                     /* part of the camera's name, in any case */
@@ -1554,7 +1571,7 @@ struct vkclip_search_params {
  * files at several places are one picture. */
 struct vkclip_hit {
     int64_t id;
-    const char *path; /* of one of its files */
+    const char *path; /* of one of its files: absolute, without links such as realpath finds it */
     size_t copies;    /* files with this content that are present */
     /* The score is the cosine of the picture and the query. Of different queries they cannot be
      * compared, because all pictures are nearer to some texts than to others. z tells how far the

@@ -21,13 +21,13 @@ This system has no apt, so nothing was installed. vkclip needs these packages:
             more pictures: libjpeg-turbo-devel libspng-devel libexif-devel libwebp-devel libtiff-devel libavif-devel
             libheif-devel libjxl-devel
             tests: libcmocka-devel gcc-c++ clang compiler-rt vulkan-validation-layers python3-numpy
-            python3-pillow python3-pytest python3-setuptools python3-wheel postgresql-server
+            python3-pillow python3-pytest python3-mypy python3-setuptools python3-wheel postgresql-server
             gtk4-devel xorg-x11-server-Xvfb xdotool
   Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader vulkan-swrast
             jansson libutf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
             vkclip pull: curl openssl; vkclip index: sqlite xxhash postgresql-libs
             more pictures: libjpeg-turbo libspng libexif libwebp libtiff libavif libheif libjxl
-            tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy python-pillow python-pytest
+            tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy python-pillow python-pytest mypy
             python-setuptools python-wheel postgresql gtk4 xorg-server-xvfb xdotool
   Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader molten-vk
             jansson utf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive

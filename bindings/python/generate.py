@@ -29,11 +29,19 @@ HEAD = '''\
 """The declarations of vkclip.h for ctypes. `declare` gives a loaded library's functions their types."""
 
 import ctypes as _c
+from typing import Any, Dict, List
+
+
+class Enum(_c.c_int):
+    """A number of an enum, of which `names` has a name for each value."""
+
+    names: Dict[int, str] = {}
+
 
 '''
 TAIL = '''
 
-def declare(library):
+def declare(library: Any) -> None:
     """Gives the functions of a library their types. An older library lacks the newest functions of the header."""
     for name, result, *parameters in FUNCTIONS:
         function = getattr(library, name, None)
@@ -54,9 +62,7 @@ def translate(declared, functions):
         result, depth = '_c.c_char_p', depth - 1
     elif words == ['void']:
         return 'None'
-    elif words[0] == 'enum':
-        result = '_c.c_int'
-    elif words[0] == 'struct':
+    elif words[0] in ('enum', 'struct'):
         result = words[1]
     elif words[0] in functions:
         # A pointer to a function is one object of ctypes.
@@ -91,12 +97,19 @@ def prototype(arguments, functions):
 def constants(text, source):
     yield from (f'{name} = {value}' for name, value in
                 re.findall(r'#define (VKCLIP_(?:VERSION_\w+|ENCODERS)) (\d+)', source))
-    for names in reader.enumerators(text):
+    for enum, enumerators in reader.enums(text):
         yield ''
         value = -1
-        for name, given in names:
+        # What all names begin with, up to a whole word, tells nothing: of VKCLIP_LR_CONST remains 'const'.
+        prefix = os.path.commonprefix([name for name, _ in enumerators]).rpartition('_')[0]
+        names = {}
+        for name, given in enumerators:
             value = int(given) if given else value + 1
+            names[value] = name[len(prefix) + 1:].lower().replace('_', '-')
             yield f'{name} = {value}'
+        yield ''
+        yield f'class {enum}(Enum):'
+        yield wrap('names = {' + ', '.join(f"{value}:{KEEP}'{name}'" for value, name in names.items()) + '}', '    ')
 
 
 def generate(compiler='cc'):
@@ -118,7 +131,7 @@ def generate(compiler='cc'):
         fields = ', '.join(f"('{member}',{KEEP}{translate(kind, names).replace(' ', KEEP)})"
                            for kind, member in members)
         lines += ['', wrap(f'{name}._fields_ = [{fields}]')]
-    lines += ['', '# The name, the result and the parameters of each function.', 'FUNCTIONS = [']
+    lines += ['', '# The name, the result and the parameters of each function.', 'FUNCTIONS: List[Any] = [']
     for result, name, arguments in reader.functions(text):
         kinds = ', '.join([f"'{name}'", translate(result, names), *prototype(arguments, names)])
         lines.append(wrap(f'({kinds}),', '    '))

@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/progress.h"
 #include "encode/model.h"
+#include "format/hub.h"
 
 #include <stdio.h>
 
@@ -104,4 +105,9 @@ void vkclip_close_model(struct vkclip_model **model)
         return;
     model_close(model);
     guard_end_close(&turn, guard);
+}
+
+const struct vkclip_hub_model *vkclip_get_hub_model(size_t index)
+{
+    return hub_model(index);
 }

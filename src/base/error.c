@@ -18,7 +18,7 @@ int error_fail(int error, const char *format, ...)
     log_format_line(message, sizeof(message), format, args);
     va_end(args);
     memcpy(last_error, message, sizeof(message));
-    log_message(VKCLIP_LOG_ERROR, "%s", message);
+    log_message(error == VKCLIP_ECANCELLED ? VKCLIP_LOG_DEBUG : VKCLIP_LOG_ERROR, "%s", message);
     return error;
 }
 

@@ -18,34 +18,22 @@
 #define HUB_NAME_SIZE 128
 #define HUB_ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
-/* A published model. */
-struct hub_model {
-    const char *name;                /* as `vkclip models` lists it */
-    const char *aliases;             /* further names, with spaces between */
-    const char *repository;          /* ORG/NAME */
-    const char *family;              /* what kind of model it is, or who trained it */
-    uint32_t millions;               /* of parameters; 0: unknown */
-    uint32_t width;                  /* of the embeddings; 0: unknown */
-    const char *languages, *licence; /* "": unknown */
-    const char *obstacle;            /* why vkclip does not run the model; NULL: it does */
-};
-
 /* What the models of one family have in common. */
 struct hub_family {
-    const char *name;                     /* see struct hub_model */
+    const char *name;                     /* see struct vkclip_hub_model */
     const char *image, *text, *tokenizer; /* the towers and the tokenizer, in words */
     const char *cases;                    /* the tests' reference data, with spaces between */
 };
 
 struct hub_name {
-    const struct hub_model *model;  /* NULL: the text named a repository */
-    char repository[HUB_NAME_SIZE]; /* ORG/NAME */
-    char revision[HUB_NAME_SIZE];   /* branch, tag or commit; "main" if none is named */
+    const struct vkclip_hub_model *model; /* NULL: the text named a repository */
+    char repository[HUB_NAME_SIZE];       /* ORG/NAME */
+    char revision[HUB_NAME_SIZE];         /* branch, tag or commit; "main" if none is named */
     const char *cache; /* the folder of all models, which a caller may set; NULL: hub_cache's */
 };
 
 /* Gives row `index` of the table of models, or NULL after the last row. */
-const struct hub_model *hub_model(size_t index);
+const struct vkclip_hub_model *hub_model(size_t index);
 /* Gives row `index` of the table of families, or NULL after the last row. */
 const struct hub_family *hub_family(size_t index);
 /* Returns the name of the model whose image tower goes with a repository's text tower, or NULL. */
@@ -53,7 +41,7 @@ const char *hub_find_partner(const char *repository);
 /* Finds the model that the first `length` characters name, or returns NULL. ARCHITECTURE:TAG may
  * also be written ARCHITECTURE__TAG, as immich does, or ARCHITECTURE/TAG, and tags with '-' for
  * '_'. */
-const struct hub_model *hub_find_model(const char *text, size_t length);
+const struct vkclip_hub_model *hub_find_model(const char *text, size_t length);
 
 /* Parses a model's name or ORG/NAME, which may have @REVISION after it. Returns false if `text` has
  * another form. */

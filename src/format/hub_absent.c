@@ -14,7 +14,7 @@
 
 ABSENT_ARGUMENTS
 
-const struct hub_model *hub_model(size_t index)
+const struct vkclip_hub_model *hub_model(size_t index)
 {
     return NULL;
 }
@@ -29,7 +29,7 @@ const char *hub_find_partner(const char *repository)
     return NULL;
 }
 
-const struct hub_model *hub_find_model(const char *text, size_t length)
+const struct vkclip_hub_model *hub_find_model(const char *text, size_t length)
 {
     return NULL;
 }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-static const struct hub_model models[] = {
+static const struct vkclip_hub_model models[] = {
 #define MODEL(name_, aliases_, repository_, family_, millions_, width_, languages_, licence_, \
               obstacle_)                                                                      \
     {.name = name_,                                                                           \
@@ -15,7 +15,7 @@ static const struct hub_model models[] = {
      .repository = repository_,                                                               \
      .family = family_,                                                                       \
      .millions = millions_,                                                                   \
-     .width = width_,                                                                         \
+     .embed_dim = width_,                                                                     \
      .languages = languages_,                                                                 \
      .licence = licence_,                                                                     \
      .obstacle = obstacle_},
@@ -23,7 +23,7 @@ static const struct hub_model models[] = {
 #undef MODEL
 };
 
-const struct hub_model *hub_model(size_t index)
+const struct vkclip_hub_model *hub_model(size_t index)
 {
     return index < ARRAY_COUNT(models) ? &models[index] : NULL;
 }
@@ -107,7 +107,7 @@ static bool is_alias(const char *aliases, const char *text, size_t length)
     return false;
 }
 
-const struct hub_model *hub_find_model(const char *text, size_t length)
+const struct vkclip_hub_model *hub_find_model(const char *text, size_t length)
 {
     for (size_t i = 0; i < ARRAY_COUNT(models); i++)
         if (is_name(models[i].name, strlen(models[i].name), text, length) ||

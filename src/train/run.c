@@ -301,6 +301,8 @@ int run_latest(const char *run, char **path)
     uint64_t newest = 0, step;
     const char *found = NULL;
     *path = NULL;
+    if (!folder_exists(run))
+        return VKCLIP_OK;
     int error = folder_list(run, &names, &count);
     if (error)
         return error;
@@ -309,9 +311,7 @@ int run_latest(const char *run, char **path)
             found = names[i];
             newest = step;
         }
-    if (!found)
-        error = error_fail(VKCLIP_EABSENT, "%s: no saved step in it", run);
-    else if (!(*path = path_join(run, found)))
+    if (found && !(*path = path_join(run, found)))
         error = no_memory(run);
     folder_free_names(&names, count);
     return error;

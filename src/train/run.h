@@ -50,8 +50,8 @@ int run_write_averages(const struct run_step *step, const char *folder);
 /* Returns the path of the averages that are saved in a folder as a new string. */
 char *run_averages_path(const char *folder);
 
-/* Finds the newest saved step in a run's folder; *path is a new string. Returns EABSENT if there is
- * none. */
+/* Finds the newest saved step in a run's folder; *path is a new string, or NULL if there is none or
+ * no such folder. */
 int run_latest(const char *run, char **path);
 /* Reads the state of a saved step; the caller releases `options`. */
 int run_read_state(const char *path, struct run_state *state);

@@ -88,8 +88,8 @@ static int find_new(const struct start_params *params, char **path, bool *made_i
 static int find_path(const struct start_params *params, struct start *start, bool *resumed)
 {
     int error = run_latest(params->output, &start->path);
-    *resumed = !error;
-    if (error == VKCLIP_EABSENT || error == VKCLIP_EIO)
+    *resumed = start->path != NULL;
+    if (!error && !start->path)
         return find_new(params, &start->path, &start->made_initial);
     if (!error && !params->resume)
         error = error_fail(VKCLIP_EINVALID,

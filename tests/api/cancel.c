@@ -48,6 +48,15 @@ static int ask(void *user, uint64_t done, uint64_t total)
 
 #define ASK .progress = ask, .user = &asked
 
+static char logged[256]; /* the last error that was logged */
+
+static void keep_error(void *user, enum vkclip_log_level level, const char *message)
+{
+    (void)user;
+    if (level == VKCLIP_LOG_ERROR)
+        snprintf(logged, sizeof(logged), "%s", message);
+}
+
 typedef int call_fn(void);
 
 /* Makes a call that is cancelled at question number `stop`, and returns how many there were. */
@@ -56,6 +65,7 @@ static size_t call_until(const char *name, call_fn *call, size_t stop)
     asked.calls = 0;
     asked.stop = stop;
     asked.over = false;
+    *logged = '\0';
     const int error = call();
     const bool cancelled = stop && asked.calls >= stop && !asked.over;
     if (error != (cancelled ? VKCLIP_ECANCELLED : VKCLIP_OK))
@@ -65,6 +75,8 @@ static size_t call_until(const char *name, call_fn *call, size_t stop)
         fail_msg("%s: asked %zu times more after it was cancelled", name, asked.calls - stop);
     if (cancelled && !strstr(vkclip_last_error(), "stopped by the caller"))
         fail_msg("%s: says '%s'", name, vkclip_last_error());
+    if (*logged)
+        fail_msg("%s: logs the error '%s'", name, logged);
     return asked.calls;
 }
 
@@ -94,6 +106,7 @@ static int open_all(void **state)
     assert_int_equal(vkclip_open_device(&params, &device), VKCLIP_OK);
     assert_int_equal(vkclip_open_model(device, MODEL, &small, &model), VKCLIP_OK);
     assert_int_equal(vkclip_encode_files(model, paths, PICTURES, NULL, expected), VKCLIP_OK);
+    vkclip_set_log(keep_error, NULL);
     return 0;
 }
 

@@ -45,7 +45,7 @@ static bool is_shown(const char *name)
     static const char *const shown[] = {
         "vkclip_item",  "vkclip_check",           "vkclip_tuning",       "vkclip_node",
         "vkclip_hit",   "vkclip_update_progress", "vkclip_encoder_info", "vkclip_conditioning",
-        "vkclip_group", "vkclip_image_format"};
+        "vkclip_group", "vkclip_image_format",    "vkclip_hub_model"};
     for (size_t i = 0; i < ARRAY_COUNT(shown); i++)
         if (!strcmp(name, shown[i]))
             return true;

@@ -21,7 +21,7 @@ def entries(text):
         for kind, member in members:
             yield ("MEMBER", f"{name}.{member}", kind, f"offsetof(struct {name}, {member})",
                    f"sizeof(((struct {name} *)0)->{member})")
-    for names in reader.enumerators(text):
+    for _, names in reader.enums(text):
         for name, _ in names:
             yield "ENUMERATOR", name, "", f"(size_t){name}", "0"
     for result, name, arguments in [*reader.function_types(text), *reader.functions(text)]:

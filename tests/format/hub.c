@@ -57,7 +57,8 @@ static void names(void **state)
 }
 
 /* Returns the model that a name written with another separator leads to. */
-static const struct hub_model *find_written(const char *name, size_t length, const char *separator)
+static const struct vkclip_hub_model *find_written(const char *name, size_t length,
+                                                   const char *separator)
 {
     char text[HUB_NAME_SIZE * 2];
     const char *colon = memchr(name, ':', length);
@@ -73,7 +74,7 @@ static const struct hub_model *find_written(const char *name, size_t length, con
 static void models(void **state)
 {
     static const char *const separators[] = {":", "__", "/"};
-    const struct hub_model *model;
+    const struct vkclip_hub_model *model;
     struct hub_name parsed;
     size_t count = 0;
     (void)state;
@@ -90,7 +91,7 @@ static void models(void **state)
         assert_true(hub_parse_name(model->repository, &parsed));
         assert_string_equal(parsed.repository, model->repository);
         assert_null(parsed.model);
-        assert_true(model->width > 0 && *model->family);
+        assert_true(model->embed_dim > 0 && *model->family);
     }
     assert_true(count > 100);
 }
@@ -139,11 +140,11 @@ static size_t check_immich(const char *names, uint32_t width, bool runs)
     size_t count = 0;
     snprintf(copy, sizeof(copy), "%s", names);
     for (const char *name = strtok(copy, " "); name; name = strtok(NULL, " "), count++) {
-        const struct hub_model *model = hub_find_model(name, strlen(name));
+        const struct vkclip_hub_model *model = hub_find_model(name, strlen(name));
         if (!model)
             fail_msg("%s has no row", name);
-        if (model->width != width || !model->obstacle != runs)
-            fail_msg("%s: width %u, %s", name, model->width,
+        if (model->embed_dim != width || !model->obstacle != runs)
+            fail_msg("%s: width %u, %s", name, model->embed_dim,
                      model->obstacle ? model->obstacle : "runs");
     }
     return count;

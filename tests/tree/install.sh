@@ -1,7 +1,8 @@
 #!/bin/sh
 # install.sh BUILD CC [--static] installs a build into an empty prefix, runs the installed command, and links a small
 # program through pkg-config and through find_package. --static means that the build has a static library. A program
-# that uses Vulkan itself is linked too, in two ways, and the example of a renderer is built.
+# that uses Vulkan itself is linked too, in two ways, and the example of a renderer is built, and with a static library
+# the addon for Node, whose package is installed by npm where that is found.
 set -eu
 build=$1
 cc=$2
@@ -78,6 +79,25 @@ cmake --build "$work/example" >"$work/log" || { cat "$work/log" && exit 1; }
 cd "$root"
 LD_LIBRARY_PATH=$library_dir sh tests/tree/renderer.sh "$work/example/renderer" || exit 1
 echo "works: examples/renderer $static"
+
+# The addon for Node contains a static library. With a shared one all of its tests run.
+addon() {
+    cmake -S "$root/examples/node" -B "$work/node" -DCMAKE_C_COMPILER="$cc" -DCMAKE_BUILD_TYPE=Release \
+        -DNodeApi_ROOT="$root/build/node/node_modules/node-api-headers" -DCMAKE_PREFIX_PATH="$prefix" &&
+        cmake --build "$work/node" && cp -R "$root/examples/node" "$work/package" &&
+        cmake --install "$work/node" --strip --prefix "$work/package" && mkdir "$work/app" && cd "$work/app" &&
+        npm pack --offline "$work/package" && npm install --offline --no-audit --no-fund ./vkclip-*.tgz
+}
+if [ "$static" ] && command -v npm >/dev/null && command -v node >/dev/null; then
+    (addon) >"$work/log" 2>&1 || { cat "$work/log" && exit 1; }
+    cp -R "$root/models/emoji-clip/samples" "$work/pictures"
+    (cd "$work/app" && cp "$root/examples/node/search.mjs" . && sed -i "s|'./index.mjs'|'vkclip'|" search.mjs &&
+        node search.mjs "$root/models/emoji-clip" "$work/pictures" 'a picture of pizza') | tee "$work/out"
+    grep -A1 '^a picture of pizza' "$work/out" | grep -q 'pizza\.png' || { echo "FAILED: examples/node" && exit 1; }
+    nm -D --defined-only "$(find "$work/app" -name vkclip.node)" | grep ' vkclip_' &&
+        echo "FAILED: the addon shows names of the library" && exit 1
+    echo "works: examples/node $static"
+fi
 
 # As a part of another project, vkclip has the target of the same name.
 cmake -S "$root/tests/tree/consumer" -B "$work/part" -DCMAKE_C_COMPILER="$cc" -DVKCLIP_SOURCE="$root" \

@@ -3,15 +3,19 @@
 
 import json
 import os
+import pathlib
 import re
 import shutil
+import subprocess
+import sys
+import types
 
 import numpy as np
 import pytest
 import vkclip
 from conftest import MODEL
 from PIL import Image
-from vkclip import clip, open_clip, sentence_transformers, torch
+from vkclip import clip, open_clip, sentence_transformers, torch, transformers
 from vkclip._array import Array, as_array
 from vkclip._library import check, lib
 
@@ -83,6 +87,7 @@ inputs = processor(text=LABELS, images=Image.open("CLIP.png"), return_tensors="p
 outputs = model(**inputs)
 probs = outputs.logits_per_image.softmax(dim=1)
 '''
+SOURCE = os.path.abspath(MODEL)
 LABELS = ['a diagram', 'a picture of dog face', 'a cat']
 REPOSITORIES = ['openai--clip-vit-base-patch32', 'timm--vit_base_patch32_clip_224.laion400m_e32']
 CLASSES = ['owl', 'pizza', 'robot', 'rocket', 'penguin', 'rainbow']
@@ -188,7 +193,7 @@ def test_transformers(hub, model):
 
 
 def read_case(folder):
-    with open(f'tests/golden/models/{folder}/case.safetensors', 'rb') as file:
+    with open(f'tests/golden/{folder}/case.safetensors', 'rb') as file:
         size = int.from_bytes(file.read(8), 'little')
         entries, data = json.loads(file.read(size)), file.read()
     kinds = {'F32': np.float32, 'F64': np.float64, 'I32': np.int32, 'I64': np.int64}
@@ -198,14 +203,14 @@ def read_case(folder):
 
 def test_reference(device):
     """Logits are those of the packages themselves."""
-    case = read_case('openai-vit')
+    case = read_case('models/openai-vit')
     index = str(device.infos[0].index)
     model, _ = clip.load('tests/golden/models/openai-vit/model.pt', index)
     images, texts = model.eval()(case['pixel_values'], case['input_ids'])
     np.testing.assert_allclose(images, case['logits_per_image'], atol=1e-3)
     np.testing.assert_allclose(texts, case['logits_per_image'].T, atol=1e-3)
     assert model.visual.input_resolution == case['pixel_values'].shape[-1]
-    case = read_case('openclip-vit')
+    case = read_case('models/openclip-vit')
     model = open_clip.create_model('local-dir:tests/golden/models/openclip-vit', device=index)
     images, texts, scale = model(case['pixel_values'], case['input_ids'])
     np.testing.assert_allclose(scale * images @ texts.T, case['logits_per_image'], atol=1e-3)
@@ -242,6 +247,8 @@ def test_functions(device, model):
         open_clip.create_model('ViT-B-32')
     with pytest.raises(RuntimeError, match='before'):
         open_clip.get_tokenizer('ViT-L-14')
+    with pytest.raises(vkclip.UnsupportedError, match='MobileCLIP'):
+        open_clip.create_model('MobileCLIP-S1', 'datacompdr', device=index)
 
 
 def test_array():
@@ -270,3 +277,123 @@ def test_array():
     copy = array.clone()
     copy /= 2
     assert array[0, 0] == 3 and copy[0, 0] == 1.5 and array.t().shape == (3, 2) and array.dim() == 2
+
+
+def test_lists():
+    """The lists are those of the library's table of published models."""
+    pairs = open_clip.list_pretrained()
+    assert ('ViT-B-32', 'laion2b_s34b_b79k') in pairs and ('RN50-quickgelu', 'openai') in pairs
+    assert 'ViT-B-32:openai' in open_clip.list_pretrained(as_str=True)
+    assert 'openai' in open_clip.list_pretrained_tags_by_model('ViT-B-32')
+    assert 'RN50' in open_clip.list_pretrained_models_by_tag('openai')
+    assert {'ViT-B-32', 'ViT-B-16-SigLIP'} <= set(open_clip.list_models())
+    models = {model.name: model for model in vkclip.published_models()}
+    assert models['ViT-B/32'].repository == 'openai/clip-vit-base-patch32' and models['ViT-B/32'].embed_dim == 512
+    assert not any(models[name].obstacle for name in clip.available_models() if name in models)
+    refused = next(model for model in models.values() if model.obstacle)
+    assert refused.name not in open_clip.list_pretrained(as_str=True)
+    with pytest.raises(vkclip.UnsupportedError, match='does not run this model'):
+        clip.load(refused.name)
+
+
+def fill_cache(cache, repository):
+    """Does what a client of the hub does, and returns the folder."""
+    folder = cache / f'models--{repository.replace("/", "--")}'
+    snapshot = folder / 'snapshots' / ('1' * 40)
+    (folder / 'refs').mkdir(parents=True)
+    (folder / 'refs/main').write_text('1' * 40)
+    shutil.copytree(SOURCE, snapshot, ignore=lambda *_: ['samples'])
+    return str(snapshot)
+
+
+def test_downloads(hub, monkeypatch):
+    """What is not in the cache comes by Hugging Face's client, or by the command, or an error says what to do."""
+    asked = []
+
+    class Client(types.ModuleType):
+        def list_repo_files(self, repo_id, revision):
+            return ['README.md', 'config.json', 'model.safetensors', 'pytorch_model.bin']
+
+        def snapshot_download(self, repo_id, revision, allow_patterns, cache_dir):
+            asked.append((repo_id, revision, allow_patterns[-1]))
+            if repo_id.startswith('nobody/'):
+                raise OSError('no connection')
+            return fill_cache(pathlib.Path(cache_dir or hub / 'hub'), repo_id)
+
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', Client('huggingface_hub'))
+    model, preprocess = clip.load('ViT-L/14')
+    assert asked == [('openai/clip-vit-large-patch14', None, 'model.safetensors')]
+    assert model.encode_image(preprocess('CLIP.png')[None]).shape == (1, 128) and clip.tokenize('owl').shape == (1, 32)
+    clip.load('ViT-L/14')
+    assert len(asked) == 1
+    created = open_clip.create_model('ViT-B-32', pretrained='laion2b_s34b_b79k', cache_dir=str(hub / 'other'))
+    assert asked[1][0] == 'laion/CLIP-ViT-B-32-laion2B-s34B-b79K' and created.visual.image_size == (64, 64)
+    assert (hub / 'other').is_dir()
+    with pytest.raises(vkclip.FileError, match='cannot be downloaded: no connection'):
+        transformers.CLIPModel.from_pretrained('nobody/nothing')
+    with pytest.raises(vkclip.FileError, match="'vkclip pull nobody/nothing'"):
+        transformers.CLIPModel.from_pretrained('nobody/nothing', local_files_only=True)
+    with pytest.raises(vkclip.FileError, match='no such file'):
+        clip.load('./nothing')
+    assert len(asked) == 3
+
+    # Without the client.
+    monkeypatch.setitem(sys.modules, 'huggingface_hub', None)
+    monkeypatch.setenv('PATH', str(hub))
+    with pytest.raises(vkclip.FileError, match="'pip install huggingface_hub'.*'vkclip pull ViT-B/16'"):
+        clip.load('ViT-B/16')
+    command = hub / 'vkclip'
+    command.write_text(f'#!{sys.executable}\nimport sys\nassert sys.argv[1:] == ["pull", "ViT-B/16"]\n'
+                       f'print({fill_cache(hub / "hub", "openai/clip-vit-base-patch16")!r})\n')
+    command.chmod(0o755)
+    shutil.rmtree(hub / 'hub/models--openai--clip-vit-base-patch16/refs')
+    assert vkclip.pull('ViT-B/16').endswith('/snapshots/' + '1' * 40)
+    assert clip.load('ViT-B/16')[0].visual.input_resolution == 64
+    command.write_text('#!/bin/sh\nexit 3\n')
+    with pytest.raises(vkclip.FileError, match='failed'):
+        vkclip.pull('ViT-B/16')
+
+
+def test_util():
+    """The functions for embeddings give what sentence-transformers gives."""
+    util = sentence_transformers.util
+    rows = np.array([[1, 0], [2, 0.2], [0, 3], [0, 0]], np.float32)
+    cosines = util.cos_sim(rows, rows[0])
+    np.testing.assert_allclose(cosines[:, 0], [1, 2 / 4.04 ** 0.5, 0, 0], atol=1e-6)
+    assert isinstance(cosines, Array) and util.pytorch_cos_sim is util.cos_sim
+    np.testing.assert_allclose(util.dot_score(list(rows), rows), rows @ rows.T)
+    np.testing.assert_allclose(util.pairwise_cos_sim(rows[:2], rows[1:3]), [2 / 4.04 ** 0.5, 0.2 / 4.04 ** 0.5])
+    np.testing.assert_allclose(util.pairwise_dot_score(rows[:2], rows[1:3]), [2, 0.6], rtol=1e-6)
+    assert util.truncate_embeddings(rows, 1).shape == (4, 1)
+    pairs = util.paraphrase_mining_embeddings(rows[:3])
+    assert [pair[1:] for pair in pairs] == [[0, 1], [1, 2], [0, 2]] and pairs[0][0] > 0.99
+    assert util.community_detection(np.concatenate([rows[:3], rows[:2]]), 0.9, 2) == [[0, 1, 3, 4]]
+    hits = util.semantic_search(rows[:2], rows, top_k=2)
+    assert [[hit['corpus_id'] for hit in found] for found in hits] == [[0, 1], [1, 0]]
+
+
+def test_pytorch(hub):
+    """A program that has imported PyTorch gets its tensors."""
+    program = """
+import torch
+from vkclip import clip, open_clip
+from vkclip.sentence_transformers import SentenceTransformer, util
+from vkclip.transformers import CLIPModel, CLIPProcessor
+from PIL import Image
+model, preprocess = clip.load("ViT-B/32", device="cuda" if torch.cuda.is_available() else "cpu")
+picture = preprocess(Image.open("CLIP.png")).unsqueeze(0)
+words = torch.cat([clip.tokenize(f"a photo of a {name}") for name in ["owl", "pizza"]])
+seen, read = model.encode_image(picture), model.encode_text(words)
+seen /= seen.norm(dim=-1, keepdim=True)
+logits, _ = model(picture, words)
+found = CLIPModel.from_pretrained("openai/clip-vit-base-patch32")(**CLIPProcessor.from_pretrained(
+    "openai/clip-vit-base-patch32")(text=["a"], images=Image.open("CLIP.png"), return_tensors="pt"))
+embeds = SentenceTransformer("clip-ViT-B-32").encode(["a", "b"], convert_to_tensor=True)
+for value in (picture, words, seen, logits, model.logit_scale, found.logits_per_image, embeds, util.cos_sim(seen, read)):
+    assert isinstance(value, torch.Tensor), type(value)
+print(logits.softmax(dim=-1).shape, model.logit_scale.exp().item() > 1)
+"""
+    if subprocess.run([sys.executable, '-c', 'import torch'], stderr=subprocess.PIPE, check=False).returncode:
+        pytest.skip('PyTorch was not found')
+    found = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, check=False)
+    assert found.stdout == 'torch.Size([1, 2]) True\n', found.stderr

@@ -2,7 +2,9 @@
 """_lib.py says what the header says, and lays structs out as C does."""
 
 import ctypes
+import glob
 import os
+import re
 import subprocess
 
 import generate
@@ -46,3 +48,28 @@ def test_layout():
 def test_functions_exist():
     for name, *_ in _lib.FUNCTIONS:
         assert hasattr(_library.lib, name)
+
+
+# What the package leaves out, and why.
+UNUSED = {
+    'vkclip_get_device_info': 'vkclip_get_device_infos tells the same of all devices of a handle',
+    'vkclip_has_postgresql': 'vkclip_get_build names what a build has',
+    'vkclip_has_search': 'vkclip_get_build names what a build has',
+    'vkclip_set_allocator': 'a function of Python that allocates is slow, and would run in every thread of the library',
+}
+# Handles of Vulkan, which Python's programs do not have.
+VULKAN = {'vkclip_encode_vulkan_buffers', 'vkclip_encode_vulkan_images', 'vkclip_get_vulkan_wants',
+          'vkclip_open_vulkan_device'}
+
+
+def test_functions_are_used():
+    """Every function of the library is within reach, or is left out for a reason."""
+    declared = {name for name, *_ in _lib.FUNCTIONS}
+    with open('src/api/vkclip.symbols') as file:
+        assert declared == set(file.read().split()) - VULKAN
+    used = set()
+    for path in glob.glob(os.path.dirname(_lib.__file__) + '/*.py'):
+        if path != _lib.__file__:
+            with open(path) as file:
+                used |= set(re.findall(r'\b(?:lib|found)\.(vkclip_\w+)', file.read()))
+    assert declared - used == set(UNUSED)

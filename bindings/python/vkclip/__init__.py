@@ -9,19 +9,36 @@
 Messages of the library go to the logger 'vkclip' of Python's logging.
 """
 
-from ._device import Device, DeviceInfo, devices
-from ._image import Picture
-from ._library import (AbsentError, CancelledError, DeviceError, DeviceLostError, DeviceMemoryError, Error, FileError,
-                       FormatError, HostMemoryError, InvalidArgumentError, NoDeviceError, TextTooLongError,
-                       UnsupportedError, version as __version__)
-from ._model import Model, ModelInfo, TowerInfo
+from ._condition import Conditioner, ConditionerInfo, Conditioning, EncoderInfo, PromptUsage
+from ._device import Device, DeviceInfo, KernelCheck, Peaks, Tuning, devices, kernel_caps
+from ._files import (Comparison, Conversion, TokenizerResult, architectures, compare, convert, diffusion_families,
+                     init_model, train_tokenizer)
+from ._hub import PublishedModel, published_models, pull
+from ._image import Archive, ImageFormat, Picture, find_image_format, image_formats, load_image
+from ._index import (Filter, Group, Hit, ImportResult, Index, IndexFailure, IndexInfo, IndexModel, Query,
+                     UpdateProgress, UpdateResult)
+from ._job import Job
+from ._library import (AbsentError, CancelledError, DeviceError, DeviceLostError, DeviceMemoryError, DivergedError,
+                       Error, FileError, FormatError, HostMemoryError, InvalidArgumentError, NoDeviceError,
+                       TextTooLongError, UnsupportedError, build, version as __version__)
+from ._model import Explanation, Model, ModelInfo, Node, Profile, TowerInfo
+from ._probe import Probe, fit_probe
+from ._prompt import Prompt
+from ._trainer import Augmentation, Trainer, TrainerInfo, TrainerMemory, TrainResult, Validation
 
-__all__ = ['AbsentError', 'CancelledError', 'Device', 'DeviceError', 'DeviceInfo', 'DeviceLostError',
-           'DeviceMemoryError', 'Error', 'FileError', 'FormatError', 'HostMemoryError', 'InvalidArgumentError',
-           'Model', 'ModelInfo', 'NoDeviceError', 'Picture', 'TextTooLongError', 'TowerInfo', 'UnsupportedError',
-           '__version__', 'devices']
+__all__ = [
+    'AbsentError', 'Archive', 'Augmentation', 'CancelledError', 'Comparison', 'Conditioner', 'ConditionerInfo',
+    'Conditioning', 'Conversion', 'Device', 'DeviceError', 'DeviceInfo', 'DeviceLostError', 'DeviceMemoryError',
+    'DivergedError', 'EncoderInfo', 'Error', 'Explanation', 'FileError', 'Filter', 'FormatError', 'Group', 'Hit',
+    'HostMemoryError', 'ImageFormat', 'ImportResult', 'Index', 'IndexFailure', 'IndexInfo', 'IndexModel',
+    'InvalidArgumentError', 'Job', 'KernelCheck', 'Model', 'ModelInfo', 'NoDeviceError', 'Node', 'Peaks', 'Picture',
+    'Probe', 'Profile', 'Prompt', 'PromptUsage', 'PublishedModel', 'Query', 'TextTooLongError', 'TokenizerResult',
+    'TowerInfo', 'TrainResult', 'Trainer', 'TrainerInfo', 'TrainerMemory', 'Tuning', 'UnsupportedError',
+    'UpdateProgress', 'UpdateResult', 'Validation', '__version__', 'architectures', 'build', 'compare', 'convert',
+    'devices', 'diffusion_families', 'find_image_format', 'fit_probe', 'image_formats', 'init_model', 'kernel_caps',
+    'load_image', 'published_models', 'pull', 'train_tokenizer']
 
 for _name in __all__:
-    # Messages and documentation show the names under which programs know these classes.
-    if isinstance(globals()[_name], type):
+    # Messages and documentation show the names under which programs know these classes and functions.
+    if getattr(globals()[_name], '__module__', '').startswith('vkclip.'):
         globals()[_name].__module__ = 'vkclip'

@@ -2,14 +2,20 @@
 """Arrays with the methods of PyTorch's tensors that programs for CLIP use."""
 
 import collections
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    _Base = npt.NDArray[Any]
+else:
+    _Base = np.ndarray
 
 _Values = collections.namedtuple('_Values', ['values', 'indices'])
 
 
-class Array(np.ndarray):
+class Array(_Base):
     """An array of NumPy with methods of tensors: they take `dim` and `keepdim`, where NumPy has `axis` and `keepdims`.
 
     There is one kind of memory: `to`, `cpu` and `cuda` return the array itself, unless `to` gets a type of numbers.
@@ -18,7 +24,7 @@ class Array(np.ndarray):
     def to(self, *targets: Any, **_: Any) -> 'Array':
         for target in targets:
             if isinstance(target, (type, np.dtype)):
-                return self.astype(target)
+                return as_array(self.astype(target))
         return self
 
     def cpu(self) -> 'Array':
@@ -34,34 +40,34 @@ class Array(np.ndarray):
         return as_array(np.ascontiguousarray(self))
 
     def clone(self) -> 'Array':
-        return self.copy()
+        return as_array(self.copy())
 
-    def numpy(self) -> np.ndarray:
+    def numpy(self) -> npt.NDArray[Any]:
         return self.view(np.ndarray)
 
     def float(self) -> 'Array':
-        return self.astype(np.float32)
+        return as_array(self.astype(np.float32))
 
     def half(self) -> 'Array':
-        return self.astype(np.float16)
+        return as_array(self.astype(np.float16))
 
     def long(self) -> 'Array':
-        return self.astype(np.int64)
+        return as_array(self.astype(np.int64))
 
     def dim(self) -> int:
         return self.ndim
 
     def t(self) -> 'Array':
-        return self.T
+        return as_array(self.T)
 
     def unsqueeze(self, dim: int) -> 'Array':
         return as_array(np.expand_dims(self, dim))
 
-    def squeeze(self, dim: Optional[int] = None, *, axis: Any = None) -> 'Array':
+    def squeeze(self, dim: Optional[int] = None, *, axis: Any = None) -> 'Array':  # type: ignore[override]
         if dim is None:
-            return super().squeeze(axis)
+            return as_array(super().squeeze(axis))
         # A tensor keeps a dimension that is longer than one.
-        return super().squeeze(dim) if self.shape[dim] == 1 else self
+        return as_array(super().squeeze(dim)) if self.shape[dim] == 1 else self
 
     def norm(self, p: Any = 2, dim: Any = None, keepdim: bool = False) -> 'Array':
         plain = self.view(np.ndarray)
@@ -78,13 +84,13 @@ class Array(np.ndarray):
         powers = np.exp(plain - plain.max(dim, keepdims=True))
         return as_array(powers / powers.sum(dim, keepdims=True))
 
-    def argmax(self, dim: Optional[int] = None, keepdim: bool = False, *, axis: Optional[int] = None,
-               out: Optional[np.ndarray] = None, **others: Any) -> 'Array':
-        return super().argmax(dim if axis is None else axis, out, keepdims=keepdim, **others)
+    def argmax(self, dim: Any = None, keepdim: bool = False, *, axis: Any = None,  # type: ignore[override]
+               out: Any = None, **others: Any) -> 'Array':
+        return as_array(super().argmax(dim if axis is None else axis, out, keepdims=keepdim, **others))
 
-    def mean(self, dim: Any = None, keepdim: bool = False, *, axis: Any = None, keepdims: bool = False,
-             **others: Any) -> 'Array':
-        return super().mean(dim if axis is None else axis, keepdims=keepdim or keepdims, **others)
+    def mean(self, dim: Any = None, keepdim: bool = False, *, axis: Any = None,  # type: ignore[override]
+             keepdims: bool = False, **others: Any) -> 'Array':
+        return as_array(super().mean(dim if axis is None else axis, keepdims=keepdim or keepdims, **others))
 
     def topk(self, k: int, dim: int = -1) -> _Values:
         """Returns the k largest values and their indices in decreasing order; of equal values the first comes first."""

@@ -1,19 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Devices, and the locks that let several threads share them."""
+"""Devices."""
 
-import contextlib
 import ctypes
 import dataclasses
-import os
-import threading
-import weakref
-from typing import List, Optional, Tuple, Union
+from typing import Any, Callable, List, Optional, Tuple, Union
 
 from . import _lib
-from ._library import Error, check, lib, new
-
-_TYPES = {_lib.VKCLIP_DEVICE_OTHER: 'other', _lib.VKCLIP_DEVICE_CPU: 'cpu', _lib.VKCLIP_DEVICE_VIRTUAL: 'virtual',
-          _lib.VKCLIP_DEVICE_INTEGRATED: 'integrated', _lib.VKCLIP_DEVICE_DISCRETE: 'discrete'}
+from ._handle import Call, Closable, Handle, Progress
+from ._library import check, lib
+from ._struct import Path, describe, new, value_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,28 +21,75 @@ class DeviceInfo:
     type: str
     """'discrete', 'integrated', 'virtual', 'cpu' or 'other'."""
     driver: str
+    """The driver's name and version."""
     api_version: Tuple[int, int, int]
     memory: int
     """Bytes of the largest heap on the device."""
+    max_buffer_range: int
     caps: Tuple[str, ...]
     """Optional features that were found and are usable."""
     usable: bool
     why: str
     """What the device lacks, if it is not usable."""
+    vendor_id: int
+    device_id: int
     uuid: bytes
     """Vulkan's deviceUUID, 16 bytes."""
+    driver_uuid: bytes
+    luid: Optional[bytes]
+    """Windows's identifier of the adapter, 8 bytes."""
 
 
-def _describe(info) -> DeviceInfo:
-    def text(value):
-        return value.decode('utf-8', 'replace')
-    return DeviceInfo(index=info.index, name=text(info.name), type=_TYPES.get(info.type, 'other'),
-                      driver=text(info.driver), api_version=tuple(info.api_version), memory=info.memory,
-                      caps=tuple(text(info.caps).split()), usable=info.usable, why=text(info.why),
-                      uuid=bytes(info.uuid))
+@dataclasses.dataclass(frozen=True)
+class Peaks:
+    """The most that a device was measured to achieve."""
+
+    flops: float
+    """Operations in fp32 per second; a multiply-add counts as two."""
+    bytes: float
+    """Bytes per second that a large copy reads and writes."""
+    how: str
+    matrix_flops: float
+    """Those of products of cooperative matrices; 0: the device has none."""
+    matrix_how: str
 
 
-def _list_infos(function) -> List[DeviceInfo]:
+@dataclasses.dataclass(frozen=True)
+class KernelCheck:
+    """The comparison of one kernel with the reference on the host."""
+
+    device: str
+    op: str
+    kernel: str
+    activations: str
+    weights: str
+    shape: str
+    error: float
+    """The largest error as a share of its bound: above 1 is wrong."""
+    runs: int
+    built: bool
+    stable: bool
+    """All runs gave the same bits, and wrote only the result."""
+    right: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Tuning:
+    """Which kernel a device uses for a class of shapes, and the times by which it was chosen."""
+
+    device: str
+    shape: str
+    kernel: str
+    times: Tuple[Tuple[str, float], ...]
+    """Names and milliseconds of the candidates; a negative time: it failed or was wrong."""
+
+
+def _describe(info: Any) -> DeviceInfo:
+    return describe(DeviceInfo, info, caps=tuple(info.caps.decode().split()), uuid=bytes(info.uuid),
+                    driver_uuid=bytes(info.driver_uuid), luid=bytes(info.luid) if info.has_luid else None)
+
+
+def _list_infos(function: Callable[..., int]) -> List[DeviceInfo]:
     """Calls a function that lists infos: once to count them, and once to get them."""
     count = ctypes.c_size_t()
     check(function(None, 0, ctypes.byref(count)))
@@ -64,106 +106,40 @@ def devices() -> List[DeviceInfo]:
     return _list_infos(lib.vkclip_list_devices)
 
 
-class Lock:
-    """The lock of a device and its models, of which the library allows one call at a time.
-
-    What a thread that must not wait wants to close, is closed by whoever has the lock, when it lets it go.
-    """
-
-    def __init__(self):
-        self._lock = threading.Lock()
-        self._owner = None
-        self._pending = []
-
-    def __enter__(self):
-        if self._owner == threading.get_ident():
-            raise Error('a callback cannot use the device or the models whose call it belongs to')
-        self._lock.acquire()
-        self._owner = threading.get_ident()
-        return self
-
-    def __exit__(self, *_):
-        while self._pending:
-            self._pending.pop()()
-        self._owner = None
-        self._lock.release()
-
-    def close_later(self, close):
-        """Calls `close` now if nobody has the lock, or else before it is free. Python's collector calls this at any
-        moment, also within a callback of the thread that has the lock."""
-        self._pending.append(close)
-        if self._lock.acquire(blocking=False):
-            self._owner = threading.get_ident()
-            self.__exit__()
+def kernel_caps() -> Tuple[str, ...]:
+    """Returns the optional features of devices for which this build of the library has kernels."""
+    text = ctypes.create_string_buffer(256)
+    check(lib.vkclip_get_kernel_caps(text, len(text)))
+    return tuple(text.value.decode().split())
 
 
-class Handle:
-    """What the library knows of a device or a model. A device's handle has those of its models as `children`."""
-
-    def __init__(self, pointer, close, lock, memory=None):
-        self.pointer = pointer
-        self.lock = lock
-        self.memory = memory  # is read as long as the handle is open
-        self.children = set()
-        self._close = close
-        self._uses = 0
-        self._unused = threading.Condition()
-
-    def get(self):
-        if not self.pointer:
-            raise ValueError('the device or the model is closed')
-        return self.pointer
-
-    @contextlib.contextmanager
-    def use(self):
-        """Keeps the handle open for a function that needs no lock, because any thread may call it at any time."""
-        with self._unused:
-            pointer = self.get()
-            self._uses += 1
-        try:
-            yield pointer
-        finally:
-            with self._unused:
-                self._uses -= 1
-                self._unused.notify_all()
-
-    def close(self):
-        """Closes the handle after its children. The caller has the lock."""
-        while self.children:
-            self.children.pop().close()
-        with self._unused:
-            self._unused.wait_for(lambda: self._uses == 0)
-            if self.pointer:
-                self._close(ctypes.byref(self.pointer))
-                self.pointer = self.memory = None
-
-    def finish(self):
-        self.lock.close_later(self.close)
-
-
-class Device:
+class Device(Closable):
     """A Vulkan device, or several that share the work.
 
-    `device` is a number or a part of a name, several of them with commas between, or 'all'; None takes the best
-    device, or what the environment variable VKCLIP_DEVICE said at import. `cache_dir` is the folder for compiled
-    kernels and measurements: None is the user's cache, '' keeps nothing. `threads` is how many threads of the host
-    prepare pictures (0: as many as there are processors). With `background` the device and these threads give way to
-    other programs.
+    device      a number or a part of a name, several of them with commas between, or 'all'; None takes the best
+                device, or what the environment variable VKCLIP_DEVICE said at import
+    cache_dir   the folder for compiled kernels and measurements: None is the user's cache, '' keeps nothing
+    threads     how many threads of the host prepare pictures; 0: as many as there are processors
+    background  the device and these threads give way to other programs
+    tune        'on' measures which kernel is the fastest for shapes that are new to the device, 'off' takes a fixed
+                order, 'force' measures again; 'default' is 'on', or what VKCLIP_TUNE said at import
+    skip_checks kernels are not compared with a reference before they are first used
+    timeout     seconds without progress after which the device counts as lost; 0: 300
 
-    Several threads may use one device and its models: their calls wait for each other, and other threads of Python run
-    meanwhile. A device closes itself and its models at the end of a `with` statement, by `close`, or when nothing
-    uses it any more.
+    Several threads may use one device and its models: their calls take turns, and other threads of Python run
+    meanwhile. Closing the device closes its models too.
     """
 
-    def __init__(self, device: Union[str, int, None] = None, *, cache_dir: Union[str, 'os.PathLike[str]', None] = None,
-                 threads: int = 0, background: bool = False) -> None:
-        params = new(_lib.vkclip_device_params, threads=threads, background=background)
-        params.device = None if device is None else str(device).encode()
-        params.cache_dir = None if cache_dir is None else os.fsencode(cache_dir)
+    def __init__(self, device: Union[str, int, None] = None, *, cache_dir: Optional[Path] = None, threads: int = 0,
+                 background: bool = False, tune: str = 'default', skip_checks: bool = False, timeout: float = 0
+                 ) -> None:
+        if not isinstance(device, (str, int, type(None))) or isinstance(device, bool):
+            raise TypeError(f'device is {device!r}, expected a number, a name or None')
+        params = new(_lib.vkclip_device_params, device=None if device is None else str(device), cache_dir=cache_dir,
+                     threads=threads, background=background, tune=tune, skip_checks=skip_checks, timeout=timeout)
         pointer = ctypes.POINTER(_lib.vkclip_device)()
         check(lib.vkclip_open_device(ctypes.byref(params), ctypes.byref(pointer)))
-        self._handle = Handle(pointer, lib.vkclip_close_device, Lock())
-        self._finalizer = weakref.finalize(self, self._handle.finish)
+        self._own(Handle('device', pointer, lib.vkclip_close_device))
         self._infos = _list_infos(lambda *rest: lib.vkclip_get_device_infos(pointer, *rest))
 
     @property
@@ -171,17 +147,50 @@ class Device:
         """Describes the devices in the order named."""
         return list(self._infos)
 
-    def close(self) -> None:
-        """Closes the device and its models. It may be called again."""
-        with self._handle.lock:
-            self._handle.close()
+    def measure_peaks(self, *, progress: Optional[Progress] = None) -> Peaks:
+        """Measures the most that the device achieves, or the first of several. It takes a few seconds."""
+        peaks = new(_lib.vkclip_peaks)
+        with Call(self._handle, progress=progress) as call:
+            check(lib.vkclip_measure_peaks(self._handle.pointer, call.progress, None, ctypes.byref(peaks)))
+        return describe(Peaks, peaks)
 
-    def __enter__(self) -> 'Device':
-        return self
+    def check(self, op: Optional[str] = None, *, on_check: Optional[Callable[[KernelCheck], object]] = None
+              ) -> List[KernelCheck]:
+        """Compares every kernel that the device can run with a reference, and returns all results.
 
-    def __exit__(self, *_: object) -> Optional[bool]:
-        self.close()
-        return None
+        `op` restricts this to one op, such as 'MATMUL', or to 'MODEL', a model of two layers; all of them take from
+        some seconds to some minutes. `on_check` gets each result at once, and cancels the call if it returns a true
+        value.
+        """
+        found: List[KernelCheck] = []
+
+        def take(place: Any) -> object:
+            found.append(describe(KernelCheck, place.contents))
+            return on_check(found[-1]) if on_check else None
+
+        wrong = ctypes.c_size_t()
+        with Call(self._handle) as call:
+            check(lib.vkclip_check_device(self._handle.pointer, op.encode() if op else None,
+                                          call.wrap(_lib.vkclip_check_fn, take), None, ctypes.byref(wrong)))
+        return found
+
+    def tuning(self) -> List[Tuning]:
+        """Returns the choices of kernels that were made by measurement so far."""
+        found: List[Tuning] = []
+
+        def take(place: Any) -> None:
+            entry = place.contents
+            times = tuple((value_of(time.kernel), time.ms) for time in entry.times[:entry.count])
+            found.append(describe(Tuning, entry, times=times))
+
+        with Call(self._handle) as call:
+            check(lib.vkclip_list_tuning(self._handle.pointer, call.wrap(_lib.vkclip_tuning_fn, take), None))
+        return found
 
     def __repr__(self) -> str:
         return f"<vkclip.Device {', '.join(info.name for info in self._infos)}>"
+
+
+def open_device(device: Union[Device, str, int, None]) -> Tuple[Device, bool]:
+    """Returns a device for what a program names as one, and whether it was opened for that."""
+    return (device, False) if isinstance(device, Device) else (Device(device), True)

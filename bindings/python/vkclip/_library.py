@@ -5,9 +5,8 @@ import ctypes
 import ctypes.util
 import logging
 import os
-import signal
 import sys
-import threading
+from typing import Any, Dict, Iterator, Optional, Tuple, Type
 
 from . import _lib
 
@@ -19,7 +18,7 @@ else:
     _NAME = 'libvkclip.so'
 
 
-def _candidates():
+def _candidates() -> Iterator[str]:
     """Yields the libraries to try, the first of which that exists is taken."""
     named = os.environ.get('VKCLIP_LIBRARY')
     if named:
@@ -36,7 +35,7 @@ def _candidates():
         yield found
 
 
-def _load():
+def _load() -> Any:
     failures = []
     for path in _candidates():
         try:
@@ -59,7 +58,7 @@ def _load():
 
 
 lib = _load()
-version = lib.vkclip_version().decode()
+version: str = lib.vkclip_version().decode()
 
 
 class Error(RuntimeError):
@@ -112,20 +111,24 @@ class AbsentError(Error, LookupError):
     """The checkpoint does not have what was asked for, such as a tower or a vocabulary."""
 
 
+class DivergedError(Error):
+    """Training came to a number that is not finite."""
+
+
 class CancelledError(Error):
     """A progress function stopped the call."""
 
 
-_CLASSES = {
+_CLASSES: Dict[int, Type[Error]] = {
     _lib.VKCLIP_EINVALID: InvalidArgumentError, _lib.VKCLIP_EMEMORY: HostMemoryError, _lib.VKCLIP_EIO: FileError,
     _lib.VKCLIP_EFORMAT: FormatError, _lib.VKCLIP_EUNSUPPORTED: UnsupportedError, _lib.VKCLIP_ENODEVICE: NoDeviceError,
     _lib.VKCLIP_EDEVICE: DeviceError, _lib.VKCLIP_EDEVICEMEMORY: DeviceMemoryError,
     _lib.VKCLIP_ETOOLONG: TextTooLongError, _lib.VKCLIP_EABSENT: AbsentError, _lib.VKCLIP_ELOST: DeviceLostError,
-    _lib.VKCLIP_ECANCELLED: CancelledError,
+    _lib.VKCLIP_EDIVERGED: DivergedError, _lib.VKCLIP_ECANCELLED: CancelledError,
 }
 
 
-def make_error(code, message=None):
+def make_error(code: int, message: Optional[str] = None) -> Error:
     """Returns the exception for an error code, by default with the message of this thread's last error."""
     if message is None:
         message = lib.vkclip_last_error().decode('utf-8', 'replace')
@@ -134,67 +137,10 @@ def make_error(code, message=None):
     return error
 
 
-def check(code):
+def check(code: int) -> None:
     """Raises the exception for an error code, unless it is VKCLIP_OK."""
     if code != _lib.VKCLIP_OK:
         raise make_error(code)
-
-
-def new(kind, **members):
-    """Makes a params or info struct that tells its size."""
-    return kind(size=ctypes.sizeof(kind), **members)
-
-
-class Callbacks:
-    """What a call of the library does with functions of Python.
-
-    An exception cannot pass through the library. Where a function raises one, it is kept, the call is cancelled, and
-    the exception is raised at the end of the `with` statement. The same is done with Ctrl-C: while the main thread is
-    in the library, the interrupt only sets a mark, at which the next callback cancels the call, because an exception
-    that is raised between two instructions of a callback could be lost.
-    """
-
-    def __init__(self, progress=None):
-        self._progress = progress
-        self._exception = None
-        self._interrupted = False
-        self._before = None
-        self.progress = _lib.vkclip_progress_fn(self._count)
-
-    def guard(self, function, *arguments):
-        """Calls a function. Returns 1, which cancels the call of the library, if it raises or returns a true value."""
-        if self._interrupted or self._exception is not None:
-            return 1
-        try:
-            return 1 if function(*arguments) else 0
-        except BaseException as exception:
-            self._exception = exception
-            return 1
-
-    def _count(self, user, done, total):
-        return self.guard(self._progress, done, total) if self._progress else int(self._interrupted)
-
-    def _interrupt(self, number, frame):
-        self._interrupted = True
-
-    def __enter__(self):
-        if (threading.current_thread() is threading.main_thread()
-                and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
-        return self
-
-    def __exit__(self, kind, exception, trace):
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
-        # The function for the library and the kept exception refer to this object, which would live until Python's
-        # collector runs.
-        self.progress = None
-        kept, self._exception = self._exception, None
-        if kept is not None:
-            raise kept
-        if self._interrupted:
-            raise KeyboardInterrupt
-        return False
 
 
 _logger = logging.getLogger('vkclip')
@@ -203,9 +149,17 @@ _levels = {_lib.VKCLIP_LOG_ERROR: logging.DEBUG, _lib.VKCLIP_LOG_WARNING: loggin
            _lib.VKCLIP_LOG_INFO: logging.INFO, _lib.VKCLIP_LOG_DEBUG: logging.DEBUG}
 
 
-@_lib.vkclip_log_fn
-def _log(user, level, message):
-    _logger.log(_levels.get(level, logging.DEBUG), '%s', message.decode('utf-8', 'replace'))
+def _log(user: Any, level: Any, message: bytes) -> None:
+    _logger.log(_levels.get(level.value, logging.DEBUG), '%s', message.decode('utf-8', 'replace'))
 
 
-lib.vkclip_set_log(_log, None)
+_log_function = _lib.vkclip_log_fn(_log)
+lib.vkclip_set_log(_log_function, None)
+
+
+def build() -> Tuple[str, ...]:
+    """Names what this build of the library has of what builds may leave out: the parts 'training', 'torch', 'hub' and
+    'search', and the libraries 'postgresql', 'tar', 'jpeg', 'png', 'exif', 'webp', 'tiff', 'heif', 'avif' and
+    'jxl'."""
+    names: bytes = lib.vkclip_get_build()
+    return tuple(names.decode().split())

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """OpenCLIP on vkclip: `from vkclip import open_clip`.
 
-Models are those that `vkclip pull` has downloaded, or files. What returns tensors there, returns arrays here that
-have the methods of tensors which programs for CLIP use (vkclip._array.Array); `from vkclip import torch` stands in
-for PyTorch.
+A model that is not in the hub's cache is downloaded (see vkclip.pull). Results are tensors in a program that has
+imported PyTorch, and in any other arrays of NumPy that have the methods of tensors which programs for CLIP use
+(vkclip._array.Array); `from vkclip import torch` stands in for PyTorch.
 """
 
 import os
@@ -11,13 +11,15 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from ._array import Array, as_array
-from ._compat import CompatModel, Preprocess, choose_device
-from ._library import UnsupportedError, lib
+from ._compat import CompatModel, Preprocess, as_plain, as_tensor, choose_device
+from ._files import architectures
+from ._hub import open_or_pull, open_vocabulary, published_models
+from ._library import UnsupportedError
 from ._model import Model
 
 __all__ = ['build_zero_shot_classifier', 'create_model', 'create_model_and_transforms', 'create_model_from_pretrained',
-           'get_tokenizer', 'list_models', 'tokenize']
+           'decode', 'get_tokenizer', 'list_models', 'list_pretrained', 'list_pretrained_models_by_tag',
+           'list_pretrained_tags_by_model', 'tokenize']
 
 # The tokenizers of the models that were created, by their names without the tag, and '' for the last one. They have no
 # weights in memory, so that they may stay when the models are gone.
@@ -27,16 +29,16 @@ _tokenizers: Dict[str, 'Tokenizer'] = {}
 class CLIP(CompatModel):
     """A model of `create_model`."""
 
-    def __call__(self, image: Any, text: Any) -> Tuple[Array, ...]:
+    def __call__(self, image: Any, text: Any) -> Tuple[Any, ...]:
         """Returns normalised embeddings [N, D] and [M, D] and the factor of their logits, and where the model has one
         the number that is added to them."""
         result = self.encode_image(image, True), self.encode_text(text, True), self.logit_scale.exp()
         return result if self.logit_bias is None else (*result, self.logit_bias)
 
-    def get_logits(self, image: Any, text: Any) -> Tuple[Array, Array]:
-        """Returns the logits of pictures [N, 3, S, S] and token ids [M, T]: Arrays [N, M] and [M, N]."""
+    def get_logits(self, image: Any, text: Any) -> Tuple[Any, Any]:
+        """Returns the logits of pictures [N, 3, S, S] and token ids [M, T]: tensors [N, M] and [M, N]."""
         logits = self._logits(image, text)
-        return logits, as_array(logits.T)
+        return logits, logits.T
 
 
 class Tokenizer:
@@ -46,14 +48,14 @@ class Tokenizer:
         self._model = model
         self.context_length = model.context_length
 
-    def __call__(self, texts: Union[str, Sequence[str]], context_length: Optional[int] = None) -> Array:
-        """Returns an int64 Array [M, T]. Texts that are too long are cut."""
+    def __call__(self, texts: Union[str, Sequence[str]], context_length: Optional[int] = None) -> Any:
+        """Returns an int64 tensor [M, T]. Texts that are too long are cut."""
         items = [texts] if isinstance(texts, str) else list(texts)
         length = context_length or self.context_length
-        return as_array(self._model.tokenize(items, context_length=length).astype(np.int64))
+        return as_tensor(self._model.tokenize(items, context_length=length).astype(np.int64))
 
     def decode(self, ids: Any) -> str:
-        return self._model.detokenize(np.asarray(ids))
+        return self._model.detokenize(as_plain(ids))
 
 
 def _locate(name: str, pretrained: Optional[str]) -> str:
@@ -68,17 +70,18 @@ def _locate(name: str, pretrained: Optional[str]) -> str:
 
 
 def create_model(model_name: str, pretrained: Optional[str] = None, precision: str = 'fp32', device: Any = 'cpu', *,
-                 force_image_size: Union[int, Tuple[int, int], None] = None, vocab: Optional[str] = None,
-                 **others: Any) -> CLIP:
+                 force_image_size: Union[int, Tuple[int, int], None] = None, cache_dir: Optional[str] = None,
+                 vocab: Optional[str] = None, **others: Any) -> CLIP:
     """Returns a model.
 
     `model_name` and `pretrained` are OpenCLIP's, such as 'ViT-B-32' and 'laion2b_s34b_b79k'; `pretrained` may be a
     path, and 'hf-hub:OWNER/NAME' and 'local-dir:FOLDER' need none. Precisions with 'fp16' in their names compute in
     fp16, and all others in fp32. `device` may be the name of one of vkclip's devices; PyTorch's names leave the choice
-    to vkclip. `vocab` is the vocabulary of a model that has none beside it. Other options of OpenCLIP are refused
-    unless they are false or None, or change nothing here.
+    to vkclip. `cache_dir` is the hub's cache, if it is not where the environment says, and `vocab` the vocabulary of a
+    model that has none beside it. Other options of OpenCLIP are refused unless they are false or None, or change
+    nothing here.
     """
-    harmless = ('load_weights', 'cache_dir', 'jit', 'output_dict', 'weights_only', 'require_pretrained')
+    harmless = ('load_weights', 'jit', 'output_dict', 'weights_only', 'require_pretrained')
     for option, value in others.items():
         if option not in harmless and value:
             raise UnsupportedError(f'vkclip has no option {option}')
@@ -88,10 +91,10 @@ def create_model(model_name: str, pretrained: Optional[str] = None, precision: s
             raise UnsupportedError(f'pictures of {size[0]} x {size[-1]} pixels are not supported: expected squares')
         size = size[0]
     path = _locate(model_name, pretrained)
-    model = Model(path, device=choose_device(device), precision='f16' if 'fp16' in precision else 'f32',
-                  image_size=size or 0, vocab=vocab)
+    model = open_or_pull(path, device=choose_device(device), precision='f16' if 'fp16' in precision else 'f32',
+                         image_size=size or 0, vocab=vocab, hub_dir=cache_dir)
     if model.info.tokenizer:
-        _tokenizers[model_name] = _tokenizers[''] = Tokenizer(Model(path, device=False, vocab=vocab))
+        _tokenizers[model_name] = _tokenizers[''] = Tokenizer(Model(path, device=False, vocab=vocab, hub_dir=cache_dir))
     return CLIP(model)
 
 
@@ -111,13 +114,24 @@ def create_model_from_pretrained(model_name: str, pretrained: Optional[str] = No
     return (model, Preprocess(model.model)) if return_transform else model
 
 
-def get_tokenizer(model_name: str = '', context_length: Optional[int] = None, **_: Any) -> Callable[..., Array]:
-    """Returns the tokenizer of a model that was created before, or of 'hf-hub:OWNER/NAME' or 'local-dir:FOLDER'."""
+def _names_of(arch: str) -> List[str]:
+    """Returns the names of the published models of an architecture."""
+    return [name for model in published_models() for name in (model.name, *model.aliases)
+            if name.partition(':')[0] == arch]
+
+
+def get_tokenizer(model_name: str = '', context_length: Optional[int] = None, **_: Any) -> Callable[..., Any]:
+    """Returns the tokenizer of a model that was created before, or is in the hub's cache, or of 'hf-hub:OWNER/NAME' or
+    'local-dir:FOLDER'."""
     if model_name not in _tokenizers:
-        if not model_name.startswith(('hf-hub:', 'local-dir:')):
-            raise RuntimeError(f'the tokenizer of {model_name or "a model"} comes from its files: '
-                               'create the model before')
-        _tokenizers[model_name] = Tokenizer(Model(_locate(model_name, None), device=False))
+        if model_name.startswith(('hf-hub:', 'local-dir:')):
+            model: Optional[Model] = open_or_pull(_locate(model_name, None), device=False)
+        else:
+            model = open_vocabulary(_names_of(model_name))
+        if model is None:
+            raise RuntimeError(f'the tokenizer of {model_name or "a model"} comes from its files, which are not in the '
+                               "hub's cache: create the model before")
+        _tokenizers[model_name] = Tokenizer(model)
     found = _tokenizers[model_name]
     if context_length is None or context_length == found.context_length:
         return found
@@ -126,28 +140,45 @@ def get_tokenizer(model_name: str = '', context_length: Optional[int] = None, **
     return other
 
 
-def tokenize(texts: Union[str, Sequence[str]], context_length: Optional[int] = None) -> Array:
+def tokenize(texts: Union[str, Sequence[str]], context_length: Optional[int] = None) -> Any:
     """Makes token ids with the vocabulary of the model that was created last."""
     return get_tokenizer()(texts, context_length)
 
 
+def decode(ids: Any) -> str:
+    """Returns the text of token ids by the vocabulary of the model that was created last."""
+    return get_tokenizer().decode(ids)  # type: ignore[attr-defined, no-any-return]
+
+
 def list_models() -> List[str]:
-    """Returns the architectures that vkclip has, by OpenCLIP's names."""
-    names: List[str] = []
-    while True:
-        name = lib.vkclip_arch_name(len(names))
-        if name is None:
-            return names
-        names.append(name.decode())
+    """Returns the architectures of which vkclip runs models, or begins training."""
+    return sorted({*architectures(), *(arch for arch, _ in list_pretrained())})
+
+
+def list_pretrained(as_str: bool = False) -> List[Any]:
+    """Returns the published models that vkclip runs, as tuples of an architecture and the tag of its weights, or as
+    texts with a colon between."""
+    names: List[Any] = [name for model in published_models() if not model.obstacle
+                        for name in (model.name, *model.aliases) if ':' in name]
+    return names if as_str else [tuple(name.split(':', 1)) for name in names]
+
+
+def list_pretrained_tags_by_model(model: str) -> List[str]:
+    """Returns the tags of the weights that an architecture has."""
+    return [tag for arch, tag in list_pretrained() if arch == model]
+
+
+def list_pretrained_models_by_tag(tag: str) -> List[str]:
+    """Returns the architectures that have weights of this tag."""
+    return [arch for arch, found in list_pretrained() if found == tag]
 
 
 def build_zero_shot_classifier(model: CLIP, tokenizer: Callable[..., Any], classnames: Sequence[str],
                                templates: Sequence[Union[str, Callable[[str], str]]], num_classes_per_batch: Any = 10,
-                               device: Any = 'cpu', use_tqdm: bool = False) -> Array:
-    """Returns an Array [D, L] of class embeddings, with which normalised embeddings of pictures are multiplied."""
-    def embed(name):
+                               device: Any = 'cpu', use_tqdm: bool = False) -> Any:
+    """Returns a tensor [D, L] of class embeddings, with which normalised embeddings of pictures are multiplied."""
+    def embed(name: str) -> Any:
         texts = [template.format(name) if isinstance(template, str) else template(name) for template in templates]
-        embeds = model.encode_text(tokenizer(texts), normalize=True)
-        mean = np.asarray(embeds).mean(0)
+        mean = model.model.encode_tokens(as_plain(tokenizer(texts))).mean(0)
         return mean / np.linalg.norm(mean)
-    return as_array(np.stack([embed(name) for name in classnames], 1))
+    return as_tensor(np.stack([embed(name) for name in classnames], 1))

@@ -8,6 +8,7 @@ import contextlib
 from typing import Any, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from ._array import Array as Tensor, as_array
 
@@ -58,5 +59,5 @@ def tensor(values: Any, dtype: Any = None) -> Tensor:
     return as_array(np.array(values, dtype))
 
 
-def from_numpy(array: np.ndarray) -> Tensor:
+def from_numpy(array: npt.NDArray[Any]) -> Tensor:
     return as_array(array)

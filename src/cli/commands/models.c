@@ -45,7 +45,7 @@ static bool contains(const char *text, const char *word)
     return *text;
 }
 
-static bool matches(const struct hub_model *model, const char *filter)
+static bool matches(const struct vkclip_hub_model *model, const char *filter)
 {
     const char *const texts[] = {model->name,   model->aliases,   model->repository,
                                  model->family, model->languages, model->licence};
@@ -58,10 +58,10 @@ static bool matches(const struct hub_model *model, const char *filter)
 }
 
 /* Returns the first model from row `*row` on that all filters match, or NULL. */
-static const struct hub_model *next_model(const struct cli_session *session, size_t *row)
+static const struct vkclip_hub_model *next_model(const struct cli_session *session, size_t *row)
 {
     const struct cli_inputs *filters = &session->arguments;
-    const struct hub_model *model;
+    const struct vkclip_hub_model *model;
     while ((model = hub_model((*row)++))) {
         size_t i = 0;
         while (i < filters->count && matches(model, filters->items[i].text))
@@ -72,7 +72,7 @@ static const struct hub_model *next_model(const struct cli_session *session, siz
     return NULL;
 }
 
-static bool is_cached(const struct hub_model *model)
+static bool is_cached(const struct vkclip_hub_model *model)
 {
     struct hub_name name;
     char *path = hub_parse_name(model->name, &name) ? hub_find_snapshot(&name) : NULL;
@@ -94,14 +94,14 @@ static json_t *known_number(uint32_t number)
     return number ? json_integer(number) : json_null();
 }
 
-static bool print_json(const struct hub_model *model)
+static bool print_json(const struct vkclip_hub_model *model)
 {
-    json_t *json =
-        json_pack("{ss so ss ss so so so so sb sb}", "name", model->name, "aliases",
-                  cli_json_words(model->aliases), "repository", model->repository, "family",
-                  model->family, "millions", known_number(model->millions), "width",
-                  known_number(model->width), "languages", known_text(model->languages), "licence",
-                  known_text(model->licence), "runs", !model->obstacle, "cached", is_cached(model));
+    json_t *json = json_pack("{ss so ss ss so so so so sb sb}", "name", model->name, "aliases",
+                             cli_json_words(model->aliases), "repository", model->repository,
+                             "family", model->family, "millions", known_number(model->millions),
+                             "width", known_number(model->embed_dim), "languages",
+                             known_text(model->languages), "licence", known_text(model->licence),
+                             "runs", !model->obstacle, "cached", is_cached(model));
     if (model->obstacle)
         json = cli_json_with(json, "obstacle", json_string(model->obstacle));
     return cli_print_json(json, stdout);
@@ -120,7 +120,7 @@ static const char *show_text(const char *text)
     return *text ? text : "-";
 }
 
-static const char *show_state(const struct hub_model *model, char text[128])
+static const char *show_state(const struct vkclip_hub_model *model, char text[128])
 {
     if (model->obstacle)
         snprintf(text, 128, "not run: %s", model->obstacle);
@@ -129,13 +129,13 @@ static const char *show_state(const struct hub_model *model, char text[128])
     return text;
 }
 
-static void fill_line(const struct hub_model *model, struct line *line)
+static void fill_line(const struct vkclip_hub_model *model, struct line *line)
 {
     const char *const cells[COLUMNS] = {
         model->name,
         model->family,
         show_number(model->millions, " M", line->millions),
-        show_number(model->width, "", line->width),
+        show_number(model->embed_dim, "", line->width),
         show_text(model->languages),
         show_text(model->licence),
         show_state(model, line->state),
@@ -160,7 +160,7 @@ static void print_list(const struct cli_session *session)
         .cells = {"name", "family", "parameters", "width", "languages", "licence", ""}};
     int widths[COLUMNS] = {0};
     const struct line head = line;
-    const struct hub_model *model = NULL;
+    const struct vkclip_hub_model *model = NULL;
     size_t row = 0;
     do {
         for (int i = 0; i < COLUMNS; i++) {
@@ -188,7 +188,7 @@ struct family_state {
 static struct family_state count_models(const struct hub_family *family)
 {
     struct family_state state = {0};
-    const struct hub_model *model;
+    const struct vkclip_hub_model *model;
     for (size_t row = 0; (model = hub_model(row)); row++) {
         if (strcmp(model->family, family->name))
             continue;
@@ -235,7 +235,7 @@ static int fail_no_match(const struct cli_inputs *filters)
 static int run_models(struct cli_session *session, void *user)
 {
     const struct options *options = user;
-    const struct hub_model *model;
+    const struct vkclip_hub_model *model;
     size_t row = 0;
     if (!cli_has("hub"))
         return cli_fail(CLI_FAILED, "this build of vkclip leaves the hub out (VKCLIP_WITH_HUB)");

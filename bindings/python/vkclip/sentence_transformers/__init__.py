@@ -1,20 +1,21 @@
 # SPDX-License-Identifier: MIT
 """CLIP models of sentence-transformers on vkclip: `from vkclip.sentence_transformers import SentenceTransformer, util`.
 
-Models are those that `vkclip pull` has downloaded, or folders. Where a tensor is asked for, the result is an array with
-the methods of tensors that programs for CLIP use (vkclip._array.Array).
+A model that is not in the hub's cache is downloaded (see vkclip.pull). Where a tensor is asked for, the result is one
+in a program that has imported PyTorch, and in any other an array of NumPy that has the methods of tensors which
+programs for CLIP use (vkclip._array.Array).
 """
 
 import os
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Optional, Sequence, Union
 
 import numpy as np
 
-from ._array import Array, as_array
-from ._compat import choose_device
-from ._image import is_path, split
-from ._library import UnsupportedError
-from ._model import Model
+from .._compat import as_tensor, choose_device
+from .._hub import open_or_pull
+from .._image import is_path, split
+from .._library import UnsupportedError
+from . import util
 
 __all__ = ['SentenceTransformer', 'util']
 
@@ -22,43 +23,16 @@ __all__ = ['SentenceTransformer', 'util']
 _NAMES = {'clip-ViT-B-32': 'ViT-B/32', 'clip-ViT-B-16': 'ViT-B/16', 'clip-ViT-L-14': 'ViT-L/14'}
 
 
-class util:
-    """What programs use of sentence_transformers.util."""
-
-    @staticmethod
-    def normalize_embeddings(embeddings: Any) -> Array:
-        """Divides embeddings [N, D] by their norms."""
-        rows = np.asarray(embeddings, np.float32)
-        return as_array(rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12))
-
-    @staticmethod
-    def cos_sim(a: Any, b: Any) -> Array:
-        """Returns the cosines [N, M] of embeddings [N, D] and [M, D], either of which may be one [D]."""
-        return util.dot_score(util.normalize_embeddings(np.atleast_2d(a)), util.normalize_embeddings(np.atleast_2d(b)))
-
-    @staticmethod
-    def dot_score(a: Any, b: Any) -> Array:
-        """Returns the scalar products [N, M] of embeddings [N, D] and [M, D], either of which may be one [D]."""
-        return as_array(np.atleast_2d(np.asarray(a)) @ np.atleast_2d(np.asarray(b)).T)
-
-    @staticmethod
-    def semantic_search(query_embeddings: Any, corpus_embeddings: Any, top_k: int = 10, score_function: Any = None,
-                        **_: Any) -> List[List[dict]]:
-        """Returns a list for each query: of at most `top_k` dicts with corpus_id and score, the best first."""
-        scores = (score_function or util.cos_sim)(query_embeddings, corpus_embeddings)
-        best = as_array(scores).topk(min(top_k, np.shape(scores)[1]))
-        return [[{'corpus_id': int(index), 'score': float(score)} for score, index in zip(*row)]
-                for row in zip(best.values, best.indices)]
-
-
 class SentenceTransformer:
     """A model of pictures and texts.
 
-    `device` may be the name of one of vkclip's devices; PyTorch's names leave the choice to vkclip. `vocab` is the
-    vocabulary of a model that has none beside it. The other parameters mean nothing here.
+    `device` may be the name of one of vkclip's devices; PyTorch's names leave the choice to vkclip. `cache_folder` is
+    the hub's cache, if it is not where the environment says, and `vocab` the vocabulary of a model that has none beside
+    it. The other parameters mean nothing here.
     """
 
     def __init__(self, model_name_or_path: Union[str, 'os.PathLike[str]'], modules: Any = None, device: Any = None, *,
+                 cache_folder: Optional[str] = None, revision: Optional[str] = None, local_files_only: bool = False,
                  truncate_dim: Optional[int] = None, vocab: Optional[str] = None, **_: Any) -> None:
         if modules is not None:
             raise UnsupportedError('vkclip has no option modules')
@@ -68,8 +42,9 @@ class SentenceTransformer:
         if os.path.isdir(inner):
             name = inner
         elif not os.path.exists(name):
-            name = _NAMES.get(short, name)
-        self.model = Model(name, device=choose_device(device), vocab=vocab)
+            name = _NAMES.get(short, name) + (f'@{revision}' if revision else '')
+        self.model = open_or_pull(name, device=choose_device(device), vocab=vocab, hub_dir=cache_folder,
+                                  local_files_only=local_files_only)
         self.truncate_dim = truncate_dim
         self.max_seq_length = self.model.context_length
 
@@ -102,20 +77,25 @@ class SentenceTransformer:
             result[batch] = self.model.encode_image([items[i] for i in batch], normalize=False)
         result = result[:, :truncate_dim or self.truncate_dim]
         if normalize_embeddings:
-            result = util.normalize_embeddings(result).numpy()
-        rows: Any = as_array(result) if convert_to_tensor else result
+            result = util.normalize_rows(result)
+        rows: Any = as_tensor(result) if convert_to_tensor else result
         if single:
             return rows[0]
-        return rows if convert_to_numpy or convert_to_tensor else list(as_array(result))
+        return rows if convert_to_numpy or convert_to_tensor else list(as_tensor(result))
 
     encode_query = encode_document = encode
 
-    def similarity(self, embeddings1: Any, embeddings2: Any) -> Array:
+    def similarity(self, embeddings1: Any, embeddings2: Any) -> Any:
         """Returns the cosines [N, M] of embeddings [N, D] and [M, D]."""
         return util.cos_sim(embeddings1, embeddings2)
 
-    def tokenize(self, texts: Sequence[str]) -> Array:
-        return as_array(self.model.tokenize(list(texts)))
+    def similarity_pairwise(self, embeddings1: Any, embeddings2: Any) -> Any:
+        """Returns the cosines [N] of the rows of embeddings [N, D] and [N, D]."""
+        return util.pairwise_cos_sim(embeddings1, embeddings2)
+
+    def tokenize(self, texts: Sequence[str]) -> Any:
+        """Returns token ids [M, T]."""
+        return as_tensor(self.model.tokenize(list(texts)))
 
     def get_sentence_embedding_dimension(self) -> int:
         return min(self.truncate_dim or self.model.embed_dim, self.model.embed_dim)
