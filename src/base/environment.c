@@ -28,6 +28,7 @@ static const char *const variables[] = {
     "VKCLIP_DEVICE",
     "VKCLIP_CACHE_DIR",
     "VKCLIP_INDEX",
+    "VKCLIP_TOKEN",
     "VKCLIP_TUNE",
     "VKCLIP_CHECK",
     "VKCLIP_TIMEOUT",

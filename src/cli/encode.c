@@ -4,15 +4,20 @@
  */
 #include "cli/encode.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/string.h"
 #include "cli/inputs.h"
 #include "cli/interrupt.h"
 #include "cli/log.h"
 #include "cli/print.h"
+#include "cli/remote.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* The largest file of a picture that a server is sent. */
+enum { MOST_PICTURE = 48 << 20 };
 
 /* ---- Results ----------------------------------------------------------------------------------- */
 
@@ -129,6 +134,89 @@ static int end_call(const struct call *call, int error)
     return error ? cli_fail_library(call->session, CLI_FAILED) : CLI_DONE;
 }
 
+/* ---- On a server --------------------------------------------------------------------------------- */
+
+/* Gives the result of one item, or the reason why it has none, as the library does. */
+static bool give_item(struct call *call, size_t index, const float *embed, const char *message)
+{
+    struct vkclip_item item = {.index = index,
+                               .error = embed ? VKCLIP_OK : VKCLIP_EINVALID,
+                               .message = message,
+                               .embed = embed};
+    char named[ERROR_MESSAGE];
+    const char picture[] = "the picture"; /* The server does not know what its file is called. */
+    if (!embed && string_begins_with(message, picture)) {
+        snprintf(named, sizeof(named), "%s%s", call->inputs->items[index].text,
+                 message + strlen(picture));
+        item.message = named;
+    }
+    show_progress(NULL, index + 1, 0);
+    return !take_item(call, &item);
+}
+
+/* Encodes some inputs in one request. The server names no input that it refuses, so that they are
+ * then asked for one by one. */
+static bool encode_some(struct call *call, size_t first, const struct cli_remote_item *items,
+                        size_t count, float *embeds)
+{
+    char message[ERROR_MESSAGE];
+    const struct cli_decoding *decoding = &call->encoding->decoding;
+    bool good = cli_encode_remotely(call->session->remote, decoding, items, count, call->width,
+                                    embeds, message, sizeof(message));
+    for (size_t i = 0; i < count; i++) {
+        if (!good && count > 1) {
+            if (!encode_some(call, first + i, &items[i], 1, embeds))
+                return false;
+        } else if (!give_item(call, first + i, good ? embeds + i * call->width : NULL, message))
+            return false;
+    }
+    return true;
+}
+
+/* Reads the next inputs as the server takes them: texts as they are, pictures as files. */
+static size_t read_some(struct call *call, bool texts, size_t first, struct cli_remote_item *items,
+                        char **data)
+{
+    const struct cli_inputs *inputs = call->inputs;
+    size_t count = 0;
+    for (; count < CLI_REMOTE_MOST && first + count < inputs->count; count++) {
+        const struct cli_input *input = &inputs->items[first + count];
+        const char *path = input->file ? input->file : input->text;
+        items[count] = (struct cli_remote_item){.text = input->text, .size = input->length};
+        if (texts)
+            continue;
+        if (file_read(path, MOST_PICTURE, &data[count], &items[count].size))
+            break;
+        items[count].text = NULL;
+        items[count].data = data[count];
+    }
+    return count;
+}
+
+static int encode_on_server(struct call *call, bool texts)
+{
+    struct cli_remote_item items[CLI_REMOTE_MOST];
+    char *data[CLI_REMOTE_MOST] = {NULL};
+    float *embeds = calloc(CLI_REMOTE_MOST, call->width * sizeof(*embeds));
+    bool good = embeds;
+    begin_call(call);
+    for (size_t first = 0; good && first < call->inputs->count;) {
+        const size_t count = read_some(call, texts, first, items, data);
+        if (count)
+            good = encode_some(call, first, items, count, embeds);
+        else /* The first picture cannot be read. */
+            good = give_item(call, first, NULL, vkclip_last_error());
+        first += count ? count : 1;
+        for (size_t i = 0; i < CLI_REMOTE_MOST; i++) {
+            free(data[i]);
+            data[i] = NULL;
+        }
+    }
+    free(embeds);
+    cli_clear_progress();
+    return good ? CLI_DONE : CLI_FAILED;
+}
+
 /* Is a vkclip_source_fn: runs on threads of the library. */
 static int read_picture(void *user, size_t index, float *pixel_values)
 {
@@ -171,6 +259,8 @@ int cli_encode_files(struct cli_session *session, const struct cli_encoding *enc
                         .inputs = inputs,
                         .width = find_width(session, encoding, VKCLIP_TOWER_IMAGE),
                         .named = true};
+    if (session->remote)
+        return encode_on_server(&call, false);
     if (has_archives(inputs)) {
         const struct vkclip_encode_params params = begin_call(&call);
         return end_call(&call, vkclip_encode_source(session->model, read_picture, inputs->count,
@@ -193,6 +283,8 @@ int cli_encode_texts(struct cli_session *session, const struct cli_encoding *enc
                         .inputs = inputs,
                         .width = find_width(session, encoding, VKCLIP_TOWER_TEXT),
                         .named = true};
+    if (session->remote)
+        return encode_on_server(&call, true);
     const char **texts = cli_list_texts(inputs);
     size_t *lengths = calloc(inputs->count + 1, sizeof(*lengths));
     int status = CLI_DONE;

@@ -17,9 +17,10 @@
 #include <string.h>
 
 enum {
-    PICTURE_TIME = 60,  /* seconds that somebody waits for a picture */
-    TRIES = 5,          /* failures of a request in a row, between which less than a MiB arrives */
-    REDIRECTIONS = 10,  /* followed at most: more of them are a circle */
+    PICTURE_TIME = 60, /* seconds that somebody waits for a picture */
+    TRIES = 5,         /* failures of a request in a row, between which less than a MiB arrives */
+    REDIRECTIONS = 10, /* followed at most: more of them are a circle */
+    MOST_ANSWER = 1 << 28, /* bytes of an answer with embeddings */
     MOST_TEXT = 1 << 26 /* bytes of a document, or of a file whose size the server does not tell */
 };
 #define MIB (1 << 20)
@@ -324,6 +325,52 @@ void *cli_get_picture(struct cli_http *http, const char *url, int64_t limit, siz
     describe_failure(url, &body, code, status, message, capacity);
     free(body.text);
     return NULL;
+}
+
+/* ---- Servers of embeddings --------------------------------------------------------------------- */
+
+void cli_use_socket(struct cli_http *http, const char *path)
+{
+    curl_easy_setopt(http->easy, CURLOPT_UNIX_SOCKET_PATH, path);
+    curl_easy_setopt(http->easy, CURLOPT_PROXY, "");
+}
+
+/* Is a CURLOPT_WRITEFUNCTION that takes errors' texts, too. */
+static size_t take_document(char *data, size_t one, size_t size, void *user)
+{
+    struct body *body = user;
+    (void)one;
+    if ((int64_t)size > body->limit - body->have)
+        return 0;
+    const size_t taken = write_text(body, data, size);
+    body->have += (int64_t)taken;
+    return taken;
+}
+
+bool cli_ask_json(struct cli_http *http, const char *url, const json_t *json, long *status,
+                  json_t **answer, char *message, size_t capacity)
+{
+    struct body body = {.easy = http->easy, .limit = MOST_ANSWER};
+    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    *answer = NULL;
+    prepare(http->easy, url, &body);
+    curl_easy_setopt(http->easy, CURLOPT_WRITEFUNCTION, take_document);
+    curl_easy_setopt(http->easy, CURLOPT_FOLLOWLOCATION, 0L);
+    if (text) {
+        curl_easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(text));
+        curl_easy_setopt(http->easy, CURLOPT_POSTFIELDS, text);
+    }
+    const CURLcode code = curl_easy_perform(http->easy);
+    curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, status);
+    if (!code && body.text)
+        *answer = json_loadb(body.text, (size_t)body.have, 0, NULL);
+    if (code)
+        snprintf(message, capacity, "%s", curl_easy_strerror(code));
+    else if (!*answer)
+        snprintf(message, capacity, "its answer (status %ld) is no JSON", *status);
+    free(body.text);
+    free(text);
+    return *answer;
 }
 
 /* ---- Documents and metadata ------------------------------------------------------------------ */

@@ -43,6 +43,14 @@ int cli_get_file(struct cli_http *http, const char *url, const char *path, int64
 void *cli_get_picture(struct cli_http *http, const char *url, int64_t limit, size_t *size,
                       char *message, size_t capacity);
 
+/* Sends the requests to a Unix socket instead of the hosts that URLs name. */
+void cli_use_socket(struct cli_http *http, const char *path);
+/* Sends a JSON document by POST, or with `body` NULL asks for one by GET, and gives the status and
+ * the document of the answer, whatever the status is. False: there is no such answer, and `message`
+ * says why. */
+bool cli_ask_json(struct cli_http *http, const char *url, const json_t *body, long *status,
+                  json_t **answer, char *message, size_t capacity);
+
 /* Compares a file with its ETag, if that is a hash: 64 digits are the file's SHA-256, 40 digits the
  * SHA-1 of a git blob ("blob SIZE", NUL, the bytes). *good is false if they differ. */
 int cli_check_hash(const char *path, const char *etag, bool *good);

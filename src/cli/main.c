@@ -6,6 +6,7 @@
 #include "base/console.h"
 #include "cli/command.h"
 #include "cli/log.h"
+#include "cli/remote.h"
 #include "cli/suggest.h"
 
 #include <stdlib.h>
@@ -61,6 +62,7 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     if (!options)
         return cli_fail(CLI_FAILED, "out of memory");
     int status = parse_and_run(&session, options, argc, argv);
+    cli_close_remote(&session.remote);
     vkclip_close_model(&session.model);
     vkclip_close_device(&session.device);
     vkclip_set_log(NULL, NULL);

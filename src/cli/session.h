@@ -9,6 +9,7 @@
 #include "vkclip.h"
 
 struct cli_command;
+struct cli_remote;
 
 /* The process returns one of these to the shell. */
 enum cli_exit {
@@ -32,6 +33,7 @@ struct cli_session {
     struct cli_inputs arguments; /* the command's arguments that are not options */
     struct vkclip_device *device;
     struct vkclip_model *model;
+    struct cli_remote *remote;     /* encodes in place of `model`; NULL: none does */
     struct vkclip_model_info info; /* of `model` */
     size_t failures;               /* inputs that were reported and left out */
     char subject[64]; /* names the text that the library works on, for its warnings; else "" */

@@ -44,7 +44,9 @@ static int prepare_picture(struct request *request, const struct loaded_model *m
 {
     const struct vkclip_image_params params = {.size = sizeof(params),
                                                .max_pixels = request->server->options.max_pixels,
-                                               .least_side = 2 * model->info.image_size};
+                                               .orient = !item->as_stored,
+                                               .least_side =
+                                                   item->exact ? 0 : 2 * model->info.image_size};
     struct vkclip_image image;
     int error = vkclip_decode_image(item->data, item->size, "the picture", &params, &image);
     if (error)

@@ -13,6 +13,9 @@ struct encode_item {
     const char *text; /* NULL: a picture */
     void *data;       /* of malloc, released by encode_free */
     size_t size;
+    bool exact;     /* It is decoded in full size. Otherwise a JPEG is decoded at a scale that is
+                     * still twice as large as the model's pictures, as in an index. */
+    bool as_stored; /* Its EXIF orientation is ignored, as the reference implementations do. */
     uint32_t width, height; /* of the picture, set when it was decoded */
 };
 

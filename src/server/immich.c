@@ -87,6 +87,7 @@ static bool take_input(struct prediction *prediction, struct form *form)
     } else {
         prediction->item.data = image->data;
         prediction->item.size = image->size;
+        prediction->item.exact = prediction->item.as_stored = true; /* as immich's own server */
         image->data = NULL;
         return true;
     }

@@ -182,6 +182,28 @@ int server_socket_path(char *path, size_t size)
     return VKCLIP_OK;
 }
 
+/* Whoever owns the folder decides which socket lies there. */
+static bool is_own_folder(const char *path)
+{
+    struct stat status;
+    return !lstat(path, &status) && S_ISDIR(status.st_mode) && status.st_uid == getuid() &&
+           !(status.st_mode & 022);
+}
+
+int listen_user(struct listening *listening)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char *path = address.sun_path;
+    int error = server_socket_path(path, sizeof(address.sun_path));
+    if (error)
+        return error;
+    char *slash = strrchr(path, '/');
+    *slash = 0;
+    const bool good = !mkdir(path, 0700) || is_own_folder(path);
+    *slash = '/';
+    return good && !is_in_use(&address) ? listen_unix(listening, path) : VKCLIP_OK;
+}
+
 /* ---- systemd ------------------------------------------------------------------------------------- */
 
 int listen_systemd(struct listening *listening, bool *found)

@@ -20,10 +20,12 @@ struct listening {
     char *unix_path; /* of the file to remove in the end; NULL: none */
 };
 
-/* Writes the path of the socket that the user's server listens on, and that the command looks for:
- * vkclip/serve.sock in XDG_RUNTIME_DIR, or in a folder of the user's own below /tmp. Fails with
- * EINVALID if the path does not fit. */
+/* Writes the path of the socket on which the user's server listens, and where the command looks for
+ * it: vkclip.sock in XDG_RUNTIME_DIR, or in the folder vkclip-UID of /tmp. Fails with EINVALID if
+ * the path does not fit. */
 int server_socket_path(char *path, size_t size);
+/* Listens there, if no other server does and the folder is the user's own. */
+int listen_user(struct listening *listening);
 
 /* Opens ADDRESS:PORT, [ADDRESS]:PORT, ADDRESS or PORT. Port 0 stands for any that is free. */
 int listen_tcp(struct listening *listening, const char *text);

@@ -104,6 +104,9 @@ static int read_inputs(struct embeddings *embeddings)
     if (!embeddings->items)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu inputs", embeddings->count);
     for (size_t i = 0; i < embeddings->count; i++) {
+        /* The defaults are those of `vkclip embed` and of the reference implementations. */
+        embeddings->items[i].exact = !json_is_true(json_object_get(body, "fast_decode"));
+        embeddings->items[i].as_stored = !json_is_true(json_object_get(body, "orient"));
         const int error = read_input(embeddings, several ? json_array_get(input, i) : input, i,
                                      modality && !strcmp(modality, "image"));
         if (error)
@@ -149,8 +152,8 @@ static size_t count_tokens(const struct embeddings *embeddings)
     size_t tokens = 0, length;
     for (size_t i = 0; i < embeddings->count; i++) {
         const char *text = embeddings->items[i].text;
-        if (text &&
-            !vkclip_tokenize(embeddings->model->model, text, strlen(text), 0, NULL, 0, &length))
+        if (text && !vkclip_tokenize(embeddings->model->model, text, strlen(text),
+                                     VKCLIP_TOKENIZE_FULL, NULL, 0, &length))
             tokens += length;
     }
     return tokens;

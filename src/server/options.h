@@ -24,7 +24,7 @@ struct server_options {
     size_t indexed_count;
 
     const char *listen;    /* ADDRESS:PORT, ADDRESS or PORT (127.0.0.1:8765); "": no TCP */
-    const char *unix_path; /* a socket; NULL: the user's, see server_socket_path; "": none */
+    const char *unix_path; /* a socket; NULL: see listen_user; "": none */
     const char *tls_certificate, *tls_key; /* PEM files; NULL: no TLS */
     const char *token;                     /* which clients must send; NULL: none */
     bool no_auth;                          /* any address may be served without a token */

@@ -68,7 +68,6 @@ static int check_addresses(const struct server_options *options, const struct li
 
 static int open_sockets(const struct server_options *options, struct listening *listening)
 {
-    char path[256];
     bool found;
     int error = listen_systemd(listening, &found);
     if (error || found)
@@ -77,8 +76,8 @@ static int open_sockets(const struct server_options *options, struct listening *
         error = listen_tcp(listening, options->listen);
     if (!error && options->unix_path && *options->unix_path)
         error = listen_unix(listening, options->unix_path);
-    else if (!error && !options->unix_path && !server_socket_path(path, sizeof(path)))
-        error = listen_unix(listening, path);
+    else if (!error && !options->unix_path)
+        error = listen_user(listening);
     return error ? error : check_addresses(options, listening);
 }
 

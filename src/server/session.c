@@ -20,6 +20,10 @@ void handle_api(struct request *request)
                              server->options.token != NULL, "trusted", trusted);
     if (json && trusted) {
         json_object_set_new(json, "index", json_boolean(server->index != NULL));
+        json_object_set_new(json, "precision",
+                            json_integer(server->options.model_params.precision));
+        json_object_set_new(json, "weights", json_integer(server->options.model_params.weights));
+        json_object_set_new(json, "compute", json_integer(server->options.model_params.compute));
         json_object_set_new(json, "max_body", json_integer((json_int_t)server->options.max_body));
     }
     answer_json(request, 200, json);

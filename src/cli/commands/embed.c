@@ -9,6 +9,7 @@
 #include "cli/inputs.h"
 #include "cli/log.h"
 #include "cli/model.h"
+#include "cli/remote.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 struct options {
     struct cli_model_options model;
     struct cli_device_options device;
+    struct cli_remote_options remote;
     struct cli_pictures pictures;
     struct cli_texts texts;
     struct cli_strictness strictness;
@@ -210,6 +212,14 @@ static int check_output(const struct cli_session *session, const struct options 
     return check_start(session, options);
 }
 
+/* A server gives embeddings of unit length, and of files of its own size. */
+static bool can_be_remote(const struct options *options)
+{
+    return !options->raw && !options->hidden && !options->features && !options->no_normalize &&
+           !options->strictness.strict && !options->device.name &&
+           !options->pictures.decoding.max_pixels && !options->model.batch;
+}
+
 /* Everything that must be right before the first input is encoded. */
 static int open_inputs(struct cli_session *session, struct options *options, struct raw *raw)
 {
@@ -226,8 +236,12 @@ static int open_inputs(struct cli_session *session, struct options *options, str
         return cli_fail_library(session, CLI_USAGE);
     if (!status && options->shard)
         status = shard_parse(session, options->shard, &options->part);
+    if (!status && can_be_remote(options))
+        status = cli_find_remote(session, &options->remote, &options->model, &session->remote);
     if (!status)
-        status = cli_open_model_on_device(session, &options->model, &options->device);
+        status = session->remote
+                     ? cli_open_model(session, &options->model)
+                     : cli_open_model_on_device(session, &options->model, &options->device);
     if (!status)
         status = cli_check_model(session, options->model.path, needs);
     if (!status && options->raw)
@@ -403,6 +417,7 @@ static const struct cli_option table[] = {
     CLI_INCLUDE(cli_model_options, FIELD(model)),
     CLI_INCLUDE(cli_batch_options, FIELD(model)),
     CLI_INCLUDE(cli_device_options, FIELD(device)),
+    CLI_INCLUDE(cli_remote_options, FIELD(remote)),
     {0}};
 
 const struct cli_command cli_embed_command = {

@@ -15,6 +15,7 @@
 #include "cli/reader.h"
 #include "cli/log.h"
 #include "cli/model.h"
+#include "cli/remote.h"
 
 #include <float.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ enum { MOST_MODELS = 32 };
 struct options {
     struct cli_model_options model;
     struct cli_device_options device;
+    struct cli_remote_options remote;
     struct cli_index_options index;
     struct cli_inputs add, subtract;
     uint32_t top, max_pixels;
@@ -139,6 +141,18 @@ static int parse_arguments(const struct search *search, struct query *query)
     return good ? CLI_DONE : cli_fail_usage(search->session, "%s", query->error);
 }
 
+/* Tells whether a server can do all that needs a device. A picture of a query is looked up in the
+ * index by its bytes first, which only this process does. */
+static bool can_be_remote(const struct options *options, const struct query *query)
+{
+    if (options->lines || options->refresh || options->device.name)
+        return false;
+    for (size_t i = 0; i < query->count; i++)
+        if (query->parts[i].kind == VKCLIP_QUERY_IMAGE)
+            return false;
+    return true;
+}
+
 /* Tells whether a query can be answered from the index alone, without a device. */
 static bool has_ids_only(const struct query *query)
 {
@@ -146,6 +160,29 @@ static bool has_ids_only(const struct query *query)
         if (query->parts[i].kind != VKCLIP_QUERY_ID)
             return false;
     return query->count;
+}
+
+/* Lets the server encode the texts of a query, so that no model is needed here. */
+static bool encode_texts(const struct search *search, struct query *query)
+{
+    const struct cli_session *session = search->session;
+    const struct cli_decoding decoding = {.orient = false};
+    const size_t dim = session->info.embed_dim;
+    for (size_t i = 0; i < query->count; i++) {
+        struct vkclip_query_part *part = &query->parts[i];
+        if (part->kind != VKCLIP_QUERY_TEXT)
+            continue;
+        const struct cli_remote_item item = {.text = part->value, .size = strlen(part->value)};
+        float *embed = malloc(dim * sizeof(*embed));
+        part->data = embed; /* query_free frees it. */
+        part->size = dim * sizeof(*embed);
+        snprintf(query->error, sizeof(query->error), "out of memory for an embedding");
+        if (!embed || !cli_encode_remotely(session->remote, &decoding, &item, 1, dim, embed,
+                                           query->error, sizeof(query->error)))
+            return false;
+        part->kind = VKCLIP_QUERY_EMBED;
+    }
+    return true;
 }
 
 /* Searches and prints. A query that fails is reported and counted; false: nothing more can be
@@ -156,7 +193,8 @@ static bool run_query(struct search *search, struct query *query, const char *li
     search->params.parts = query->parts;
     search->params.part_count = query->count;
     search_output_begin(&search->output, line);
-    if (!query_fetch(session, search->params.max_pixels, query)) {
+    if (!query_fetch(session, search->params.max_pixels, query) ||
+        (session->remote && !encode_texts(search, query))) {
         cli_fail_input(session, "%s", query->error);
         return search_output_end(&search->output, query->error);
     }
@@ -275,8 +313,12 @@ static int run_queries(struct search *search, struct query *query)
         models->size = sizeof(*models);
     if (!status)
         status = find_model(search, models);
+    if (!status && !has_ids_only(query) && can_be_remote(options, query))
+        status = cli_find_remote(search->session, &options->remote, &options->model,
+                                 &search->session->remote);
     if (!status)
-        status = open_model(search, options->refresh || !has_ids_only(query));
+        status = open_model(search,
+                            options->refresh || (!has_ids_only(query) && !search->session->remote));
     const struct refresh refresh = {
         .session = search->session, .index = search->index, .params.size = sizeof(refresh.params)};
     if (!status && options->refresh)
@@ -327,6 +369,7 @@ static const struct cli_choice protocols[] = {{"kitty", PREVIEW_KITTY},
 #define FIELD(name) offsetof(struct options, name)
 static const struct cli_option table[] = {
     CLI_INCLUDE(cli_index_options, FIELD(index)),
+    CLI_INCLUDE(cli_remote_options, FIELD(remote)),
     CLI_OPTION(0, "add", "QUERY", CLI_ITEM, FIELD(add), "the same as + QUERY"),
     CLI_OPTION(0, "subtract", "QUERY", CLI_ITEM, FIELD(subtract), "the same as - QUERY"),
     CLI_OPTION(0, "stdin", NULL, CLI_FLAG, FIELD(lines),

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""remote.py COMMAND [unittest's arguments]: vkclip search and embed use a server, with the same results."""
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+
+from serving import MODEL, Server
+
+COMMAND = ''
+SAMPLES = 'tests/golden/emoji-clip/samples/'
+
+
+class Remote(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.environment = {'XDG_RUNTIME_DIR': cls.folder.name, 'VKCLIP_INDEX': cls.folder.name + '/index.db'}
+        cls.server = Server(COMMAND, '-m', MODEL, environment=cls.environment)
+        os.rename(cls.server.socket, cls.folder.name + '/vkclip.sock')
+        cls.run_command(cls, 'index', '-m', MODEL, SAMPLES)
+
+    @classmethod
+    def tearDownClass(cls):
+        unittest.TestCase().assertEqual(cls.server.stop(), 0)
+        cls.folder.cleanup()
+
+    def run_command(self, *arguments, status=0, **environment):
+        result = subprocess.run([COMMAND, *arguments], capture_output=True, text=True,
+                                env={**os.environ, **self.environment, **environment})
+        assert result.returncode == status, result.stderr
+        return result.stdout, result.stderr
+
+    def items(self):
+        lines = self.server.ask('GET', '/metrics')[2].decode().splitlines()
+        return sum(int(line.split()[1]) for line in lines if line.startswith('vkclip_batch_items_total'))
+
+    def test_search(self):
+        before = self.items()
+        query = ['search', 'a', 'picture', 'of', 'owl', '-', 'tiger', '--json']
+        found = self.run_command(*query)[0]
+        self.assertEqual(self.items(), before + 2)
+        self.assertEqual(found, self.run_command(*query, '--server', 'never')[0])
+        self.assertEqual(self.items(), before + 2)
+        # A picture is looked up in the index by this process.
+        self.run_command('search', SAMPLES + '1f989.png')
+        self.assertEqual(self.items(), before + 2)
+
+    def test_embed(self):
+        before = self.items()
+        outputs = []
+        for mode in ('auto', 'never', self.folder.name + '/vkclip.sock', f'http://127.0.0.1:{self.server.port}'):
+            path = self.folder.name + '/out.jsonl'
+            _, log = self.run_command('embed', '-m', MODEL, '--text', 'owl', '--text', 'a \u00fc', '-o', path,
+                                      '--overwrite', '--server', mode, SAMPLES + '1f989.png', 'README.md',
+                                      'no/such.png', SAMPLES + '1f355.png', status=1)
+            with open(path, encoding='utf-8') as file:
+                outputs.append((file.read(), [line for line in log.splitlines() if 'warning' not in line]))
+        self.assertEqual(self.items(), before + 12)
+        self.assertIn('README.md', outputs[0][1][0])
+        for output in outputs[1:]:
+            self.assertEqual(output, outputs[0])
+
+    def test_what_the_server_does_not_do(self):
+        before = self.items()
+        path = self.folder.name + '/other.npy'
+        for options in (['--precision', 'f16'], ['--no-normalize'], ['--strict'], ['--weights', 'q8']):
+            self.run_command('embed', '-m', MODEL, '--text', 'owl', '-o', path, '--overwrite', *options)
+        self.assertEqual(self.items(), before)
+
+    def test_wrong_servers(self):
+        for address, text in (('http://127.0.0.1:1', 'connect'), ('/no/such.sock', 'connect'), ('nonsense', '')):
+            _, log = self.run_command('embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/x.npy',
+                                      '--server', address, status=1)
+            self.assertIn(f'{address}: the server cannot be used: ', log)
+            self.assertIn(text, log)
+        with Server(COMMAND, '-m', MODEL, '--token', 'a-long-token') as server:
+            arguments = ['embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/y.npy',
+                         '--server', f'http://127.0.0.1:{server.port}']
+            self.assertIn('VKCLIP_TOKEN', self.run_command(*arguments, status=1)[1])
+            self.run_command(*arguments, VKCLIP_TOKEN='a-long-token')
+
+
+if __name__ == '__main__':
+    COMMAND = sys.argv.pop(1)
+    unittest.main()
