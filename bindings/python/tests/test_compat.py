@@ -389,7 +389,8 @@ logits, _ = model(picture, words)
 found = CLIPModel.from_pretrained("openai/clip-vit-base-patch32")(**CLIPProcessor.from_pretrained(
     "openai/clip-vit-base-patch32")(text=["a"], images=Image.open("CLIP.png"), return_tensors="pt"))
 embeds = SentenceTransformer("clip-ViT-B-32").encode(["a", "b"], convert_to_tensor=True)
-for value in (picture, words, seen, logits, model.logit_scale, found.logits_per_image, embeds, util.cos_sim(seen, read)):
+for value in (picture, words, seen, logits, model.logit_scale, found.logits_per_image, embeds,
+              util.cos_sim(seen, read)):
     assert isinstance(value, torch.Tensor), type(value)
 print(logits.softmax(dim=-1).shape, model.logit_scale.exp().item() > 1)
 """

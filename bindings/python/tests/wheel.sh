@@ -1,7 +1,7 @@
 #!/bin/sh
-# wheel.sh FOLDER PYTHON MODEL builds a wheel of vkclip for Python with the packages of the system and without network,
-# wheel.sh FOLDER PYTHON builds a wheel of vkclip for Python with the packages of the system and without network,
-# library but libvkclip.
+# wheel.sh FOLDER PYTHON builds a wheel of vkclip for Python with the packages of the system and without network, for
+# this machine and for others, and installs each into an environment of its own. The wheel must have no library but
+# libvkclip. A wheel for others is refused where libvkclip needs too much.
 set -eu
 folder=$1
 python=$2
@@ -12,9 +12,14 @@ mkdir -p "$folder/egg"
 # What is built lies in the test's folder and not in the source.
 printf '[build]\nbuild_base = %s/build\n[egg_info]\negg_base = %s/egg\n' "$folder" "$folder" >"$folder/setup.cfg"
 export DIST_EXTRA_CONFIG="$folder/setup.cfg" PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR="$folder/pip"
-quietly() { "$@" >"$folder/log" 2>&1 || { tail -n 40 "$folder/log" && echo "FAILED: $*" && exit 1; }; }
+fail() {
+    echo "FAILED: $*"
+    exit 1
+}
+quietly() { "$@" >"$folder/log" 2>&1 || { tail -n 40 "$folder/log" && fail "$*"; }; }
 quietly "$python" -m venv --system-site-packages "$folder/environment"
-pip="$folder/environment/bin/python -m pip"
+pip() { "$folder/environment/bin/python" -m pip "$@"; }
+build() { pip wheel --no-build-isolation --no-deps -w "$folder/wheels" bindings/python; }
 
 says() {
     cd "$folder"
@@ -24,25 +29,48 @@ import vkclip
 assert vkclip.__file__.startswith(sys.prefix), vkclip.__file__
 with vkclip.Model(sys.argv[1]) as model:
     probs = model.classify(sys.argv[1] + '/samples/robot.png', ['owl', 'pizza', 'robot'], 'a picture of {}')
-print(vkclip.__version__, probs)
+from vkclip.sentence_transformers import util
+print(vkclip.__version__, probs, *vkclip.build())
 assert probs.argmax() == 2 and probs.max() > 0.99
 PROGRAM
     cd "$OLDPWD"
 }
 
-quietly $pip wheel --no-build-isolation --no-deps -w "$folder/wheels" bindings/python
-set -- "$folder"/wheels/*.whl
-echo "$(basename "$1"): $(wc -c <"$1") bytes"
-case $(basename "$1") in
-vkclip-*-py3-none-linux_*.whl | vkclip-*-py3-none-manylinux*.whl | vkclip-*-py3-none-macosx_*.whl) ;;
-*) echo "FAILED: the wheel's name should have py3-none-PLATFORM" && exit 1 ;;
-esac
-libraries=$("$python" -m zipfile -l "$1" | awk '/\.(so|dylib|dll)/ {print $1}')
-[ "$(echo "$libraries" | wc -l)" = 1 ] || { echo "FAILED: the wheel has $libraries" && exit 1; }
-"$python" -m zipfile -l "$1" | grep -q 'vkclip/py.typed'
-quietly $pip install --no-deps "$1"
+# check NAME-PATTERN looks at the wheel that was built, installs it and tries it.
+check() {
+    file=$(echo "$folder"/wheels/*.whl)
+    echo "$(basename "$file"): $(wc -c <"$file") bytes"
+    # The pattern is not quoted, so that the shell compares with it.
+    # shellcheck disable=SC2254
+    case $(basename "$file") in
+    $1) ;;
+    *) fail "the wheel's name should be $1" ;;
+    esac
+    content=$("$python" -m zipfile -l "$file")
+    libraries=$(echo "$content" | awk '/\.(so|dylib|dll)/ {print $1}')
+    [ "$(echo "$libraries" | wc -l)" = 1 ] || fail "the wheel has $libraries"
+    echo "$content" | grep -q 'vkclip/py.typed'
+    echo "$content" | grep -q 'vkclip/sentence_transformers/util.py'
+    quietly pip install --no-deps "$file"
+    says
+    quietly pip uninstall -y vkclip
+    rm -r "$folder/wheels"
+}
+
+if [ "$(uname)" = Linux ]; then
+    export VKCLIP_MANYLINUX=2_99
+    quietly build
+    check 'vkclip-*-py3-none-manylinux_2_[0-9]*_*.whl'
+    readelf -d "$folder"/build/lib*/vkclip/libvkclip.so | sed -nE 's/.*\(NEEDED\).*\[(.*)\]/it needs \1/p'
+    VKCLIP_MANYLINUX=2_5
+    if build >"$folder/log" 2>&1; then
+        fail "a wheel for glibc 2.5 was built"
+    fi
+    grep -q 'needs glibc 2.[0-9]*: expected at most glibc 2.5' "$folder/log" || { cat "$folder/log" && fail message; }
+    unset VKCLIP_MANYLINUX
+fi
+quietly build
+check 'vkclip-*-py3-none-*.whl'
+quietly pip install --no-build-isolation --no-deps ./bindings/python
 says
-quietly $pip uninstall -y vkclip
-quietly $pip install --no-build-isolation --no-deps ./bindings/python
-says
-[ ! -e bindings/python/vkclip.egg-info ] || { echo "FAILED: the build wrote into the source" && exit 1; }
+[ ! -e bindings/python/vkclip.egg-info ] || fail "the build wrote into the source"
