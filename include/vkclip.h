@@ -278,6 +278,9 @@ struct vkclip_device_params {
     /* Seconds without progress after which the device counts as lost. 0: VKCLIP_TIMEOUT if the
      * environment was read, or else 300. */
     double timeout;
+    /* of opening, which asks between its steps: finding the drivers, then each device */
+    vkclip_progress_fn *progress;
+    void *user; /* first argument of `progress` */
 };
 
 /* Opens a device. Several devices in one handle share the items of every call: a batch goes to the
@@ -293,7 +296,7 @@ struct vkclip_device_params {
  * whole process when it first ran on this device is left out from then on, which a warning says.
  *
  * Errors: ENODEVICE (there is no device, none matches, or several match a name), EINVALID (a device
- * is named twice, or there are more than 16), EDEVICE, ELOST. */
+ * is named twice, or there are more than 16), ECANCELLED, EDEVICE, ELOST. */
 VKCLIP_API int vkclip_open_device(const struct vkclip_device_params *params,
                                   struct vkclip_device **device);
 /* Describes the device, or the first of several. */
@@ -850,6 +853,15 @@ struct vkclip_archive;
  * no tar file with pictures), EUNSUPPORTED (compressed, or this build has no libarchive), EMEMORY.
  */
 VKCLIP_API int vkclip_open_archive(const char *path, struct vkclip_archive **archive);
+
+struct vkclip_archive_params {
+    size_t size;                  /* sizeof(struct vkclip_archive_params) */
+    vkclip_progress_fn *progress; /* counts bytes */
+    void *user;                   /* first argument of `progress` */
+};
+/* The same with params, which may be NULL. */
+VKCLIP_API int vkclip_open_tar(const char *path, const struct vkclip_archive_params *params,
+                               struct vkclip_archive **archive);
 /* Returns the path of a picture within the archive, which lives as long as the archive. After the
  * last picture the result is NULL. */
 VKCLIP_API const char *vkclip_get_archived_name(const struct vkclip_archive *archive, size_t index);
@@ -1363,12 +1375,17 @@ struct vkclip_index_params {
      * vkclip/index.db in the user's data folder. No message has the password of a database. */
     const char *path;
     bool read_only; /* The file must exist, and nothing is written to it. */
+    /* Is asked by every call on the handle, vkclip_open_index included, on the thread that makes
+     * it, also by one that has a function of its own. What a database does for long is cancelled
+     * within it. Only vkclip_export_index counts: files. */
+    vkclip_progress_fn *progress;
+    void *user; /* first argument of `progress` */
 };
 
 /* Opens an index. Errors: EIO (cannot be opened or written, disk full, locked by another process
  * for longer than half a minute, no connection), EFORMAT (damaged, or another program's file),
  * EUNSUPPORTED (a newer version's file; PostgreSQL in a build without libpq, or a server before
- * version 14), EINVALID (no path, and no data folder; a malformed URI), EMEMORY. */
+ * version 14), EINVALID (no path, and no data folder; a malformed URI), ECANCELLED, EMEMORY. */
 VKCLIP_API int vkclip_open_index(const struct vkclip_index_params *params,
                                  struct vkclip_index **index);
 VKCLIP_API void vkclip_close_index(struct vkclip_index **index);
@@ -1485,7 +1502,8 @@ VKCLIP_API int vkclip_watch_index(struct vkclip_index *index, double seconds, bo
 VKCLIP_API int vkclip_remove_indexed(struct vkclip_index *index, const char *const *paths,
                                      size_t count, uint64_t *removed);
 /* Removes the rows of missing files, then pictures that are nowhere any more with their embeddings
- * and thumbnails, and makes the database smaller. `removed` may be NULL. */
+ * and thumbnails, and makes the database smaller. A call that is cancelled has removed all or
+ * nothing. `removed` may be NULL. */
 VKCLIP_API int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed);
 /* Adds an HNSW index to the embeddings of each model, for programs that search in SQL by pgvector's
  * operators. It follows later changes, which become slower. Searches of this library do not use it,
@@ -1494,8 +1512,8 @@ VKCLIP_API int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
 VKCLIP_API int vkclip_add_hnsw_index(struct vkclip_index *index);
 
 /* Writes the embeddings of a model and their paths in clip-retrieval's layout to the new or empty
- * folder `folder`: img_emb/img_emb_0.npy in fp16 and metadata/metadata_0.parquet. `exported` may be
- * NULL. */
+ * folder `folder`: img_emb/img_emb_0.npy in fp16 and metadata/metadata_0.parquet. After an error
+ * the folder is as it was. `exported` may be NULL. */
 VKCLIP_API int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *model,
                                    const char *folder, uint64_t *exported);
 

@@ -7,6 +7,7 @@
 #include "api/guard.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "encode/device.h"
 #include "runtime/selftest_model.h"
 #include "runtime/tune.h"
@@ -39,7 +40,11 @@ int vkclip_open_device(const struct vkclip_device_params *params, struct vkclip_
     int error = GROWTH_READ(vkclip_device_params, &full, params);
     if (!error)
         error = arguments_check_device(&full);
-    return error ? error : guard_open_device(device, device_open(&full, device));
+    if (error)
+        return error;
+    struct progress progress;
+    progress_begin(&progress, full.progress, full.user, 1);
+    return progress_end(&progress, guard_open_device(device, device_open(&full, device)));
 }
 
 int vkclip_get_device_info(const struct vkclip_device *device, struct vkclip_device_info *info)

@@ -3,7 +3,7 @@
  * Implements the public functions of duplicates.
  */
 #include "api/growth.h"
-#include "api/guard.h"
+#include "api/index_call.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "encode/device.h"
@@ -101,8 +101,8 @@ int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *dev
                                      .progress = give_share,
                                      .group = give_group,
                                      .user = &receiver};
-    struct turn turn;
-    error = guard_enter_both(&turn, __func__, device ? device->guard : NULL, index->guard);
+    struct index_call call;
+    error = index_enter_both(&call, __func__, device ? device->guard : NULL, index);
     if (error)
         return error;
     error = device ? find_model(index, &choice) : VKCLIP_OK;
@@ -111,7 +111,7 @@ int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *dev
         request.gpu = device->gpus[0];
         request.tuner = device->tuners[0];
     }
-    return guard_leave(&turn, error ? error : groups_find(&request));
+    return index_leave(&call, error ? error : groups_find(&request));
 }
 
 int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const char *b)
@@ -119,7 +119,7 @@ int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const ch
     if (!index || !a || !b)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_forget_duplicates: index and two pictures expected");
-    struct turn turn;
-    const int error = guard_enter(&turn, __func__, index->guard);
-    return error ? error : guard_leave(&turn, groups_forget(index, a, b));
+    struct index_call call;
+    const int error = index_enter(&call, __func__, index);
+    return error ? error : index_leave(&call, groups_forget(index, a, b));
 }

@@ -4,13 +4,11 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
-#include "api/guard.h"
 #include "api/import.h"
+#include "api/index_call.h"
 #include "api/update.h"
 #include "base/memory.h"
-#include "base/progress.h"
 #include "search/export.h"
-#include "search/index.h"
 
 bool vkclip_has_search(void)
 {
@@ -32,9 +30,16 @@ int vkclip_open_index(const struct vkclip_index_params *params, struct vkclip_in
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_open_index: index expected");
     *index = NULL;
+    struct progress progress;
     int error = GROWTH_READ(vkclip_index_params, &full, params);
+    if (error)
+        return error;
+    progress_begin(&progress, full.progress, full.user, 1);
+    progress.independent = true;
+    error = progress_check();
     if (!error)
         error = index_open(&full, index);
+    error = progress_end(&progress, error);
     if (error)
         return error;
     error = guard_open((*index)->path, TURNS_INDEX, NULL, &(*index)->guard);
@@ -61,14 +66,14 @@ void vkclip_close_index(struct vkclip_index **index)
 int vkclip_get_index_info(struct vkclip_index *index, struct vkclip_index_info *info)
 {
     struct vkclip_index_info full = {0};
-    struct turn turn;
+    struct index_call call;
     if (!index || !info)
         return error_fail(VKCLIP_EINVALID, "vkclip_get_index_info: index and info expected");
     int error = GROWTH_CHECK(vkclip_index_info, info);
     if (!error)
-        error = guard_enter(&turn, __func__, index->guard);
+        error = index_enter(&call, __func__, index);
     if (!error)
-        error = guard_leave(&turn, index->store->read->count(index->store, &full));
+        error = index_leave(&call, index->store->read->count(index->store, &full));
     if (!error)
         GROWTH_WRITE(vkclip_index_info, info, &full);
     return error;
@@ -77,7 +82,7 @@ int vkclip_get_index_info(struct vkclip_index *index, struct vkclip_index_info *
 int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_model *models,
                              size_t capacity, size_t *count)
 {
-    struct turn turn;
+    struct index_call call;
     if (!index || !count || (!models && capacity))
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_index_models: index, models and count expected");
@@ -87,9 +92,9 @@ int vkclip_list_index_models(struct vkclip_index *index, struct vkclip_index_mod
     struct vkclip_index_model *found = memory_calloc(capacity + 1, sizeof(*found));
     if (!found)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu models", capacity);
-    error = guard_enter(&turn, __func__, index->guard);
+    error = index_enter(&call, __func__, index);
     if (!error)
-        error = guard_leave(&turn, index_list_models(index, found, capacity, count));
+        error = index_leave(&call, index_list_models(index, found, capacity, count));
     for (size_t i = 0; !error && i < *count && i < capacity; i++)
         GROWTH_WRITE_ENTRY(vkclip_index_model, models, i, &found[i]);
     memory_free(found);
@@ -114,12 +119,12 @@ int vkclip_list_index_folders(struct vkclip_index *index, vkclip_folder_fn *fold
     if (!index || !folder)
         return error_fail(VKCLIP_EINVALID, "vkclip_list_index_folders: index and folder expected");
     struct folder_listing listing = {folder, user};
-    struct turn turn;
-    int error = guard_enter(&turn, __func__, index->guard);
+    struct index_call call;
+    int error = index_enter(&call, __func__, index);
     if (error)
         return error;
     error = index->store->read->each_root(index->store, give_folder, &listing);
-    return guard_leave(&turn, error);
+    return index_leave(&call, error);
 }
 
 int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *failure, void *user)
@@ -127,12 +132,12 @@ int vkclip_list_index_failures(struct vkclip_index *index, vkclip_failure_fn *fa
     if (!index || !failure)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_index_failures: index and failure expected");
-    struct turn turn;
-    int error = guard_enter(&turn, __func__, index->guard);
+    struct index_call call;
+    int error = index_enter(&call, __func__, index);
     if (error)
         return error;
     error = index->store->read->each_failure(index->store, failure, user);
-    return guard_leave(&turn, error);
+    return index_leave(&call, error);
 }
 
 int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
@@ -142,7 +147,7 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
 {
     struct vkclip_update_params full;
     struct vkclip_update_result done = {0};
-    struct turn turn;
+    struct index_call call;
     if (!index || !model)
         return error_fail(VKCLIP_EINVALID, "vkclip_index_paths: index and model expected");
     int error = GROWTH_CHECK(vkclip_update_result, result);
@@ -151,36 +156,36 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
     if (!error)
         error = arguments_check_strings("paths", paths, NULL, count);
     if (!error)
-        error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+        error = index_enter_both(&call, __func__, model->guard, index);
     if (error)
         return error;
     error = update_index(index, model, paths, count, &full, &done);
     GROWTH_WRITE(vkclip_update_result, result, &done);
-    return guard_leave(&turn, error);
+    return index_leave(&call, error);
 }
 
 int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed)
 {
     if (!index || !changed)
         return error_fail(VKCLIP_EINVALID, "vkclip_watch_index: index and changed expected");
-    struct turn turn;
-    const int error = guard_enter(&turn, __func__, index->guard);
-    return error ? error : guard_leave(&turn, index_watch(index, seconds, changed));
+    struct index_call call;
+    const int error = index_enter(&call, __func__, index);
+    return error ? error : index_leave(&call, index_watch(index, seconds, changed));
 }
 
 int vkclip_remove_indexed(struct vkclip_index *index, const char *const *paths, size_t count,
                           uint64_t *removed)
 {
     uint64_t ignored;
-    struct turn turn;
+    struct index_call call;
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_remove_indexed: index expected");
     int error = arguments_check_strings("paths", paths, NULL, count);
     if (!error)
-        error = guard_enter(&turn, __func__, index->guard);
+        error = index_enter(&call, __func__, index);
     if (error)
         return error;
-    return guard_leave(&turn, index_remove(index, paths, count, removed ? removed : &ignored));
+    return index_leave(&call, index_remove(index, paths, count, removed ? removed : &ignored));
 }
 
 int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
@@ -188,18 +193,18 @@ int vkclip_prune_index(struct vkclip_index *index, uint64_t *removed)
     uint64_t ignored;
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_prune_index: index expected");
-    struct turn turn;
-    const int error = guard_enter(&turn, __func__, index->guard);
-    return error ? error : guard_leave(&turn, index_prune(index, removed ? removed : &ignored));
+    struct index_call call;
+    const int error = index_enter(&call, __func__, index);
+    return error ? error : index_leave(&call, index_prune(index, removed ? removed : &ignored));
 }
 
 int vkclip_add_hnsw_index(struct vkclip_index *index)
 {
     if (!index)
         return error_fail(VKCLIP_EINVALID, "vkclip_add_hnsw_index: index expected");
-    struct turn turn;
-    const int error = guard_enter(&turn, __func__, index->guard);
-    return error ? error : guard_leave(&turn, index_add_hnsw(index));
+    struct index_call call;
+    const int error = index_enter(&call, __func__, index);
+    return error ? error : index_leave(&call, index_add_hnsw(index));
 }
 
 int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *model,
@@ -209,15 +214,15 @@ int vkclip_export_index(struct vkclip_index *index, const struct vkclip_model *m
     uint64_t ignored;
     if (!index || !model || !folder)
         return error_fail(VKCLIP_EINVALID, "vkclip_export_index: index, model and folder expected");
-    struct turn turn;
-    int error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    struct index_call call;
+    int error = index_enter_both(&call, __func__, model->guard, index);
     if (error)
         return error;
     error = update_describe_model(index, model, &described);
     if (!error)
         error = export_clip_retrieval(index, described.identity, described.embed_dim, folder,
                                       exported ? exported : &ignored);
-    return guard_leave(&turn, error);
+    return index_leave(&call, error);
 }
 
 int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
@@ -232,12 +237,14 @@ int vkclip_import_rclip(struct vkclip_index *index, struct vkclip_model *model,
     int error = GROWTH_CHECK(vkclip_import_result, result);
     if (error)
         return error;
+    struct index_call call;
+    index_ask(&call, index);
     progress_begin(&progress, ask, user, 0);
-    struct turn turn;
-    error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    progress.independent = true;
+    error = guard_enter_both(&call.turn, __func__, model->guard, index->guard);
     if (!error)
-        error = guard_leave(&turn, import_rclip(index, model, database, &done));
-    error = progress_end(&progress, error);
+        error = guard_leave(&call.turn, import_rclip(index, model, database, &done));
+    error = progress_end(&call.progress, progress_end(&progress, error));
     GROWTH_WRITE(vkclip_import_result, result, &done);
     return error;
 }

@@ -2,10 +2,9 @@
  *
  * Implements the public functions that give what an index has of one picture.
  */
-#include "api/guard.h"
+#include "api/index_call.h"
 #include "base/memory.h"
 #include "search/file_hash.h"
-#include "search/index.h"
 #include "search/search.h"
 
 /* ---- Thumbnails -------------------------------------------------------------------------------- */
@@ -14,11 +13,11 @@
 static int read_thumbnail(struct vkclip_index *index, const char *function, int64_t id, void **data,
                           size_t *size)
 {
-    struct turn turn;
-    int error = guard_enter(&turn, function, index->guard);
+    struct index_call call;
+    int error = index_enter(&call, function, index);
     if (error)
         return error;
-    error = guard_leave(&turn, index->store->read->read_thumbnail(index->store, id, data, size));
+    error = index_leave(&call, index->store->read->read_thumbnail(index->store, id, data, size));
     if (!error && !*data)
         error = error_fail(VKCLIP_EABSENT, "id:%lld: the index has no thumbnail", (long long)id);
     return error;
@@ -83,11 +82,11 @@ static int visit_file(void *user, const struct store_picture *picture)
 static int visit_files(struct vkclip_index *index, const char *function, int64_t id,
                        struct visit *visit)
 {
-    struct turn turn;
-    int error = guard_enter(&turn, function, index->guard);
+    struct index_call call;
+    int error = index_enter(&call, function, index);
     if (error)
         return error;
-    error = guard_leave(&turn, index->store->read->each_copy(index->store, id, visit_file, visit));
+    error = index_leave(&call, index->store->read->each_copy(index->store, id, visit_file, visit));
     if (!error && !visit->count)
         error = error_fail(VKCLIP_EABSENT, "id:%lld: the index has no such picture", (long long)id);
     return error;

@@ -5,17 +5,15 @@
  */
 #include "api/arguments.h"
 #include "api/growth.h"
-#include "api/guard.h"
+#include "api/index_call.h"
 #include "base/half.h"
 #include "base/memory.h"
-#include "base/progress.h"
 #include "encode/identity.h"
 #include "encode/pictures.h"
 #include "encode/texts.h"
 #include "image/decode.h"
 #include "search/file_hash.h"
 #include "search/filter.h"
-#include "search/index.h"
 #include "search/query.h"
 #include "search/search.h"
 
@@ -26,7 +24,7 @@ struct request {
     struct vkclip_index *index;
     struct vkclip_model *model;
     const struct vkclip_search_params *params;
-    struct turn turn;
+    struct index_call call;
     vkclip_hit_fn *hit;
     void *user;
     char identity[IDENTITY_SIZE]; /* of the model */
@@ -198,7 +196,7 @@ static int find_embeddings(struct request *request)
 static int give_hit(void *user, const struct vkclip_hit *hit)
 {
     struct request *request = user;
-    turn_leave(&request->turn);
+    turn_leave(&request->call.turn);
     return request->hit(request->user, hit);
 }
 
@@ -252,17 +250,20 @@ int vkclip_search(struct vkclip_index *index, struct vkclip_model *model,
         error = filter_check(&full);
     if (error)
         return error;
+    index_ask(&request.call, index);
     progress_begin(&progress, full.progress, user, 1);
-    error = guard_enter_both(&request.turn, __func__, model->guard, index->guard);
+    progress.independent = true;
+    error = guard_enter_both(&request.call.turn, __func__, model->guard, index->guard);
     if (error)
-        return progress_end(&progress, error);
+        return progress_end(&request.call.progress, progress_end(&progress, error));
     error = progress_check();
     if (!error)
         error = find_vectors(index, model, request.identity, &request.number);
     request.dim = model->info.embed_dim;
     if (!error)
         error = search_parts(&request);
-    return progress_end(&progress, guard_leave(&request.turn, error));
+    error = progress_end(&progress, guard_leave(&request.call.turn, error));
+    return progress_end(&request.call.progress, error);
 }
 
 int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model)
@@ -274,8 +275,8 @@ int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model)
     if (!model->device)
         return error_fail(VKCLIP_ENODEVICE, "%s: the model was opened without a device",
                           model_name(model));
-    struct turn turn;
-    int error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    struct index_call call;
+    int error = index_enter_both(&call, __func__, model->guard, index);
     if (error)
         return error;
     error = find_vectors(index, model, identity, &number);
@@ -283,7 +284,7 @@ int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model)
         error = guard_attach_device(index->guard, model->device);
     if (!error)
         error = current_keep(&index->current, model->device->gpus[0], model->device->tuners[0]);
-    return guard_leave(&turn, error);
+    return index_leave(&call, error);
 }
 
 int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *model,
@@ -293,7 +294,7 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
     char identity[IDENTITY_SIZE];
     struct vkclip_search_params full;
     struct search search = {.identity = identity, .params = params ? &full : NULL};
-    struct turn turn;
+    struct index_call call;
     if (!index || !model || !fn)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_list_indexed: index, model and function expected");
@@ -303,13 +304,13 @@ int vkclip_list_indexed(struct vkclip_index *index, const struct vkclip_model *m
     if (!error && params)
         error = filter_check(&full);
     if (!error)
-        error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+        error = index_enter_both(&call, __func__, model->guard, index);
     if (error)
         return error;
     error = find_vectors(index, model, identity, &search.model);
     search.current = &index->current;
     search.dim = model->info.embed_dim;
-    return guard_leave(&turn, error ? error : search_list(&search, fn, user));
+    return index_leave(&call, error ? error : search_list(&search, fn, user));
 }
 
 int vkclip_read_embedding(struct vkclip_index *index, const struct vkclip_model *model, int64_t id,

@@ -71,6 +71,14 @@ int vkclip_open_archive(const char *path, struct vkclip_archive **archive)
     return training_absent(__func__);
 }
 
+int vkclip_open_tar(const char *path, const struct vkclip_archive_params *params,
+                    struct vkclip_archive **archive)
+{
+    if (archive)
+        *archive = NULL;
+    return training_absent(__func__);
+}
+
 const char *vkclip_get_archived_name(const struct vkclip_archive *archive, size_t index)
 {
     return NULL;

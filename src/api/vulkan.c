@@ -8,6 +8,7 @@
 #include "api/job.h"
 #include "base/error.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "encode/device.h"
 #include "encode/renders.h"
 #include "vkclip_vulkan.h"
@@ -38,9 +39,12 @@ int vkclip_open_vulkan_device(const struct vkclip_device_params *params,
         error = arguments_check_device(&full);
     if (!error)
         error = GROWTH_READ(vkclip_vulkan_device, &full_lent, lent);
-    if (!error)
-        error = guard_open_device(device, device_open_lent(&full, &full_lent, device));
-    return error;
+    if (error)
+        return error;
+    struct progress progress;
+    progress_begin(&progress, full.progress, full.user, 1);
+    error = guard_open_device(device, device_open_lent(&full, &full_lent, device));
+    return progress_end(&progress, error);
 }
 
 /* Encodes the images, or the buffers if `images` is NULL. */

@@ -5,11 +5,10 @@
 #define _GNU_SOURCE
 #include "base/changes.h"
 #include "base/memory.h"
+#include "base/poll.h"
 
 #ifdef __linux__
 #include <errno.h>
-#include <limits.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/inotify.h>
 #include <unistd.h>
@@ -79,19 +78,10 @@ static bool read_events(const struct changes *changes,
     return relevant;
 }
 
-/* Converts seconds for poll, for which a negative number means for ever. */
-static int to_milliseconds(double seconds)
-{
-    if (seconds <= 0)
-        return 0;
-    return seconds < INT_MAX / 1000 ? (int)(seconds * 1000) : -1;
-}
-
 int changes_wait(struct changes *changes, double seconds,
                  bool (*is_relevant)(const struct change *change), bool *some, bool *relevant)
 {
-    struct pollfd poll_file = {.fd = changes->file, .events = POLLIN};
-    const int ready = poll(&poll_file, 1, to_milliseconds(seconds));
+    const int ready = poll_readable(changes->file, seconds);
     *some = ready > 0;
     *relevant = false;
     if (ready < 0 && errno != EINTR)

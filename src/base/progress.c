@@ -65,16 +65,40 @@ int progress_tell(uint64_t done, uint64_t total)
     return progress_report(current, done);
 }
 
-int progress_check(void)
+static int check(bool within)
 {
     bool cancelled = false;
     for (struct progress *progress = current; progress && !cancelled; progress = progress->outer) {
-        const bool asks = !lent && progress->ask && !progress->cancelled;
+        const bool asks =
+            !lent && progress->ask && !progress->cancelled && (!within || progress->independent);
         if (asks && clock_seconds() - progress->asked >= ASK_INTERVAL)
             ask(progress);
         cancelled = progress->cancelled;
     }
     return cancelled ? fail_cancelled() : VKCLIP_OK;
+}
+
+int progress_check(void)
+{
+    return check(false);
+}
+
+int progress_check_within(void)
+{
+    return check(true);
+}
+
+bool progress_is_cancelled(void)
+{
+    return is_cancelled(current);
+}
+
+bool progress_asks(void)
+{
+    for (const struct progress *progress = current; progress; progress = progress->outer)
+        if (progress->ask)
+            return true;
+    return false;
 }
 
 struct progress *progress_current(void)

@@ -20,6 +20,7 @@ struct progress {
     uint64_t done, total; /* what the program was told last */
     double asked;         /* when it was asked last */
     bool asking;          /* The program is being asked, and may make calls of its own meanwhile. */
+    bool independent;     /* `ask` uses nothing of the call: it may be asked at any moment. */
     atomic_bool cancelled; /* Any thread may set this. */
     struct progress *outer;
 };
@@ -39,6 +40,13 @@ int progress_tell(uint64_t done, uint64_t total);
 /* Asks the programs of this thread's calls whether to go on, unless they were asked a moment ago.
  * Fails with ECANCELLED if one cancels its call, and from then on until that call ends. */
 int progress_check(void);
+/* The same in the midst of something that `ask` must not enter again, such as a statement of a
+ * database: only those that are independent are asked. */
+int progress_check_within(void);
+/* Tells whether a program has cancelled its call, without asking. */
+bool progress_is_cancelled(void);
+/* Tells whether there is a program to ask, so that a call which waits has to wake up for that. */
+bool progress_asks(void);
 
 /* Returns the call that runs on this thread; NULL: none does. */
 struct progress *progress_current(void);

@@ -4,6 +4,7 @@
  * are one sample with several captions; rows without a picture or a caption are left out.
  */
 #include "base/error.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "data/build.h"
 #include "format/csv.h"
@@ -113,6 +114,8 @@ int build_from_table(struct builder *builder)
         error = csv_next(&csv, &more);
         if (!error && more)
             error = take_row(builder, &csv, columns, count);
+        if (!error)
+            error = progress_check();
     }
     csv_close(&csv);
     return error;

@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "data/build.h"
 #include "format/json.h"
@@ -390,6 +391,15 @@ static int open_content(const char *path, struct source *source, struct gzip_pla
     return error;
 }
 
+/* Asks the program whether to go on. The bytes of an archive that is opened alone are counted. */
+static int ask(const struct builder *builder, struct source *source)
+{
+    const uint64_t done = (uint64_t)archive_filter_bytes(source->archive, 0);
+    return builder->params->pictures_only && !source->gzip && done < source->size
+               ? progress_tell(done, source->size)
+               : progress_check();
+}
+
 static int read_archive(struct builder *builder, struct source *source, struct pending *pending)
 {
     struct archive *archive = source->archive;
@@ -401,6 +411,8 @@ static int read_archive(struct builder *builder, struct source *source, struct p
         result = archive_read_next_header(archive, &entry);
     while (!error && (result == ARCHIVE_OK || result == ARCHIVE_WARN)) {
         error = read_entry(builder, source, entry, pending);
+        if (!error)
+            error = ask(builder, source);
         if (!error)
             result = archive_read_next_header(archive, &entry);
     }
@@ -424,6 +436,8 @@ static int read_rest(struct source *source)
     while (source->gzip && !error && count) {
         error = gzip_read_next(source->gzip, sizeof(source->piece), source->piece, &count);
         source->position += count;
+        if (!error)
+            error = progress_check();
     }
     return error;
 }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/settings.h"
 #include "runtime/tune.h"
 
@@ -41,12 +42,16 @@ static int open_gpu(struct vkclip_device *device, const struct settings *setting
     if (device->count == DEVICE_GPUS)
         return error_fail(VKCLIP_EINVALID, "\"%s\": expected at most %d devices", names,
                           DEVICE_GPUS);
-    int error = gpu_open(settings, name, &device->gpus[number]);
+    int error = progress_check();
+    if (!error)
+        error = gpu_open(settings, name, &device->gpus[number]);
     if (error)
         return error;
     device->infos[number] = gpu_info(device->gpus[number]);
     device->count++;
-    error = tune_open(device->gpus[number], settings, &device->tuners[number]);
+    error = progress_check();
+    if (!error)
+        error = tune_open(device->gpus[number], settings, &device->tuners[number]);
     if (error)
         return error;
     const struct vkclip_device_info *info = gpu_info(device->gpus[number]);
@@ -109,7 +114,9 @@ static void warn_of_cpu(const struct vkclip_device *device, const struct setting
 static int open_gpus(struct vkclip_device *device, const struct settings *settings)
 {
     const bool all = settings->device && !strcmp(settings->device, "all");
-    int error = gpu_loader_open();
+    int error = progress_check();
+    if (!error)
+        error = gpu_loader_open();
     if (error)
         return error;
     error = all ? open_all(device, settings) : open_named(device, settings);
@@ -198,6 +205,8 @@ int device_open_lent(const struct vkclip_device_params *params,
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
     mutex_init(&device->lock);
     int error = settings_read(params, &device->settings);
+    if (!error)
+        error = progress_check();
     if (!error)
         error = gpu_open_lent(&device->settings, lent, &device->gpus[0]);
     if (!error) {

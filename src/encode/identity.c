@@ -7,6 +7,7 @@
 #include "base/cache.h"
 #include "base/hash.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "checkpoint/weights.h"
 
@@ -34,7 +35,9 @@ static int hash_tensor(const struct weights *weights, const char *name, float *v
     int error = piece ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
     for (uint64_t row = 0; row < rows && !error; row += step) {
         const uint64_t count = rows - row < step ? rows - row : step;
-        error = weights_read(weights, name, row, count, piece);
+        error = progress_check();
+        if (!error)
+            error = weights_read(weights, name, row, count, piece);
         if (!error)
             XXH3_128bits_update(state, piece, count * length * sizeof(*piece));
     }

@@ -135,7 +135,7 @@ static int update_file(struct current *current, const char *path, struct vectors
     if (older && found.changes == key.changes)
         return VKCLIP_OK;
     int error = older ? extend_file(current, path, &key, found.changes) : VKCLIP_EABSENT;
-    if (error)
+    if (error && error != VKCLIP_ECANCELLED)
         error = write_file(current, path, &key);
     vectors_close(&current->vectors);
     if (!error)
@@ -192,7 +192,7 @@ static int update_vectors(struct current *current, const char *identity, size_t 
                                     .rewrites = current->generation.rewrites};
     int error = path ? update_file(current, path, key) : VKCLIP_EMEMORY;
     memory_free(path);
-    return error ? read_to_memory(current, dim) : VKCLIP_OK;
+    return error && error != VKCLIP_ECANCELLED ? read_to_memory(current, dim) : error;
 }
 
 static void stop_keeping(struct current *current)
@@ -209,16 +209,31 @@ static int copy_vectors(struct current *current)
     if (!current->gpu || !current->vectors.count)
         return VKCLIP_OK;
     const int error = resident_open(&params, &current->resident);
-    if (error)
+    if (error && error != VKCLIP_ECANCELLED)
         stop_keeping(current);
     return error;
+}
+
+/* Copies changed vectors to the device that has them. Where it fails, the processor searches. */
+static int renew_copy(struct current *current)
+{
+    const int error = copy_vectors(current);
+    if (!error || error == VKCLIP_ECANCELLED)
+        return error;
+    log_message(VKCLIP_LOG_WARNING,
+                "%s: the device cannot keep the vectors, the processor searches: %s", current->path,
+                error_last());
+    return VKCLIP_OK;
 }
 
 int current_keep(struct current *current, struct gpu *gpu, struct tuner *tuner)
 {
     current->gpu = gpu;
     current->tuner = tuner;
-    return copy_vectors(current);
+    const int error = copy_vectors(current);
+    if (error)
+        stop_keeping(current);
+    return error;
 }
 
 int current_top(struct current *current, const float *query, size_t top, const uint64_t *allowed,
@@ -226,8 +241,9 @@ int current_top(struct current *current, const float *query, size_t top, const u
 {
     if (current->resident) {
         const int error = resident_top(current->resident, query, 1, top, allowed, hits, statistics);
-        if (!error || error == VKCLIP_EINVALID)
-            return error; /* Wrong arguments are no fault of the device. */
+        /* Neither wrong arguments nor a program that cancels are faults of the device. */
+        if (!error || error == VKCLIP_EINVALID || error == VKCLIP_ECANCELLED)
+            return error;
         log_message(VKCLIP_LOG_WARNING,
                     "%s: the device cannot search any more, the processor does: %s", current->path,
                     error_last());
@@ -253,10 +269,8 @@ int current_begin(struct current *current, const char *identity, int64_t model, 
         current->model = model;
         current->generation = now;
         error = update_vectors(current, identity, dim);
-        if (!error && copy_vectors(current))
-            log_message(VKCLIP_LOG_WARNING,
-                        "%s: the device cannot keep the vectors, the processor searches: %s",
-                        current->path, error_last());
+        if (!error)
+            error = renew_copy(current);
         if (error)
             current_close(current);
     }

@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "base/folder.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "format/parquet.h"
 
@@ -32,6 +33,7 @@ struct export
     struct file_output vectors;
     struct parquet *metadata;
     uint64_t count, left_out;
+    uint64_t done, total; /* files that were gone through, and how many there are */
 };
 
 static bool is_utf8(const char *text)
@@ -50,7 +52,10 @@ static int export_picture(void *user, const struct store_picture *picture)
 {
     struct export *export = user;
     bool found;
-    int error = export->store->read->read_vector(export->store, picture->id, export->model,
+    int error = export->done < export->total ? progress_tell(export->done++, export->total)
+                                             : progress_check();
+    if (!error)
+        error = export->store->read->read_vector(export->store, picture->id, export->model,
                                                  export->row, export->dim, &found);
     if (error || !found)
         return error;
@@ -98,7 +103,12 @@ static int write_rows(struct export *export, const char *vectors, const char *me
 {
     char header[HEADER];
     make_header(0, export->dim, header);
-    int error = parquet_open(metadata, columns, COLUMNS, &export->metadata);
+    struct vkclip_index_info info;
+    int error = export->store->read->count(export->store, &info);
+    if (error)
+        return error;
+    export->total = info.files;
+    error = parquet_open(metadata, columns, COLUMNS, &export->metadata);
     if (!error)
         error = file_output_open(vectors, &export->vectors);
     if (!error)
@@ -111,42 +121,66 @@ static int write_rows(struct export *export, const char *vectors, const char *me
     return file_output_close(&export->vectors, error);
 }
 
-static int make_folders(const char *folder, const char *vectors, const char *metadata)
+/* The folders and files of the layout. */
+struct paths {
+    const char *folder;
+    char *vectors, *metadata, *vector_file, *metadata_file;
+};
+
+static int make_folders(const struct paths *paths)
 {
-    int error = folder_make_new(folder);
+    int error = folder_make_new(paths->folder);
     if (!error)
-        error = folder_make(vectors);
-    return error ? error : folder_make(metadata);
+        error = folder_make(paths->vectors);
+    return error ? error : folder_make(paths->metadata);
+}
+
+/* After an error the folder is as it was before. */
+static int write_folders(struct export *export, const struct paths *paths)
+{
+    const bool is_new = !folder_exists(paths->folder);
+    int error = make_folders(paths);
+    if (error)
+        return error;
+    error = write_rows(export, paths->vector_file, paths->metadata_file);
+    if (error) {
+        folder_remove(paths->vectors);
+        folder_remove(paths->metadata);
+    }
+    if (error && is_new)
+        folder_remove(paths->folder);
+    return error;
 }
 
 int export_clip_retrieval(struct vkclip_index *index, const char *identity, uint32_t dim,
                           const char *folder, uint64_t *exported)
 {
     struct export export = {.store = index->store, .dim = dim};
-    char *vectors = string_format("%s/img_emb", folder),
-         *metadata = string_format("%s/metadata", folder),
-         *vector_file = string_format("%s/img_emb/img_emb_0.npy", folder),
-         *metadata_file = string_format("%s/metadata/metadata_0.parquet", folder);
+    const struct paths paths = {.folder = folder,
+                                .vectors = string_format("%s/img_emb", folder),
+                                .metadata = string_format("%s/metadata", folder),
+                                .vector_file = string_format("%s/img_emb/img_emb_0.npy", folder),
+                                .metadata_file =
+                                    string_format("%s/metadata/metadata_0.parquet", folder)};
     export.row = memory_alloc(dim * sizeof(*export.row));
     int error = export.store->read->find_model(export.store, identity, &export.model);
-    if (!error && !(vectors && metadata && vector_file && metadata_file && export.row))
+    if (!error && !(paths.vectors && paths.metadata && paths.vector_file && paths.metadata_file &&
+                    export.row))
         error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", folder);
     if (!error && !export.model)
         error = error_fail(VKCLIP_EINVALID, "%s: has no embeddings of this model", index->path);
     if (!error)
-        error = make_folders(folder, vectors, metadata);
-    if (!error)
         error = export.store->read->begin(export.store);
     if (!error) {
-        error = write_rows(&export, vector_file, metadata_file);
+        error = write_folders(&export, &paths);
         const int ended = export.store->read->end(export.store);
         error = error ? error : ended;
     }
     *exported = export.count;
-    memory_free(vectors);
-    memory_free(metadata);
-    memory_free(vector_file);
-    memory_free(metadata_file);
+    memory_free(paths.vectors);
+    memory_free(paths.metadata);
+    memory_free(paths.vector_file);
+    memory_free(paths.metadata_file);
     memory_free(export.row);
     return error;
 }

@@ -77,6 +77,8 @@ int index_open(const struct vkclip_index_params *params, struct vkclip_index **r
         return error_fail(VKCLIP_EMEMORY, "out of memory for an index");
     params = params ? params : &defaults;
     index->read_only = params->read_only;
+    index->progress = params->progress;
+    index->user = params->user;
     int error = settings_read(NULL, &settings);
     if (!error)
         error = name_files(params->path, &settings, index);

@@ -18,8 +18,10 @@ struct vkclip_index {
     char *cache_folder;  /* the user's; NULL: nothing is kept */
     struct watch *watch; /* NULL until index_watch was called */
     struct current current;
-    struct workers *workers; /* for searches */
-    struct guard *guard;     /* see api/guard.h */
+    struct workers *workers;      /* for searches */
+    struct guard *guard;          /* see api/guard.h */
+    vkclip_progress_fn *progress; /* the program's, for all calls on the handle; NULL: none */
+    void *user;                   /* its first argument */
 };
 
 /* Opens the index that the parameters or the environment name. `params` may be NULL. */

@@ -5,10 +5,14 @@
  */
 #include "search/postgres.h"
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/memory.h"
+#include "base/poll.h"
+#include "base/progress.h"
 #include "base/string.h"
 #include "search/store.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +68,10 @@ static int check(const struct postgres *postgres, PGresult **result)
     const ExecStatusType status = PQresultStatus(*result);
     if (status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK)
         return VKCLIP_OK;
-    int error = fail(postgres, *result);
+    const bool stopped = postgres->stopped && PQstatus(postgres->connection) == CONNECTION_OK;
+    int error = stopped ? error_fail(VKCLIP_ECANCELLED, "%s: stopped by the caller",
+                                     postgres->database.name)
+                        : fail(postgres, *result);
     PQclear(*result);
     *result = NULL;
     return error;
@@ -149,10 +156,52 @@ void postgres_close(struct postgres *postgres)
 
 /* ---- Statements ------------------------------------------------------------------------------ */
 
+/* Tells the server to stop the statement that runs. */
+static void stop_statement(struct postgres *postgres)
+{
+    char reason[256];
+    PGcancel *cancel = PQgetCancel(postgres->connection);
+    postgres->stopped = true;
+    if (cancel)
+        PQcancel(cancel, reason, sizeof(reason));
+    PQfreeCancel(cancel);
+}
+
+/* Waits until the connection has a result, and asks the program meanwhile. */
+static void wait_for_result(struct postgres *postgres)
+{
+    const bool cleans_up = progress_is_cancelled();
+    while (PQisBusy(postgres->connection)) {
+        poll_readable(PQsocket(postgres->connection),
+                      progress_asks() ? CLOCK_MOMENT : (double)INFINITY);
+        if (!PQconsumeInput(postgres->connection))
+            return;
+        /* A call that was cancelled before may still write what is complete. */
+        if (!cleans_up && !postgres->stopped && progress_check_within())
+            stop_statement(postgres);
+    }
+}
+
+/* Returns the last result of statements that were sent; NULL: they could not be sent. */
+static PGresult *receive(struct postgres *postgres, int sent)
+{
+    PGresult *last = NULL, *next = NULL;
+    postgres->stopped = false;
+    if (!sent)
+        return NULL;
+    do {
+        PQclear(last);
+        last = next;
+        wait_for_result(postgres);
+        next = PQgetResult(postgres->connection);
+    } while (next);
+    return last;
+}
+
 static int execute(struct database *database, const char *text)
 {
-    const struct postgres *postgres = (struct postgres *)database;
-    PGresult *result = PQexec(postgres->connection, text);
+    struct postgres *postgres = (struct postgres *)database;
+    PGresult *result = receive(postgres, PQsendQuery(postgres->connection, text));
     int error = check(postgres, &result);
     PQclear(result);
     return error;
@@ -177,7 +226,8 @@ static int name_statement(struct postgres *postgres, const char *text,
         snprintf(name, size, "s%zu", place);
     if (*name && postgres->statements[place])
         return VKCLIP_OK;
-    PGresult *result = PQprepare(postgres->connection, name, text, values->count, values->types);
+    const int sent = PQsendPrepare(postgres->connection, name, text, values->count, values->types);
+    PGresult *result = receive(postgres, sent);
     int error = check(postgres, &result);
     PQclear(result);
     if (!error && *name)
@@ -197,8 +247,9 @@ static int find(struct database *database, const char *text, struct row *row, ui
     if (!error)
         error = name_statement(postgres, text, &values, name, sizeof(name));
     if (!error) {
-        PGresult *rows = PQexecPrepared(postgres->connection, name, values.count, values.data,
-                                        values.sizes, values.formats, 1);
+        const int sent = PQsendQueryPrepared(postgres->connection, name, values.count, values.data,
+                                             values.sizes, values.formats, 1);
+        PGresult *rows = receive(postgres, sent);
         error = check(postgres, &rows);
         *changed = error ? 0 : strtoull(PQcmdTuples(rows), NULL, 10);
         if (PQntuples(rows))
@@ -220,8 +271,10 @@ static int open_cursor(struct postgres *postgres, unsigned number, const char *t
     int error = declaration ? postgres_values_make(&values, types, arguments)
                             : error_fail(VKCLIP_EMEMORY, "out of memory for a statement");
     if (!error) {
-        PGresult *result = PQexecParams(postgres->connection, declaration, values.count,
-                                        values.types, values.data, values.sizes, values.formats, 1);
+        const int sent =
+            PQsendQueryParams(postgres->connection, declaration, values.count, values.types,
+                              values.data, values.sizes, values.formats, 1);
+        PGresult *result = receive(postgres, sent);
         error = check(postgres, &result);
         PQclear(result);
     }
@@ -237,7 +290,8 @@ static int fetch_rows(struct postgres *postgres, unsigned number, row_fn *fn, vo
 {
     char text[64];
     snprintf(text, sizeof(text), "FETCH %d FROM list%u", FETCH_ROWS, number);
-    PGresult *rows = PQexecParams(postgres->connection, text, 0, NULL, NULL, NULL, NULL, 1);
+    const int sent = PQsendQueryParams(postgres->connection, text, 0, NULL, NULL, NULL, NULL, 1);
+    PGresult *rows = receive(postgres, sent);
     int error = check(postgres, &rows);
     *count = PQntuples(rows);
     for (int i = 0; i < *count && !error; i++)

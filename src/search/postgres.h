@@ -14,6 +14,7 @@ struct postgres {
     PGconn *connection;
     const char *statements[64]; /* those that the server has prepared */
     unsigned cursors;           /* how many were opened */
+    bool stopped;               /* The program has cancelled the statement that ran last. */
 };
 
 /* Connects to the database of a URI. After an error the connection is closed. */

@@ -5,18 +5,23 @@
  */
 #include "search/sqlite.h"
 #include "base/array.h"
+#include "base/clock.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/process.h"
+#include "base/progress.h"
 #include "base/string.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
 
-/* Milliseconds for which a process waits for another one's batch. A batch is written in some
+/* Seconds for which a process waits for another one's batch. A batch is written in some
  * milliseconds, but on a slow disk its commit may take seconds. */
-enum { BUSY_TIMEOUT = 30000 };
+enum { BUSY_SECONDS = 30 };
+
+/* Steps of SQLite's machine between two questions whether to go on, a tenth of a millisecond. */
+enum { STEPS = 2000 };
 
 /* ---- Errors ---------------------------------------------------------------------------------- */
 
@@ -42,10 +47,13 @@ static const struct {
     {SQLITE_CORRUPT, VKCLIP_EFORMAT,
      "damaged database: restore it from a backup, or remove it and index again"},
     {SQLITE_NOMEM, VKCLIP_EMEMORY, "out of memory for the database"},
+    {SQLITE_INTERRUPT, VKCLIP_ECANCELLED, "stopped by the caller"},
 };
 
 static int fail(const struct sqlite *sqlite, int code)
 {
+    if ((code & 0xff) == SQLITE_BUSY && progress_is_cancelled() && !sqlite->cleans_up)
+        code = SQLITE_INTERRUPT;
     const int system = sqlite->connection ? sqlite3_system_errno(sqlite->connection) : 0;
     const bool by_system =
         system && ((code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR);
@@ -60,6 +68,27 @@ static int fail(const struct sqlite *sqlite, int code)
 }
 
 static const struct database_driver driver;
+
+/* ---- Cancelling ------------------------------------------------------------------------------ */
+
+/* Asks the program while a statement runs: nonzero stops it. */
+static int ask(void *user)
+{
+    const struct sqlite *sqlite = user;
+    return !sqlite->cleans_up && progress_check_within();
+}
+
+/* Waits for another process. Returns 0 to give up. */
+static int wait_for_others(void *user, int waits)
+{
+    struct sqlite *sqlite = user;
+    if (!waits)
+        sqlite->waits_until = clock_seconds() + BUSY_SECONDS;
+    if (clock_seconds() >= sqlite->waits_until || ask(user))
+        return 0;
+    clock_sleep(waits < 10 ? 0.001 * (waits + 1) : CLOCK_MOMENT);
+    return 1;
+}
 
 /* ---- Opening --------------------------------------------------------------------------------- */
 
@@ -102,7 +131,8 @@ static int open_database(struct sqlite *sqlite, const char *parameters, int flag
     memory_free(uri);
     if (!code) {
         sqlite3_extended_result_codes(sqlite->connection, 1);
-        sqlite3_busy_timeout(sqlite->connection, BUSY_TIMEOUT);
+        sqlite3_busy_handler(sqlite->connection, wait_for_others, sqlite);
+        sqlite3_progress_handler(sqlite->connection, STEPS, ask, sqlite);
         /* The file itself is first read by a statement. */
         code = sqlite3_exec(sqlite->connection, "SELECT count(*) FROM sqlite_master", NULL, NULL,
                             NULL);
@@ -138,7 +168,7 @@ static int open_read_only(struct sqlite *sqlite)
 int sqlite_open(const char *path, enum sqlite_mode mode, struct sqlite *sqlite)
 {
     int code = SQLITE_NOMEM;
-    *sqlite = (struct sqlite){{&driver, string_format("%s", path)}, NULL, {{0}}};
+    *sqlite = (struct sqlite){.database = {&driver, string_format("%s", path)}};
     if (!sqlite->database.name)
         return error_fail(VKCLIP_EMEMORY, "%s: out of memory", path);
     if (mode == SQLITE_MODE_READ)
@@ -162,9 +192,16 @@ void sqlite_close(struct sqlite *sqlite)
 
 /* ---- Statements ------------------------------------------------------------------------------ */
 
+/* A call that was cancelled may still write what is complete, and ends its transaction. */
+static void begin_statement(struct sqlite *sqlite)
+{
+    sqlite->cleans_up = progress_is_cancelled();
+}
+
 static int execute(struct database *database, const char *text)
 {
-    const struct sqlite *sqlite = (struct sqlite *)database;
+    struct sqlite *sqlite = (struct sqlite *)database;
+    begin_statement(sqlite);
     int code = sqlite3_exec(sqlite->connection, text, NULL, NULL, NULL);
     return code ? fail(sqlite, code) : VKCLIP_OK;
 }
@@ -172,7 +209,9 @@ static int execute(struct database *database, const char *text)
 /* SQLite may have ended the transaction itself, which is no error. */
 static void rollback(struct database *database)
 {
-    sqlite3_exec(((struct sqlite *)database)->connection, "ROLLBACK", NULL, NULL, NULL);
+    struct sqlite *sqlite = (struct sqlite *)database;
+    begin_statement(sqlite);
+    sqlite3_exec(sqlite->connection, "ROLLBACK", NULL, NULL, NULL);
 }
 
 static int bind_bytes(sqlite3_stmt *statement, int place, const void *data, size_t size)
@@ -271,6 +310,7 @@ static int find(struct database *database, const char *text, struct row *row, ui
     struct sqlite *sqlite = (struct sqlite *)database;
     sqlite3_stmt *statement = NULL;
     bool found = false;
+    begin_statement(sqlite);
     int error = keep_statement(sqlite, text, &statement);
     if (!error)
         error = bind(sqlite, statement, types, values);
@@ -285,9 +325,10 @@ static int find(struct database *database, const char *text, struct row *row, ui
 static int each(struct database *database, const char *text, row_fn *fn, void *user,
                 const char *types, va_list values)
 {
-    const struct sqlite *sqlite = (struct sqlite *)database;
+    struct sqlite *sqlite = (struct sqlite *)database;
     sqlite3_stmt *statement = NULL;
     bool found = true;
+    begin_statement(sqlite);
     int error = prepare(sqlite, text, &statement);
     if (!error)
         error = bind(sqlite, statement, types, values);

@@ -13,6 +13,8 @@
 struct sqlite {
     struct database database; /* comes first, because callers have a pointer to it */
     sqlite3 *connection;
+    double waits_until; /* when it gives up to wait for another process, see clock_seconds */
+    bool cleans_up;     /* The call was cancelled before the statement that runs, which ends it. */
     struct sqlite_statement {
         const char *text;
         sqlite3_stmt *statement;

@@ -7,6 +7,7 @@
 #include "base/changes.h"
 #include "base/clock.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "search/walk.h"
 
 #include <math.h>
@@ -42,7 +43,8 @@ void watch_close(struct watch **watch)
 static int watch_one(void *user, const char *path)
 {
     const struct watch *watch = user;
-    return changes_add(watch->changes, path);
+    const int error = progress_check();
+    return error ? error : changes_add(watch->changes, path);
 }
 
 static int ignore_file(void *user, const char *path, const struct store_stamp *stamp)
@@ -78,6 +80,23 @@ static bool is_relevant(const struct change *change)
     return change->folder ? !change->attributes : walk_is_picture(change->name);
 }
 
+/* Waits for a change. Where the program can cancel that, it is asked now and then; else a signal
+ * ends the wait, too. */
+static int wait_for_change(const struct watch *watch, double seconds, bool *some, bool *relevant)
+{
+    const double end = clock_seconds() + seconds;
+    int error;
+    do {
+        const double left = end - clock_seconds();
+        error = changes_wait(watch->changes,
+                             progress_asks() && left > CLOCK_MOMENT ? CLOCK_MOMENT : left,
+                             is_relevant, some, relevant);
+        if (!error)
+            error = progress_check();
+    } while (!error && !*some && progress_asks() && clock_seconds() < end);
+    return error;
+}
+
 int watch_wait(struct watch *watch, double seconds, bool *changed)
 {
     double end = seconds < 0 ? (double)INFINITY : clock_seconds() + seconds;
@@ -86,8 +105,8 @@ int watch_wait(struct watch *watch, double seconds, bool *changed)
     do {
         const double left = end - clock_seconds();
         bool relevant;
-        int error = changes_wait(watch->changes, *changed && left > QUIET ? QUIET : left,
-                                 is_relevant, &some, &relevant);
+        const int error =
+            wait_for_change(watch, *changed && left > QUIET ? QUIET : left, &some, &relevant);
         if (error)
             return error;
         if (relevant && !*changed) {

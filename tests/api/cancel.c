@@ -12,6 +12,7 @@
 
 #include <fcntl.h>
 #include <math.h>
+#include <sqlite3.h>
 #include <stdatomic.h>
 
 #define MODEL "models/emoji-clip"
@@ -123,6 +124,44 @@ static int close_all(void **state)
 static void remove_output(void)
 {
     folder_remove(output);
+}
+
+/* ---- Devices and archives -------------------------------------------------------------------- */
+
+static int open_device(void)
+{
+    struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = "", ASK};
+    struct vkclip_device *opened = NULL;
+    const int error = vkclip_open_device(&params, &opened);
+    assert_true(!opened == (error != 0));
+    vkclip_close_device(&opened);
+    return error;
+}
+
+static int open_archive(void)
+{
+    const struct vkclip_archive_params params = {.size = sizeof(params), ASK};
+    struct vkclip_archive *archive = NULL;
+    char *path = scratch_path(folder, "pictures.tar");
+    const int error = vkclip_open_tar(path, &params, &archive);
+    assert_true(!archive == (error != 0));
+    if (!error)
+        assert_non_null(vkclip_get_archived_name(archive, PICTURES));
+    vkclip_close_archive(&archive);
+    free(path);
+    return error;
+}
+
+static void devices(void **state)
+{
+    (void)state;
+    cancel("vkclip_open_device", open_device, NULL);
+    if (!strstr(vkclip_get_build(), "tar"))
+        return;
+    char *command = string_format("tar -C " SAMPLES " -cf %s/pictures.tar .", folder);
+    assert_int_equal(system(command), 0);
+    free(command);
+    cancel("vkclip_open_tar", open_archive, NULL);
 }
 
 /* ---- Models ---------------------------------------------------------------------------------- */
@@ -472,6 +511,130 @@ static void indexes(void **state)
     free(path);
 }
 
+/* An index whose handle has the function. */
+static struct vkclip_index *asking;
+static char *database;
+static uint64_t missing;
+
+static int open_index(void)
+{
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = database, ASK};
+    vkclip_close_index(&asking);
+    const int error = vkclip_open_index(&params, &asking);
+    assert_true(!asking == (error != 0));
+    return error;
+}
+
+static int list_models(void)
+{
+    size_t count = 0;
+    const int error = vkclip_list_index_models(asking, NULL, 0, &count);
+    if (!error)
+        assert_int_equal(count, 1);
+    return error;
+}
+
+static int export(void)
+{
+    uint64_t exported;
+    const int error = vkclip_export_index(asking, model, output, &exported);
+    assert_true(folder_exists(output) == !error);
+    if (!error)
+        assert_true(exported >= 8);
+    return error;
+}
+
+static int upload(void)
+{
+    return vkclip_upload_index(asking, model);
+}
+
+static int watch(void)
+{
+    bool changed = true;
+    const int error = vkclip_watch_index(asking, 0.3, &changed);
+    if (!error)
+        assert_false(changed);
+    return error;
+}
+
+static uint64_t count_missing(void)
+{
+    struct vkclip_index_info info = {.size = sizeof(info)};
+    asked.calls = asked.stop = 0;
+    assert_int_equal(vkclip_get_index_info(asking, &info), VKCLIP_OK);
+    return info.missing;
+}
+
+static int prune(void)
+{
+    uint64_t removed = 0;
+    const int error = vkclip_prune_index(asking, &removed);
+    if (!error)
+        assert_int_equal(removed, missing);
+    return error;
+}
+
+/* Lets the index know many files that are gone. */
+static void add_missing(void)
+{
+    sqlite3 *connection = NULL;
+    missing = 200000;
+    assert_int_equal(sqlite3_open(database, &connection), SQLITE_OK);
+    assert_int_equal(
+        sqlite3_exec(connection,
+                     "WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number"
+                     " WHERE i < 200000) INSERT INTO file(path, size, inode, modified, changed,"
+                     " missing) SELECT '/gone/' || i, 1, 1, 1, 1, 1 FROM number",
+                     NULL, NULL, NULL),
+        SQLITE_OK);
+    sqlite3_close(connection);
+}
+
+/* Removing many files is one statement of the database, which is cancelled within it. */
+static void prune_much(void)
+{
+    add_missing();
+    assert_int_equal(count_missing(), missing);
+    call_until("vkclip_prune_index", prune, 1);
+    assert_int_equal(count_missing(), missing);
+    call_until("vkclip_prune_index", prune, 2);
+    assert_int_equal(count_missing(), missing);
+    const size_t calls = call_until("vkclip_prune_index", prune, 0);
+    if (calls < 4)
+        fail_msg("vkclip_prune_index asks %zu times", calls);
+    assert_int_equal(count_missing(), 0);
+}
+
+/* An index that another connection writes to for long. */
+static void wait_for_lock(void)
+{
+    sqlite3 *connection = NULL;
+    assert_int_equal(sqlite3_open(database, &connection), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(connection, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    call_until("vkclip_prune_index", prune, 5);
+    sqlite3_close(connection);
+    missing = 0;
+    call_until("vkclip_prune_index", prune, 0);
+}
+
+static void calls_of_an_index(void **state)
+{
+    (void)state;
+    database = scratch_path(folder, "index.db");
+    cancel("vkclip_open_index", open_index, NULL);
+    cancel("vkclip_list_index_models", list_models, NULL);
+    cancel("vkclip_export_index", export, remove_output);
+    remove_output();
+    cancel("vkclip_upload_index", upload, NULL);
+    cancel("vkclip_watch_index", watch, NULL);
+    prune_much();
+    wait_for_lock();
+    asked.calls = asked.stop = 0;
+    vkclip_close_index(&asking);
+    free(database);
+}
+
 /* ---- Training -------------------------------------------------------------------------------- */
 
 static void write_pairs(const char *path)
@@ -592,6 +755,7 @@ static void training(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(devices),
         cmocka_unit_test(models),
         cmocka_unit_test(peaks),
         cmocka_unit_test(encoding),
@@ -599,6 +763,7 @@ int main(void)
         cmocka_unit_test(a_first_call_can_be_cancelled),
         cmocka_unit_test(conditioning),
         cmocka_unit_test(indexes),
+        cmocka_unit_test(calls_of_an_index),
         cmocka_unit_test(training),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);

@@ -276,6 +276,8 @@ static void pictures(void **state)
     REFUSED(vkclip_decode_image("P6", 2, NULL, WITHOUT_SIZE(vkclip_image_params), &image),
             SIZE_OF(vkclip_image_params));
     REFUSED(vkclip_open_archive(NULL, &archive), "path");
+    REFUSED(vkclip_open_tar("a.tar", WITHOUT_SIZE(vkclip_archive_params), &archive),
+            SIZE_OF(vkclip_archive_params));
     REFUSED(vkclip_load_archived(NULL, 0, NULL, &image), "no such picture");
     REFUSED(vkclip_preprocess(model, NULL, NULL, NULL), "image");
     REFUSED(vkclip_parse_features(NULL, &read), "text");

@@ -315,6 +315,47 @@ static void claims_end_with_their_process(void **state)
     store_close(&other);
 }
 
+/* ---- Cancelling ------------------------------------------------------------------------------ */
+
+struct asked {
+    size_t calls, stop;
+};
+
+static int ask(void *user, uint64_t done, uint64_t total)
+{
+    struct asked *asked = user;
+    (void)done, (void)total;
+    return ++asked->calls == asked->stop;
+}
+
+/* Calls end while the server waits for a lock, and the same calls then succeed. */
+static void statements_can_be_cancelled(void **state)
+{
+    (void)state;
+    struct asked asked = {0};
+    const struct vkclip_index_params params = {
+        .size = sizeof(params), .path = server, .progress = ask, .user = &asked};
+    struct vkclip_index_info info = {.size = sizeof(info)};
+    struct vkclip_index *index = NULL;
+    struct postgres other;
+    assert_int_equal(vkclip_open_index(&params, &index), 0);
+    assert_int_equal(postgres_open(server, &other), 0);
+    for (int i = 0; i < 3; i++) {
+        asked = (struct asked){.stop = 4};
+        assert_int_equal(database_execute(&other.database,
+                                          "BEGIN; LOCK TABLE vkclip.file IN ACCESS EXCLUSIVE MODE"),
+                         0);
+        assert_failed(i % 2 ? vkclip_prune_index(index, NULL) : vkclip_get_index_info(index, &info),
+                      VKCLIP_ECANCELLED, "stopped by the caller");
+        assert_int_equal(asked.calls, 4);
+        database_rollback(&other.database);
+        assert_int_equal(vkclip_prune_index(index, NULL), 0);
+        assert_int_equal(vkclip_get_index_info(index, &info), 0);
+    }
+    postgres_close(&other);
+    vkclip_close_index(&index);
+}
+
 /* ---- HNSW ------------------------------------------------------------------------------------ */
 
 /* Finds the one HNSW index that the server uses. */
@@ -384,6 +425,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup(work_is_claimed_once, empty_database),
         cmocka_unit_test_setup(contents_are_claimed_once, empty_database),
         cmocka_unit_test_setup(claims_end_with_their_process, empty_database),
+        cmocka_unit_test_setup(statements_can_be_cancelled, empty_database),
         cmocka_unit_test_setup(an_hnsw_index_needs_pgvector, empty_database),
     };
     server = getenv("VKCLIP_TEST_POSTGRESQL");

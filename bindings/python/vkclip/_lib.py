@@ -212,6 +212,7 @@ class vkclip_prompt_params(_c.Structure): pass
 class vkclip_image(_c.Structure): pass
 class vkclip_image_params(_c.Structure): pass
 class vkclip_image_format(_c.Structure): pass
+class vkclip_archive_params(_c.Structure): pass
 class vkclip_item(_c.Structure): pass
 class vkclip_features(_c.Structure): pass
 class vkclip_encode_params(_c.Structure): pass
@@ -281,7 +282,7 @@ vkclip_device_info._fields_ = [('size', _c.c_size_t), ('index', _c.c_uint32), ('
 
 vkclip_device_params._fields_ = [('size', _c.c_size_t), ('device', _c.c_char_p), ('cache_dir', _c.c_char_p),
     ('threads', _c.c_uint32), ('background', _c.c_bool), ('tune', vkclip_tune), ('skip_checks', _c.c_bool),
-    ('timeout', _c.c_double)]
+    ('timeout', _c.c_double), ('progress', vkclip_progress_fn), ('user', _c.c_void_p)]
 
 vkclip_peaks._fields_ = [('size', _c.c_size_t), ('flops', _c.c_double), ('bytes', _c.c_double),
     ('how', _c.c_char * 64), ('matrix_flops', _c.c_double), ('matrix_how', _c.c_char * 64)]
@@ -355,6 +356,8 @@ vkclip_image_params._fields_ = [('size', _c.c_size_t), ('max_pixels', _c.c_uint6
 vkclip_image_format._fields_ = [('name', _c.c_char_p), ('extensions', _c.c_char_p), ('library', _c.c_char_p),
     ('readable', _c.c_bool)]
 
+vkclip_archive_params._fields_ = [('size', _c.c_size_t), ('progress', vkclip_progress_fn), ('user', _c.c_void_p)]
+
 vkclip_item._fields_ = [('index', _c.c_size_t), ('error', _c.c_int), ('message', _c.c_char_p),
     ('embed', _c.POINTER(_c.c_float))]
 
@@ -417,7 +420,8 @@ vkclip_probe_params._fields_ = [('size', _c.c_size_t), ('c', _c.c_double), ('max
 vkclip_probe_result._fields_ = [('size', _c.c_size_t), ('iterations', _c.c_uint32), ('converged', _c.c_bool),
     ('objective', _c.c_double)]
 
-vkclip_index_params._fields_ = [('size', _c.c_size_t), ('path', _c.c_char_p), ('read_only', _c.c_bool)]
+vkclip_index_params._fields_ = [('size', _c.c_size_t), ('path', _c.c_char_p), ('read_only', _c.c_bool),
+    ('progress', vkclip_progress_fn), ('user', _c.c_void_p)]
 
 vkclip_index_info._fields_ = [('size', _c.c_size_t), ('path', _c.c_char * 1024), ('files', _c.c_uint64),
     ('pictures', _c.c_uint64), ('missing', _c.c_uint64), ('failed', _c.c_uint64), ('folders', _c.c_uint64),
@@ -548,6 +552,8 @@ FUNCTIONS: List[Any] = [
     ('vkclip_get_image_format', _c.POINTER(vkclip_image_format), _c.c_size_t),
     ('vkclip_find_image_format', _c.POINTER(vkclip_image_format), _c.c_char_p),
     ('vkclip_open_archive', _c.c_int, _c.c_char_p, _c.POINTER(_c.POINTER(vkclip_archive))),
+    ('vkclip_open_tar', _c.c_int, _c.c_char_p, _c.POINTER(vkclip_archive_params),
+        _c.POINTER(_c.POINTER(vkclip_archive))),
     ('vkclip_get_archived_name', _c.c_char_p, _c.POINTER(vkclip_archive), _c.c_size_t),
     ('vkclip_load_archived', _c.c_int, _c.POINTER(vkclip_archive), _c.c_size_t, _c.POINTER(vkclip_image_params),
         _c.POINTER(vkclip_image)),
