@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "base/console.h"
 #include "base/array.h"
+#include "base/memory.h"
 #include "base/mute.h"
 
 #include <stdio.h>
@@ -56,7 +57,7 @@ bool console_begin(int *argc, char ***argv)
 {
     int count = 0;
     wchar_t **wide = CommandLineToArgvW(GetCommandLineW(), &count);
-    char **arguments = wide ? calloc((size_t)count + 1, sizeof(*arguments)) : NULL;
+    char **arguments = wide ? memory_calloc((size_t)count + 1, sizeof(*arguments)) : NULL;
     bool good = arguments != NULL;
     for (int i = 0; i < count && good; i++) {
         arguments[i] = wide_to_utf8(wide[i]);
