@@ -577,6 +577,13 @@ struct vkclip_hub_model {
 /* Returns the published model at a position in the list of all that vkclip_open_model knows by
  * name, NULL after the last one. A build without the hub has none. */
 VKCLIP_API const struct vkclip_hub_model *vkclip_get_hub_model(size_t index);
+/* Finds the published model that a name means, in any form in which vkclip_open_model takes it,
+ * ViT-B-32__openai for ViT-B-32:openai among them. NULL: no published model has this name. */
+VKCLIP_API const struct vkclip_hub_model *vkclip_find_hub_model(const char *name);
+/* Tells whether the hub's cache has a model, so that vkclip_open_model finds it by this name, which
+ * may also be ORG/NAME and have @REVISION after it. `hub_dir` is as in struct
+ * vkclip_model_params. */
+VKCLIP_API bool vkclip_has_cached_model(const char *name, const char *hub_dir);
 
 /* Returns the name of an architecture that vkclip_init_model knows, as OpenCLIP writes it
  * (ViT-B-32, RN50). `index` counts from 0; after the last architecture the result is NULL. Names

@@ -6,6 +6,7 @@
 #include "api/growth.h"
 #include "api/guard.h"
 #include "base/error.h"
+#include "base/memory.h"
 #include "base/progress.h"
 #include "encode/model.h"
 #include "format/hub.h"
@@ -110,4 +111,21 @@ void vkclip_close_model(struct vkclip_model **model)
 const struct vkclip_hub_model *vkclip_get_hub_model(size_t index)
 {
     return hub_model(index);
+}
+
+const struct vkclip_hub_model *vkclip_find_hub_model(const char *name)
+{
+    return name ? hub_find_model(name, strlen(name)) : NULL;
+}
+
+bool vkclip_has_cached_model(const char *text, const char *hub_dir)
+{
+    struct hub_name name;
+    if (!text || !hub_parse_name(text, &name))
+        return false;
+    name.cache = hub_dir;
+    char *path = hub_find_snapshot(&name);
+    const bool found = path;
+    memory_free(path);
+    return found;
 }

@@ -140,7 +140,7 @@ static size_t check_immich(const char *names, uint32_t width, bool runs)
     size_t count = 0;
     snprintf(copy, sizeof(copy), "%s", names);
     for (const char *name = strtok(copy, " "); name; name = strtok(NULL, " "), count++) {
-        const struct vkclip_hub_model *model = hub_find_model(name, strlen(name));
+        const struct vkclip_hub_model *model = vkclip_find_hub_model(name);
         if (!model)
             fail_msg("%s has no row", name);
         if (model->embed_dim != width || !model->obstacle != runs)
@@ -228,7 +228,12 @@ static void finding(void **state)
     for (size_t i = 0; i < ARRAY_COUNT(opened); i++) {
         assert_int_equal(hub_find(opened[i], NULL, &found), 0);
         assert_path(found, expected);
+        assert_true(vkclip_has_cached_model(opened[i], NULL));
+        assert_false(vkclip_has_cached_model(opened[i], "/c"));
     }
+    assert_false(vkclip_has_cached_model("ViT-B-32__openai", NULL));
+    assert_false(vkclip_has_cached_model("/no/such/path", NULL));
+    assert_false(vkclip_has_cached_model(NULL, NULL));
     /* The caller's folder takes the place of the variable's, unless it is empty. */
     assert_failed(hub_find("a/b", "/c", &found), VKCLIP_EIO, "the hub's cache /c:");
     assert_int_equal(hub_find("a/b", "", &found), 0);

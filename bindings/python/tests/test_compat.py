@@ -329,6 +329,8 @@ def test_downloads(hub, monkeypatch):
     created = open_clip.create_model('ViT-B-32', pretrained='laion2b_s34b_b79k', cache_dir=str(hub / 'other'))
     assert asked[1][0] == 'laion/CLIP-ViT-B-32-laion2B-s34B-b79K' and created.visual.image_size == (64, 64)
     assert (hub / 'other').is_dir()
+    assert vkclip.is_cached('ViT-L/14') and not vkclip.is_cached('ViT-B-32:laion2b_s34b_b79k')
+    assert vkclip.is_cached('ViT-B-32:laion2b_s34b_b79k', hub_dir=hub / 'other')
     with pytest.raises(vkclip.FileError, match='cannot be downloaded: no connection'):
         transformers.CLIPModel.from_pretrained('nobody/nothing')
     with pytest.raises(vkclip.FileError, match="'vkclip pull nobody/nothing'"):

@@ -13,7 +13,7 @@ from ._condition import Conditioner, ConditionerInfo, Conditioning, EncoderInfo,
 from ._device import Device, DeviceInfo, KernelCheck, Peaks, Tuning, devices, kernel_caps
 from ._files import (Comparison, Conversion, TokenizerResult, architectures, compare, convert, diffusion_families,
                      init_model, train_tokenizer)
-from ._hub import PublishedModel, published_models, pull
+from ._hub import PublishedModel, is_cached, published_models, pull
 from ._image import Archive, ImageFormat, Picture, find_image_format, image_formats, load_image
 from ._index import (Filter, Group, Hit, ImportResult, Index, IndexFailure, IndexInfo, IndexModel, Query,
                      UpdateProgress, UpdateResult)
@@ -35,8 +35,8 @@ __all__ = [
     'Probe', 'Profile', 'Prompt', 'PromptUsage', 'PublishedModel', 'Query', 'TextTooLongError', 'TokenizerResult',
     'TowerInfo', 'TrainResult', 'Trainer', 'TrainerInfo', 'TrainerMemory', 'Tuning', 'UnsupportedError',
     'UpdateProgress', 'UpdateResult', 'Validation', '__version__', 'architectures', 'build', 'compare', 'convert',
-    'devices', 'diffusion_families', 'find_image_format', 'fit_probe', 'image_formats', 'init_model', 'kernel_caps',
-    'load_image', 'published_models', 'pull', 'train_tokenizer']
+    'devices', 'diffusion_families', 'find_image_format', 'fit_probe', 'image_formats', 'init_model', 'is_cached',
+    'kernel_caps', 'load_image', 'published_models', 'pull', 'train_tokenizer']
 
 for _name in __all__:
     # Messages and documentation show the names under which programs know these classes and functions.

@@ -50,15 +50,19 @@ def published_models() -> List[PublishedModel]:
 
 def _find_repository(name: str) -> str:
     """Returns the repository of a model, whose name may be written in several ways."""
-    def clean(text: str) -> str:
-        return text.replace('__', ':').replace('/', ':').replace('-', '_').lower()
+    place = lib.vkclip_find_hub_model(name.encode())
+    if not place:
+        return name
+    if place.contents.obstacle:
+        raise UnsupportedError(f'{name}: vkclip does not run this model: {value_of(place.contents.obstacle)}')
+    repository: str = value_of(place.contents.repository)
+    return repository
 
-    for model in published_models():
-        if clean(name) in map(clean, (model.name, *model.aliases)):
-            if model.obstacle:
-                raise UnsupportedError(f'{name}: vkclip does not run this model: {model.obstacle}')
-            return model.repository
-    return name
+
+def is_cached(name: str, *, hub_dir: Optional[Path] = None) -> bool:
+    """Tells whether the hub's cache has a model, so that Model opens it by this name without a download."""
+    found: bool = lib.vkclip_has_cached_model(name.encode(), None if hub_dir is None else os.fsencode(hub_dir))
+    return found
 
 
 def _pull_by_client(client: Any, name: str, hub_dir: Optional[Path]) -> str:

@@ -530,6 +530,8 @@ FUNCTIONS: List[Any] = [
     ('vkclip_get_model_info', _c.c_int, _c.POINTER(vkclip_model), _c.POINTER(vkclip_model_info)),
     ('vkclip_close_model', None, _c.POINTER(_c.POINTER(vkclip_model))),
     ('vkclip_get_hub_model', _c.POINTER(vkclip_hub_model), _c.c_size_t),
+    ('vkclip_find_hub_model', _c.POINTER(vkclip_hub_model), _c.c_char_p),
+    ('vkclip_has_cached_model', _c.c_bool, _c.c_char_p, _c.c_char_p),
     ('vkclip_arch_name', _c.c_char_p, _c.c_size_t),
     ('vkclip_init_model', _c.c_int, _c.c_char_p, _c.c_uint64, _c.c_char_p, vkclip_progress_fn, _c.c_void_p),
     ('vkclip_convert_model', _c.c_int, _c.c_char_p, _c.POINTER(vkclip_model_params), _c.c_char_p,
