@@ -42,6 +42,9 @@ static void *limited_realloc(void *memory, size_t size)
 #define STBI_ONLY_PNG
 #define STBI_ONLY_JPEG
 #define STBI_NO_LINEAR
+#ifdef __aarch64__
+#define STBI_NEON /* Each such processor has it, but stb_image uses it only if asked. */
+#endif
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
 #ifdef __GNUC__
