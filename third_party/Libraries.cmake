@@ -31,8 +31,9 @@ set(vkclip_library_table
 
 find_package(PkgConfig QUIET)
 if(ANDROID AND NOT DEFINED ENV{PKG_CONFIG_LIBDIR})
-  # The system's pkg-config knows the libraries of this machine, so only the folders of CMAKE_PREFIX_PATH count.
-  set(ENV{PKG_CONFIG_LIBDIR} "")
+  # The system's pkg-config knows the libraries of this machine. With a folder that does not exist in place of them, only
+  # those of CMAKE_PREFIX_PATH count.
+  set(ENV{PKG_CONFIG_LIBDIR} ${PROJECT_BINARY_DIR}/none)
 endif()
 
 # These two set `found` to the target of one library, `found_version`, and `source` to where it comes from.

@@ -11,18 +11,8 @@ shift 3
 prefix=$folder/prefix
 rm -rf "$folder"
 
-# package NAME TARGET LIBRARY [VERSION] makes a CMake package, or gives it another target.
 package() {
-    mkdir -p "$prefix/share/$1"
-    cat >>"$prefix/share/$1/$1-config.cmake" <<CONFIG
-find_library(PACKAGE_$3 NAMES $3 REQUIRED)
-if(NOT TARGET $2)
-  add_library($2 UNKNOWN IMPORTED)
-  set_target_properties($2 PROPERTIES IMPORTED_LOCATION \${PACKAGE_$3})
-endif()
-CONFIG
-    echo "set(PACKAGE_VERSION ${4-9.9})
-set(PACKAGE_VERSION_COMPATIBLE ON)" >"$prefix/share/$1/$1-config-version.cmake"
+    sh tests/tree/package.sh "$prefix" "$@"
 }
 package jansson jansson::jansson jansson
 package utf8proc utf8proc::utf8proc utf8proc
