@@ -14,7 +14,7 @@ trap 'rm -rf "$temp"' EXIT
 # The tools among the packages run here and are this system's.
 libraries=$(sed 's/#.*//' third_party/packages.txt |
     awk '($1 == "build" && $2 ~ /^(lib|zlib|mesa)/) || $2 == "libcmocka-dev" {print $2}')
-echo "Fetching Debian's libraries and drivers for arm64, and QEMU (130 MB, once)"
+echo "Fetching Debian's libraries and drivers for arm64, and QEMU (200 MB, once)"
 # shellcheck disable=SC2086
 third_party/unpack.sh "$release" arm64 "$temp/root" '^libgcc-[0-9]+-dev$' $libraries
 third_party/unpack.sh --alone "$release" arm64 "$temp/chromium" chromium-common

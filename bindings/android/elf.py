@@ -20,6 +20,7 @@ GLIBC_NAMES = {
     '__assert_fail': '__assert2', '__ctype_b_loc': 'isalnum', '__ctype_tolower_loc': 'tolower',
     '__errno_location': '__errno', '__getauxval': 'getauxval', '__isoc99_fscanf': 'fscanf', '__isoc99_sscanf': 'sscanf',
     '__printf_chk': 'printf', '__snprintf_chk': 'snprintf', 'bcmp': 'memcmp', 'fcntl64': 'fcntl',
+    'fopencookie': 'fopen',  # base/console.c uses it with glibc only
 }
 
 

@@ -21,7 +21,9 @@
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
+#ifndef __ANDROID__
 #include <spawn.h>
+#endif
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -158,6 +160,17 @@ uint64_t process_most_memory(void)
 #endif
 }
 
+#ifdef __ANDROID__
+/* Android has posix_spawn since API level 28, and nothing on it that a command could open files
+ * with. */
+bool process_show(const char *path, const char **program)
+{
+    (void)path;
+    *program = "Android";
+    errno = ENOSYS;
+    return false;
+}
+#else
 extern char **environ;
 
 /* No shell reads the path. The viewer outlives the command, which does not wait for it. */
@@ -176,4 +189,5 @@ bool process_show(const char *path, const char **program)
     memory_free(copy);
     return !errno;
 }
+#endif
 #endif
