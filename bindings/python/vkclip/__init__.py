@@ -6,7 +6,21 @@
     with vkclip.Model('models/emoji-clip') as model:
         print(model.classify('owl.png', ['owl', 'pizza', 'robot'], 'a picture of {}'))
 
-Messages of the library go to the logger 'vkclip' of Python's logging.
+Model         encodes pictures and texts, classifies, explains, tokenizes and prepares
+Device        a GPU that several models share, or the CPU; `devices` lists them
+Job           what a method returns at once with `wait=False`: a future, which coroutines can await
+Index         picture search: by texts, pictures and embeddings; duplicates
+Trainer       trains a model, as an iterator of steps
+Conditioner   the text encoders of a diffusion model
+Archive       the pictures of a tar file; `load_image` decodes a file, `image_formats` lists what can be read
+Probe         a classifier of embeddings, which `fit_probe` makes
+
+`convert`, `compare`, `init_model` and `train_tokenizer` work on files of models and vocabularies. `pull` downloads a
+model, and `published_models` lists those that have names. vkclip.clip, vkclip.open_clip, vkclip.sentence_transformers
+and vkclip.transformers have the names that programs for other projects use.
+
+All errors are vkclip.Error, and also what Python has for their kinds, such as OSError or ValueError. Messages of the
+library go to the logger 'vkclip' of Python's logging.
 """
 
 from ._condition import Conditioner, ConditionerInfo, Conditioning, EncoderInfo, PromptUsage

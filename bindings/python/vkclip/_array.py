@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Arrays with the methods of PyTorch's tensors that programs for CLIP use."""
 
+from __future__ import annotations
+
 import collections
 from typing import TYPE_CHECKING, Any, Optional
 

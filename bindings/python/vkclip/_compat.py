@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the modules with other projects' names share: models that are used as PyTorch's."""
 
+from __future__ import annotations
+
 import sys
 import types
 from typing import Any, Optional

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Conditioning of diffusion models."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 from typing import Any, Dict, Iterable, List, Mapping, Optional, Sequence, Tuple, Union
@@ -23,57 +25,65 @@ _TYPES = {_lib.VKCLIP_TENSOR_F32: np.float32, _lib.VKCLIP_TENSOR_F16: np.float16
 
 @dataclasses.dataclass(frozen=True)
 class EncoderInfo:
-    """One text encoder of a conditioner."""
+    """One text encoder of a conditioner.
+
+    name        'clip_l', 'clip_h', 'clip_g', 't5xxl' or 'umt5xxl'
+    absent      it was not found, and zeros stand in for it
+    variable    `max_sequence_length` changes its length
+    length      token positions of a text by default
+    identity    the hash of the weights, '' without `identify`
+    embeddings  the textual inversions that have vectors for this encoder, and the numbers of these
+    """
 
     name: str
-    """'clip_l', 'clip_h', 'clip_g', 't5xxl' or 'umt5xxl'."""
     absent: bool
-    """It was not found, and zeros stand in for it."""
     variable: bool
-    """`max_sequence_length` changes its length."""
     length: int
-    """Token positions of a text by default."""
     width: int
     identity: str
-    """The hash of the weights, '' without `identify`."""
     embeddings: Mapping[str, int]
-    """The textual inversions that have vectors for this encoder, and the numbers of these."""
     model: Optional[ModelInfo]
 
 
 @dataclasses.dataclass(frozen=True)
 class ConditionerInfo:
-    """Describes a conditioner."""
+    """Describes a conditioner.
+
+    zero_negative  without negative prompts the result is zeros
+    no_negative    the family takes no negative prompts
+    """
 
     family: str
     encoders: Tuple[EncoderInfo, ...]
     zero_negative: bool
-    """Without negative prompts the result is zeros."""
     no_negative: bool
-    """The family takes no negative prompts."""
 
 
 @dataclasses.dataclass(frozen=True)
 class PromptUsage:
-    """How much of an encoder's places a prompt takes."""
+    """How much of an encoder's places a prompt takes.
+
+    prompt  its index
+    used    tokens without start and end of text; more than `available` if it was cut
+    rest    the text that was left out
+    """
 
     encoder: str
     negative: bool
     prompt: int
-    """Its index."""
     used: int
-    """Tokens without start and end of text; more than `available` if it was cut."""
     available: int
     rest: Optional[str]
-    """The text that was left out."""
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Conditioning:
-    """What a diffusion model is conditioned with."""
+    """What a diffusion model is conditioned with.
+
+    tensors  arrays [N, ...] by the names that the pipeline's arguments have: 'prompt_embeds' and so on
+    """
 
     tensors: Dict[str, npt.NDArray[Any]]
-    """Arrays [N, ...] by the names that the pipeline's arguments have: 'prompt_embeds' and so on."""
     usage: Tuple[PromptUsage, ...]
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Devices."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 from typing import Any, Callable, List, Optional, Tuple, Union
@@ -13,50 +15,58 @@ from ._struct import Path, describe, new, value_of
 
 @dataclasses.dataclass(frozen=True)
 class DeviceInfo:
-    """Describes a Vulkan device."""
+    """Describes a Vulkan device.
+
+    index   its position in Vulkan's enumeration
+    type    'discrete', 'integrated', 'virtual', 'cpu' or 'other'
+    driver  the driver's name and version
+    memory  bytes of the largest heap on the device
+    caps    optional features that were found and are usable
+    why     what the device lacks, if it is not usable
+    uuid    Vulkan's deviceUUID, 16 bytes
+    luid    Windows's identifier of the adapter, 8 bytes
+    """
 
     index: int
-    """Its position in Vulkan's enumeration."""
     name: str
     type: str
-    """'discrete', 'integrated', 'virtual', 'cpu' or 'other'."""
     driver: str
-    """The driver's name and version."""
     api_version: Tuple[int, int, int]
     memory: int
-    """Bytes of the largest heap on the device."""
     max_buffer_range: int
     caps: Tuple[str, ...]
-    """Optional features that were found and are usable."""
     usable: bool
     why: str
-    """What the device lacks, if it is not usable."""
     vendor_id: int
     device_id: int
     uuid: bytes
-    """Vulkan's deviceUUID, 16 bytes."""
     driver_uuid: bytes
     luid: Optional[bytes]
-    """Windows's identifier of the adapter, 8 bytes."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Peaks:
-    """The most that a device was measured to achieve."""
+    """The most that a device was measured to achieve.
+
+    flops         operations in fp32 per second; a multiply-add counts as two
+    bytes         bytes per second that a large copy reads and writes
+    matrix_flops  those of products of cooperative matrices; 0: the device has none
+    """
 
     flops: float
-    """Operations in fp32 per second; a multiply-add counts as two."""
     bytes: float
-    """Bytes per second that a large copy reads and writes."""
     how: str
     matrix_flops: float
-    """Those of products of cooperative matrices; 0: the device has none."""
     matrix_how: str
 
 
 @dataclasses.dataclass(frozen=True)
 class KernelCheck:
-    """The comparison of one kernel with the reference on the host."""
+    """The comparison of one kernel with the reference on the host.
+
+    error   the largest error as a share of its bound: above 1 is wrong
+    stable  all runs gave the same bits, and wrote only the result
+    """
 
     device: str
     op: str
@@ -65,23 +75,23 @@ class KernelCheck:
     weights: str
     shape: str
     error: float
-    """The largest error as a share of its bound: above 1 is wrong."""
     runs: int
     built: bool
     stable: bool
-    """All runs gave the same bits, and wrote only the result."""
     right: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class Tuning:
-    """Which kernel a device uses for a class of shapes, and the times by which it was chosen."""
+    """Which kernel a device uses for a class of shapes, and the times by which it was chosen.
+
+    times  names and milliseconds of the candidates; a negative time: it failed or was wrong
+    """
 
     device: str
     shape: str
     kernel: str
     times: Tuple[Tuple[str, float], ...]
-    """Names and milliseconds of the candidates; a negative time: it failed or was wrong."""
 
 
 def _describe(info: Any) -> DeviceInfo:

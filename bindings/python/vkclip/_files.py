@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Models and vocabularies as files: converted, compared, new ones, and those of the hub."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 from typing import Any, Iterable, List, Mapping, Optional, Union
@@ -17,22 +19,26 @@ Options = Mapping[str, Any]
 
 @dataclasses.dataclass(frozen=True)
 class Conversion:
-    """What `convert` has written."""
+    """What `convert` has written.
+
+    path          the file with the weights
+    bytes_before  the size of all tensors of the checkpoint
+    bytes_after   the size of the file
+    """
 
     path: str
-    """The file with the weights."""
     bytes_before: int
-    """The size of all tensors of the checkpoint."""
     bytes_after: int
-    """The size of the file."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
-    """The cosines of the embeddings of two models."""
+    """The cosines of the embeddings of two models.
+
+    images  how many pictures were compared; 0 if one of the models has no image tower
+    """
 
     images: int
-    """How many pictures were compared; 0 if one of the models has no image tower."""
     texts: int
     image_min: float
     image_mean: float
@@ -42,10 +48,12 @@ class Comparison:
 
 @dataclasses.dataclass(frozen=True)
 class TokenizerResult:
-    """What `train_tokenizer` has learned."""
+    """What `train_tokenizer` has learned.
+
+    vocabulary  tokens; fewer than requested if the texts have no more pairs
+    """
 
     vocabulary: int
-    """Tokens; fewer than requested if the texts have no more pairs."""
     texts: int
     words: int
     skipped_words: int

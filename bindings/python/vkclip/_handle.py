@@ -5,6 +5,8 @@ The library lets the calls of several threads take turns. What it cannot know is
 is about to be used by another one. Therefore each call counts as a use of its handles, for which closing waits.
 """
 
+from __future__ import annotations
+
 import ctypes
 import os
 import signal

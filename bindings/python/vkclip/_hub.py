@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Published models: the library's table of them, and how they come into the hub's cache."""
 
+from __future__ import annotations
+
 import dataclasses
 import importlib
 import os
@@ -21,20 +23,22 @@ _OTHERS = ('*.json', '*.txt', '*.txt.gz', '*.model')
 
 @dataclasses.dataclass(frozen=True)
 class PublishedModel:
-    """A model that Model opens by its name when it is in the hub's cache. What is not known is '' or 0."""
+    """A model that Model opens by its name when it is in the hub's cache. What is not known is '' or 0.
+
+    repository  ORG/NAME in the Hugging Face hub
+    millions    of parameters
+    obstacle    why vkclip does not run the model; None: it does
+    """
 
     name: str
     aliases: Tuple[str, ...]
     repository: str
-    """ORG/NAME in the Hugging Face hub."""
     family: str
     millions: int
-    """Of parameters."""
     embed_dim: int
     languages: str
     licence: str
     obstacle: Optional[str]
-    """Why vkclip does not run the model; None: it does."""
 
 
 def published_models() -> List[PublishedModel]:

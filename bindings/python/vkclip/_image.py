@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Pictures in the forms that Python has, as the library takes them, and files of pictures."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 import os
@@ -184,14 +186,16 @@ def load_image(image: Union[str, 'os.PathLike[str]', bytes, bytearray, memoryvie
 
 @dataclasses.dataclass(frozen=True)
 class ImageFormat:
-    """A format of picture files."""
+    """A format of picture files.
+
+    library   which library decodes it, 'vkclip' for its own code
+    readable  False: this build lacks the library, and such files are refused
+    """
 
     name: str
     extensions: Tuple[str, ...]
     library: str
-    """Which library decodes it, 'vkclip' for its own code."""
     readable: bool
-    """False: this build lacks the library, and such files are refused."""
 
 
 def _describe_format(place: Any) -> ImageFormat:

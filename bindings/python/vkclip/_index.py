@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Picture search: an index of pictures on disk or in PostgreSQL."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 import datetime
@@ -28,13 +30,15 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 @dataclasses.dataclass(frozen=True)
 class IndexInfo:
-    """Describes an index."""
+    """Describes an index.
+
+    files     indexed files, as far as is known all present
+    pictures  different contents among them
+    """
 
     path: str
     files: int
-    """Indexed files, as far as is known all present."""
     pictures: int
-    """Different contents among them."""
     missing: int
     failed: int
     folders: int
@@ -63,28 +67,32 @@ class IndexFailure:
 
 @dataclasses.dataclass(frozen=True)
 class UpdateProgress:
-    """How far `Index.update` is."""
+    """How far `Index.update` is.
+
+    found  pictures found so far in the folders
+    total  files that must be read; 0 while folders are still searched
+    """
 
     found: int
-    """Pictures found so far in the folders."""
     total: int
-    """Files that must be read; 0 while folders are still searched."""
     done: int
 
 
 @dataclasses.dataclass(frozen=True)
 class UpdateResult:
-    """What `Index.update` has done."""
+    """What `Index.update` has done.
+
+    indexed  files that are in the index with an embedding
+    encoded  pictures that were computed by the model
+    """
 
     indexed: int
-    """Files that are in the index with an embedding."""
     added: int
     changed: int
     moved: int
     removed: int
     failed: int
     encoded: int
-    """Pictures that were computed by the model."""
     thumbnails: int
 
 
@@ -113,43 +121,47 @@ class Query:
 
 @dataclasses.dataclass(frozen=True)
 class Filter:
-    """Which pictures of an index are considered. It changes no scores."""
+    """Which pictures of an index are considered. It changes no scores.
+
+    path_glob  * stands for any bytes, ? for one character, [a-z] for one of a set. A pattern without a slash is
+               compared with the file's name, any other with the whole path.
+    after      the picture is of this moment in local time, or later
+    near       latitude and longitude in degrees, and the most kilometers from there
+    camera     a part of the camera's name, in any case
+    type       the format, such as 'jpeg'
+    """
 
     path_glob: Optional[str] = None
-    """* stands for any bytes, ? for one character, [a-z] for one of a set. A pattern without a slash is compared with
-    the file's name, any other with the whole path."""
     after: Optional[Moment] = None
-    """The picture is of this moment in local time, or later."""
     before: Optional[Moment] = None
     near: Optional[Tuple[float, float, float]] = None
-    """Latitude and longitude in degrees, and the most kilometers from there."""
     camera: Optional[str] = None
-    """A part of the camera's name, in any case."""
     type: Optional[str] = None
-    """The format, such as 'jpeg'."""
     min_width: int = 0
     min_height: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
 class Hit:
-    """A picture of the index."""
+    """A picture of the index.
+
+    path    one of its files
+    copies  files with this content that are present
+    score   the cosine of the picture and the query
+    z       how far the score is above the mean of all pictures, in standard deviations
+    date    when it was taken, else when its file was last modified, in local time
+    taken   the picture says when it was taken
+    """
 
     id: int
     path: str
-    """One of its files."""
     copies: int
-    """Files with this content that are present."""
     score: float
-    """The cosine of the picture and the query."""
     z: float
-    """How far the score is above the mean of all pictures, in standard deviations."""
     width: int
     height: int
     date: datetime.datetime
-    """When it was taken, else when its file was last modified, in local time."""
     taken: bool
-    """The picture says when it was taken."""
     latitude: Optional[float]
     longitude: Optional[float]
     camera: str
@@ -158,15 +170,17 @@ class Hit:
 
 @dataclasses.dataclass(frozen=True)
 class Group:
-    """Pictures that are duplicates of each other."""
+    """Pictures that are duplicates of each other.
+
+    kind    'exact': files with the same bytes; 'same': the same picture in other sizes, formats or qualities; 'near':
+            similar pictures
+    cosine  the smallest of two pictures that brought the group together
+    """
 
     kind: str
-    """'exact': files with the same bytes; 'same': the same picture in other sizes, formats or qualities; 'near':
-    similar pictures."""
     paths: Tuple[str, ...]
     ids: Tuple[int, ...]
     cosine: float
-    """The smallest of two pictures that brought the group together."""
 
 
 def _describe_hit(place: Any) -> Hit:

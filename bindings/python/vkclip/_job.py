@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Calls that go on while the program does something else."""
 
+from __future__ import annotations
+
 import asyncio
 import atexit
 import concurrent.futures

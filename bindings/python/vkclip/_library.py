@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Finds and loads libvkclip, turns its errors into exceptions and its log into Python's."""
 
+from __future__ import annotations
+
 import ctypes
 import ctypes.util
 import logging

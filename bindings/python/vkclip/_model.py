@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Models."""
 
+from __future__ import annotations
+
 import contextlib
 import ctypes
 import dataclasses
@@ -8,7 +10,7 @@ import os
 import sys
 import warnings
 from typing import (Any, BinaryIO, Callable, ContextManager, Dict, Iterable, List, Literal, Mapping, Optional, Sequence,
-                    Tuple, Union, overload)
+                    Tuple, Union, cast, overload)
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +32,10 @@ Source = Union[str, 'os.PathLike[str]', bytes, bytearray, memoryview, BinaryIO]
 
 @dataclasses.dataclass(frozen=True)
 class TowerInfo:
-    """The sizes of one tower."""
+    """The sizes of one tower.
+
+    positions  tokens of a sequence: those of a text, or the patches of a picture and its class token
+    """
 
     width: int
     layers: int
@@ -38,65 +43,69 @@ class TowerInfo:
     mlp: int
     activation: str
     positions: int
-    """Tokens of a sequence: those of a text, or the patches of a picture and its class token."""
     projection: bool
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """Describes a model."""
+    """Describes a model.
+
+    family             whose files they are: 'openai', 'openclip', 'hf' or 'none'
+    image              the image tower, None if the model has none
+    stages             bottlenecks of a ModifiedResNet's stages or blocks of a ConvNeXt's, all 0 for a ViT
+    image_size         pixels per side of the pictures that the image tower takes
+    context            tokens of a text, with its start and its end
+    vocabulary         rows of the token table
+    embed_dim          the width of the embeddings of pictures
+    logit_scale        the factor of similarities, exp of the stored value
+    sigmoid            each pair of a picture and a text has a probability of its own, as in SigLIP
+    weights_bytes      memory on the device that the weights take
+    memory_bytes       the least memory on the device: the weights and one item's activations
+    tokenizer          a vocabulary was found
+    tokenizer_context  the ids of a text that models with such a vocabulary take
+    """
 
     family: str
-    """Whose files they are: 'openai', 'openclip', 'hf' or 'none'."""
     image: Optional[TowerInfo]
-    """The image tower, None if the model has none."""
     text: Optional[TowerInfo]
     stages: Tuple[int, ...]
-    """Bottlenecks of a ModifiedResNet's stages or blocks of a ConvNeXt's, all 0 for a ViT."""
     stage_widths: Tuple[int, ...]
     image_size: int
-    """Pixels per side of the pictures that the image tower takes."""
     patch_size: int
     context: int
-    """Tokens of a text, with its start and its end."""
     vocabulary: int
-    """Rows of the token table."""
     embed_dim: int
-    """The width of the embeddings of pictures."""
     text_embed_dim: int
     logit_scale: float
-    """The factor of similarities, exp of the stored value."""
     sigmoid: bool
-    """Each pair of a picture and a text has a probability of its own, as in SigLIP."""
     logit_bias: float
     image_mean: Tuple[float, float, float]
     image_std: Tuple[float, float, float]
     parameters: int
     weights_bytes: int
-    """Memory on the device that the weights take."""
     memory_bytes: int
-    """The least memory on the device: the weights and one item's activations."""
     precision: str
     weights: str
     tokenizer: bool
-    """A vocabulary was found."""
     tokenizer_context: int
-    """The ids of a text that models with such a vocabulary take."""
     weights_path: str
     weights_type: str
     tokenizer_path: str
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Explanation:
-    """Which patches of a picture speak for texts."""
+    """Which patches of a picture speak for texts.
+
+    relevance  [M, side, side], or [side, side] for one text: never negative, and comparable within one model
+    cosines    [M]: those of the picture with each text
+    left, top, width, height
+               the rectangle of the picture, in its pixels, that the patches cover
+    """
 
     relevance: FloatArray
-    """[M, side, side], or [side, side] for one text: never negative, and comparable within one model."""
     cosines: FloatArray
-    """[M]: those of the picture with each text."""
     left: float
-    """The patches cover this rectangle of the picture, in its pixels."""
     top: float
     width: float
     height: float
@@ -104,7 +113,10 @@ class Explanation:
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """A step of a tower, as it runs for one batch."""
+    """A step of a tower, as it runs for one batch.
+
+    seconds  time on the device; negative: it has no timestamps
+    """
 
     op: str
     name: str
@@ -113,17 +125,18 @@ class Node:
     operations: float
     bytes: float
     seconds: float
-    """Time on the device; negative: it has no timestamps."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Profile:
-    """The cost of a tower for one batch."""
+    """The cost of a tower for one batch.
+
+    device_bytes  memory on the device for weights, activations, inputs and outputs
+    """
 
     operations: float
     bytes: float
     device_bytes: int
-    """Memory on the device for weights, activations, inputs and outputs."""
     nodes: Tuple[Node, ...]
 
 
@@ -294,7 +307,8 @@ class Model(Closable):
                 features: Optional[str] = None, length: int = 0, progress: Optional[Progress] = None,
                 out: Optional[FloatArray] = None, wait: bool = True,
                 source: Optional[ContextManager[Any]] = None, give: Optional[Callable[..., None]] = None,
-                hidden: Optional[Callable[..., None]] = None, nan: bool = False, **members: Any) -> Any:
+                hidden: Optional[Callable[..., None]] = None, nan: bool = False, **members: Any
+                ) -> Union[FloatArray, Job]:
         """Calls one of the functions that encode, with its arguments between the model and the params.
 
         `source` makes what the arguments point to, `give` is the first argument of vkclip_encode_source, `hidden` gets
@@ -352,7 +366,7 @@ class Model(Closable):
 
     def encode_image(self, images: Images, *, normalize: bool = True, features: Optional[str] = None,
                      progress: Optional[Progress] = None, out: Optional[FloatArray] = None,
-                     wait: bool = True) -> Any:
+                     wait: bool = True) -> Union[FloatArray, Job]:
         """Encodes pictures to float32 [N, D], or one picture to [D].
 
         A picture is a PIL.Image, an array of uint8 [height, width] or [height, width, channels], of which rows may
@@ -368,7 +382,7 @@ class Model(Closable):
                             len(pictures), single, source=source, no_normalize=not normalize, features=features,
                             progress=progress, out=out, wait=wait)
 
-    def _encode_files(self, paths: List[bytes], **options: Any) -> Any:
+    def _encode_files(self, paths: List[bytes], **options: Any) -> Union[FloatArray, Job]:
         return self._encode(_lib.VKCLIP_TOWER_IMAGE, lib.vkclip_encode_files, (strings(paths), len(paths)),
                             len(paths), False, **options)
 
@@ -387,7 +401,7 @@ class Model(Closable):
     def encode_files(self, paths: Iterable[Path], *, normalize: bool = True, on_error: str = 'raise',
                      orient: bool = False, fast_decode: bool = False, max_pixels: int = 0,
                      features: Optional[str] = None, progress: Optional[Progress] = None,
-                     out: Optional[FloatArray] = None, wait: bool = True) -> Any:
+                     out: Optional[FloatArray] = None, wait: bool = True) -> Union[FloatArray, Job]:
         """Encodes picture files to float32 [N, D].
 
         The library reads and prepares them on its own threads while the device computes, with few in memory at once.
@@ -418,10 +432,9 @@ class Model(Closable):
             target[:] = numbers(image, np.float32, 'the pixel values', target.shape)[0] if prepared \
                 else self.preprocess(image)
 
-        result: FloatArray = self._encode(_lib.VKCLIP_TOWER_IMAGE, lib.vkclip_encode_source, (count,), count, False,
-                                          give=give, no_normalize=not normalize, features=features,
-                                          progress=progress, out=out)
-        return result
+        result = self._encode(_lib.VKCLIP_TOWER_IMAGE, lib.vkclip_encode_source, (count,), count, False, give=give,
+                              no_normalize=not normalize, features=features, progress=progress, out=out)
+        return cast(FloatArray, result)
 
     @overload
     def encode_text(self, texts: Texts, *, normalize: bool = True, truncate: bool = True,
@@ -435,7 +448,7 @@ class Model(Closable):
 
     def encode_text(self, texts: Texts, *, normalize: bool = True, truncate: bool = True,
                     features: Optional[str] = None, progress: Optional[Progress] = None,
-                    out: Optional[FloatArray] = None, wait: bool = True) -> Any:
+                    out: Optional[FloatArray] = None, wait: bool = True) -> Union[FloatArray, Job]:
         """Encodes texts to float32 [M, D], or one text to [D].
 
         A text longer than the context is cut with a warning in the log, or with `truncate` false raises
@@ -460,7 +473,7 @@ class Model(Closable):
 
     def encode_pixels(self, pixel_values: npt.ArrayLike, *, normalize: bool = True, features: Optional[str] = None,
                       progress: Optional[Progress] = None, out: Optional[FloatArray] = None,
-                      wait: bool = True) -> Any:
+                      wait: bool = True) -> Union[FloatArray, Job]:
         """Encodes prepared pictures, float [N, 3, S, S] as `preprocess` makes them, to float32 [N, D]."""
         shape = (None, 3, self.image_size, self.image_size)
         pixels, single = numbers(pixel_values, np.float32, 'the pixel values', shape)
@@ -480,7 +493,7 @@ class Model(Closable):
 
     def encode_tokens(self, ids: npt.ArrayLike, *, attention_mask: Optional[npt.ArrayLike] = None,
                       normalize: bool = True, features: Optional[str] = None, progress: Optional[Progress] = None,
-                      out: Optional[FloatArray] = None, wait: bool = True) -> Any:
+                      out: Optional[FloatArray] = None, wait: bool = True) -> Union[FloatArray, Job]:
         """Encodes token ids, integers [M, T] as `tokenize` makes them, to float32 [M, D].
 
         `attention_mask`, of the same shape, is 0 for tokens that T5, BERT and XLM-R shall not attend to.
@@ -531,11 +544,10 @@ class Model(Closable):
             raise TypeError(f'labels is one text, {labels!r}: expected several, as [label]')
         names = encode_strings(labels)
         frames = encode_strings([templates] if isinstance(templates, str) else templates or [])
-        result: FloatArray = self._encode(
-            _lib.VKCLIP_TOWER_TEXT, lib.vkclip_encode_labels,
-            (strings(names), len(names), strings(frames) if frames else None, len(frames)), len(names), False,
-            progress=progress)
-        return result
+        arguments = (strings(names), len(names), strings(frames) if frames else None, len(frames))
+        result = self._encode(_lib.VKCLIP_TOWER_TEXT, lib.vkclip_encode_labels, arguments, len(names), False,
+                              progress=progress)
+        return cast(FloatArray, result)
 
     def classify(self, images: Images, labels: Labels, templates: Union[str, Sequence[str], None] = None, *,
                  progress: Optional[Progress] = None) -> FloatArray:

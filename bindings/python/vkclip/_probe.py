@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Linear probes: classifiers of embeddings."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 from typing import Optional
@@ -14,17 +16,19 @@ from ._library import check, lib
 from ._struct import FloatArray, floats, new, numbers
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Probe:
-    """A classifier of embeddings: multinomial logistic regression over K classes."""
+    """A classifier of embeddings: multinomial logistic regression over K classes.
+
+    weights    [K, D]
+    biases     [K]
+    converged  False: `max_iterations` was too small
+    """
 
     weights: FloatArray
-    """[K, D]"""
     biases: FloatArray
-    """[K]"""
     iterations: int
     converged: bool
-    """False: `max_iterations` was too small."""
     objective: float
 
     def predict(self, features: npt.ArrayLike) -> FloatArray:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Prompts, as programs for diffusion models read them."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 from typing import Any, Mapping, Optional
@@ -13,27 +15,30 @@ from ._library import lib
 from ._struct import IntArray, describe, new
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Prompt:
-    """The input of a text encoder, which has a number of chunks of the same length."""
+    """The input of a text encoder, which has a number of chunks of the same length.
+
+    ids         token ids [chunks, length], 0 where a vector takes the place
+    embeddings  [chunks, length]: the number of the textual inversion whose vector takes the place, or -1
+    vectors     [chunks, length]: which of its vectors
+    special     [chunks, length]: the place is start of text, end of text or fill
+    weights     [chunks, length]: what the encoder's rows are multiplied by, or as `weighting` says
+    used        the places that the text takes, without the special ones; more than `available` if some of it is left
+                out
+    rest        the text that was left out
+    weighting   what the weights do to the encoder's rows: 'none', 'multiply', 'renormalise' or 'interpolate'
+    """
 
     ids: IntArray
-    """Token ids [chunks, length], 0 where a vector takes the place."""
     embeddings: IntArray
-    """[chunks, length]: the number of the textual inversion whose vector takes the place, or -1."""
     vectors: IntArray
-    """[chunks, length]: which of its vectors."""
     special: npt.NDArray[np.bool_]
-    """[chunks, length]: the place is start of text, end of text or fill."""
     weights: npt.NDArray[np.float64]
-    """[chunks, length]"""
     used: int
-    """The places that the text takes, without the special ones; more than `available` if some of it is left out."""
     available: int
     rest: Optional[str]
-    """The text that was left out."""
     weighting: str
-    """What the weights do to the encoder's rows: 'none', 'multiply', 'renormalise' or 'interpolate'."""
 
 
 def prompt_params(syntax: str, length: int, strict: bool, embeddings: Optional[Mapping[str, int]] = None) -> Any:

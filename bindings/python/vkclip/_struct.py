@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Values of Python as structs of the library, and its structs as values of Python."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 import math

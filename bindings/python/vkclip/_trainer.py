@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Training."""
 
+from __future__ import annotations
+
 import ctypes
 import dataclasses
 from typing import Any, Iterator, Optional, Sequence, Tuple, Union
@@ -14,18 +16,20 @@ from ._struct import Path, describe, encode_paths, encode_strings, new, strings,
 
 @dataclasses.dataclass(frozen=True)
 class Augmentation:
-    """How a picture is changed each time it is shown, as OpenCLIP does it; vkclip.h describes all members."""
+    """How a picture is changed each time it is shown, as OpenCLIP does it; vkclip.h describes all members.
+
+    scale         the range of the crop's area as a fraction of the picture's; zeros: 0.9 to 1
+    ratio         the range of the crop's width by its height; zeros: 3/4 to 4/3
+    rotate        the most degrees by which the crop is rotated
+    color_jitter  brightness, contrast, saturation and hue
+    """
 
     off: bool = False
     scale: Tuple[float, float] = (0, 0)
-    """The range of the crop's area as a fraction of the picture's; zeros: 0.9 to 1."""
     ratio: Tuple[float, float] = (0, 0)
-    """The range of the crop's width by its height; zeros: 3/4 to 4/3."""
     rotate: float = 0
-    """The most degrees by which the crop is rotated."""
     fill_mean: bool = False
     color_jitter: Tuple[float, float, float, float] = (0, 0, 0, 0)
-    """Brightness, contrast, saturation and hue."""
     color_jitter_prob: float = 0
     gray_scale_prob: float = 0
     channel_gain: float = 0
@@ -33,69 +37,78 @@ class Augmentation:
 
 @dataclasses.dataclass(frozen=True)
 class TrainerInfo:
-    """Describes a training run."""
+    """Describes a training run.
+
+    step         steps done
+    steps        steps of the whole run
+    epoch_steps  steps per pass over the data
+    batch        pairs per step
+    batch_size   pairs computed at once
+    incomplete   rows left out, without a picture or a caption
+    """
 
     step: int
-    """Steps done."""
     steps: int
-    """Steps of the whole run."""
     epoch_steps: int
-    """Steps per pass over the data."""
     batch: int
-    """Pairs per step."""
     batch_size: int
-    """Pairs computed at once."""
     parameters: int
     trained_parameters: int
     samples: int
     captions: int
     labels: int
     incomplete: int
-    """Rows left out, without a picture or a caption."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainerMemory:
-    """Bytes on the device, without the driver's own."""
+    """Bytes on the device, without the driver's own.
+
+    least  bytes of activations that every placement needs
+    """
 
     weights: int
     gradients: int
     moments: int
     activations: int
     least: int
-    """Bytes of activations that every placement needs."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainResult:
-    """One step of training."""
+    """One step of training.
+
+    step       steps done, with this one
+    grad_norm  the norm of all gradients together, before clipping
+    waiting    the part of `seconds` spent waiting for pictures
+    broken     samples so far that could not be read and were replaced by others
+    cut        captions so far that were longer than the context
+    """
 
     step: int
-    """Steps done, with this one."""
     loss: float
     lr: float
     logit_scale: float
     grad_norm: float
-    """The norm of all gradients together, before clipping."""
     loss_scale: float
     seconds: float
     waiting: float
-    """The part of `seconds` spent waiting for pictures."""
     broken: int
-    """Samples so far that could not be read and were replaced by others."""
     cut: int
-    """Captions so far that were longer than the context."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Validation:
-    """How well a run does on its validation data."""
+    """How well a run does on its validation data.
+
+    image_to_text, text_to_image
+                   recall at 1, 5 and 10 in per cent
+    """
 
     images: int
     captions: int
     loss: float
     image_to_text: Tuple[float, float, float]
-    """Recall at 1, 5 and 10 in per cent."""
     text_to_image: Tuple[float, float, float]
     seconds: float
 

@@ -6,6 +6,8 @@ imported PyTorch, and in any other arrays of NumPy that have the methods of tens
 (vkclip._array.Array); `from vkclip import torch` stands in for PyTorch.
 """
 
+from __future__ import annotations
+
 from typing import Any, List, Optional, Tuple, Union
 
 from ._compat import CompatModel, Preprocess, as_tensor, choose_device

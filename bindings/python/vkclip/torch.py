@@ -4,6 +4,8 @@
 Contexts such as no_grad do nothing, and no device is reported, because vkclip chooses its own.
 """
 
+from __future__ import annotations
+
 import contextlib
 from typing import Any, Sequence
 

@@ -6,6 +6,8 @@ imported PyTorch, and in any other arrays of NumPy that have the methods of tens
 (vkclip._array.Array).
 """
 
+from __future__ import annotations
+
 import os
 from typing import Any, Dict, Optional, Sequence, Union
 

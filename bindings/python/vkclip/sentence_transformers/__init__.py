@@ -6,6 +6,8 @@ in a program that has imported PyTorch, and in any other an array of NumPy that 
 programs for CLIP use (vkclip._array.Array).
 """
 
+from __future__ import annotations
+
 import os
 from typing import Any, Optional, Sequence, Union
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What programs for CLIP use of sentence_transformers.util."""
 
+from __future__ import annotations
+
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
