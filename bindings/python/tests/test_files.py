@@ -64,6 +64,8 @@ def test_pictures(model, tmp_path):
         found = model.encode_source(archive.load, len(archive))
         with pytest.raises(IndexError):
             archive.load(2)
+    with pytest.raises(vkclip.CancelledError):
+        vkclip.Archive(tmp_path / 'shard.tar', progress=lambda done, total: True)
     expected = model.encode_files([OWL, MODEL + '/samples/robot.png'])
     np.testing.assert_allclose(found, expected, atol=1e-5)
     prepared = [model.preprocess(OWL), model.preprocess(MODEL + '/samples/robot.png')]
@@ -132,6 +134,8 @@ def test_device(device, tmp_path):
                            ({'timeout': 'long'}, 'expected a number'), ({'timeout': -1}, 'from 0')):
         with pytest.raises((TypeError, ValueError), match=message):
             vkclip.Device(index, **wrong)
+    with pytest.raises(vkclip.CancelledError):
+        vkclip.Device(index, progress=lambda done, total: True)
     with pytest.raises(TypeError, match='a number, a name or None'):
         vkclip.Device(1.5)
 

@@ -6,6 +6,8 @@ import glob
 import io
 import os
 import shutil
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -144,3 +146,27 @@ def test_contents(index, folder, model, tmp_path):
         index.add_hnsw()
     with pytest.raises(vkclip.CancelledError):
         index.update(model, progress=lambda progress: True)
+
+
+def test_cancel(index, model, tmp_path):
+    """The progress function of an index, exceptions and Ctrl-C end every call that takes long."""
+    wish = []
+    with vkclip.Index(index.info.path, progress=lambda done, total: wish and wish.pop()()) as other:
+        wish.append(lambda: True)
+        with pytest.raises(vkclip.CancelledError):
+            other.export(model, tmp_path / 'export')
+        wish.append(lambda: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            other.search(model, 'owl')
+        timer = threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            other.watch()
+        timer.join()
+        assert other.search(model, 'owl') and not wish
+    with pytest.raises(vkclip.CancelledError):
+        vkclip.Index(tmp_path / 'new.db', progress=lambda done, total: True)
+    other = vkclip.Index(index.info.path)
+    handle = other._handle
+    del other
+    assert not handle.pointer

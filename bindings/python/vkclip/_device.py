@@ -135,20 +135,28 @@ class Device(Closable):
                 order, 'force' measures again; 'default' is 'on', or what VKCLIP_TUNE said at import
     skip_checks kernels are not compared with a reference before they are first used
     timeout     seconds without progress after which the device counts as lost; 0: 300
+    progress    is called while the device is opened, and cancels that by returning a true value
 
     Several threads may use one device and its models: their calls take turns, and other threads of Python run
     meanwhile. Closing the device closes its models too.
     """
 
     def __init__(self, device: Union[str, int, None] = None, *, cache_dir: Optional[Path] = None, threads: int = 0,
-                 background: bool = False, tune: str = 'default', skip_checks: bool = False, timeout: float = 0
-                 ) -> None:
+                 background: bool = False, tune: str = 'default', skip_checks: bool = False, timeout: float = 0,
+                 progress: Optional[Progress] = None) -> None:
         if not isinstance(device, (str, int, type(None))) or isinstance(device, bool):
             raise TypeError(f'device is {device!r}, expected a number, a name or None')
         params = new(_lib.vkclip_device_params, device=None if device is None else str(device), cache_dir=cache_dir,
                      threads=threads, background=background, tune=tune, skip_checks=skip_checks, timeout=timeout)
         pointer = ctypes.POINTER(_lib.vkclip_device)()
-        check(lib.vkclip_open_device(ctypes.byref(params), ctypes.byref(pointer)))
+        try:
+            with Call(progress=progress) as call:
+                params.progress = call.progress
+                check(lib.vkclip_open_device(ctypes.byref(params), ctypes.byref(pointer)))
+        except BaseException:
+            # Ctrl-C may also come when the device is open.
+            lib.vkclip_close_device(ctypes.byref(pointer))
+            raise
         self._own(Handle('device', pointer, lib.vkclip_close_device))
         self._infos = _list_infos(lambda *rest: lib.vkclip_get_device_infos(pointer, *rest))
 

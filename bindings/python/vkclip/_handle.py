@@ -7,12 +7,13 @@ is about to be used by another one. Therefore each call counts as a use of its h
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
 import threading
 import weakref
-from typing import Any, Callable, List, Optional, Set, TypeVar
+from typing import Any, Callable, Iterator, List, Optional, Set, TypeVar
 
 from . import _lib
 from ._library import Error
@@ -201,13 +202,39 @@ class Call:
         """Makes a function for the library, whose first argument is left out."""
         return kind(lambda user, *arguments: self.guard(function, *arguments))
 
-    def ask(self, done: int, total: int) -> int:
-        """Tells how much is done, and returns whether the call is to be cancelled."""
-        return self.guard(self._progress, done, total)
-
     @property
     def progress(self) -> Any:
         return self.wrap(_lib.vkclip_progress_fn, self._progress)
+
+
+class Caller:
+    """The progress function of a handle, which the library asks in every call on it, on the thread that makes the call.
+
+    It also lets Ctrl-C and exceptions end such a call. What has the function for the library refers to this object
+    alone, so that an index or a trainer that is not used any more is closed at once.
+    """
+
+    def __init__(self, progress: Optional[Progress]) -> None:
+        self._progress = progress
+        self._thread = threading.local()
+
+    def make_function(self) -> Any:
+        return _lib.vkclip_progress_fn(self._ask)
+
+    def _ask(self, user: Any, done: int, total: int) -> int:
+        call: Optional[Call] = getattr(self._thread, 'call', None)
+        return call.guard(self._progress, done, total) if call else 0
+
+    @contextlib.contextmanager
+    def call(self, *handles: Handle, progress: Optional[Progress] = None) -> Iterator[Call]:
+        """Makes a call on the handle, which may have a progress function of its own."""
+        with Call(*handles, progress=progress) as call:
+            outer = getattr(self._thread, 'call', None)
+            self._thread.call = call
+            try:
+                yield call
+            finally:
+                self._thread.call = outer
 
 
 class Closable:

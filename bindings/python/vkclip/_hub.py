@@ -127,10 +127,8 @@ def open_or_pull(name: str, *, hub_dir: Optional[Path] = None, local_files_only:
 def open_vocabulary(names: List[str]) -> Optional[Model]:
     """Opens the vocabulary of the first of these models that is in the hub's cache."""
     for name in names:
-        try:
+        if is_cached(name):
             model = Model(name, device=False)
-        except FileError:
-            continue
-        if model.info.tokenizer:
-            return model
+            if model.info.tokenizer:
+                return model
     return None

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _lib
-from ._handle import Call, Closable, Handle
+from ._handle import Call, Closable, Handle, Progress
 from ._library import check, lib
 from ._struct import describe, encode_path, new, type_name
 
@@ -224,12 +224,14 @@ class Archive(Closable):
     """The pictures in a tar file that is not compressed, such as a shard of WebDataset.
 
     `names` are the paths in it, and `len(archive)` is their number. With a model, `model.encode_source(archive.load,
-    len(archive))` has few pictures in memory at once.
+    len(archive))` has few pictures in memory at once. `progress` counts the bytes that are read to list them.
     """
 
-    def __init__(self, path: Union[str, 'os.PathLike[str]']) -> None:
+    def __init__(self, path: Union[str, 'os.PathLike[str]'], *, progress: Optional[Progress] = None) -> None:
         pointer = ctypes.POINTER(_lib.vkclip_archive)()
-        check(lib.vkclip_open_archive(encode_path(path), ctypes.byref(pointer)))
+        with Call(progress=progress) as call:
+            params = new(_lib.vkclip_archive_params, progress=call.progress)
+            check(lib.vkclip_open_tar(encode_path(path), ctypes.byref(params), ctypes.byref(pointer)))
         self._own(Handle('archive', pointer, lib.vkclip_close_archive))
         self.names: List[str] = []
         while True:

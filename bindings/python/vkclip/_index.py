@@ -7,7 +7,6 @@ import ctypes
 import dataclasses
 import datetime
 import os
-import time
 from typing import Any, BinaryIO, Callable, Iterable, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 from . import _lib
 from ._device import Device
-from ._handle import Call, Closable, Handle, Progress
+from ._handle import Caller, Closable, Handle, Progress
 from ._image import Pixels, take_pixels
 from ._library import check, lib
 from ._model import Model
@@ -230,14 +229,18 @@ class Index(Closable):
     VKCLIP_INDEX said at import, or vkclip/index.db in the user's data folder. A picture is known by the hash of its
     file, so that a file that was moved or copied is never encoded again.
 
-    A method that gets a model uses that model's embeddings.
+    A method that gets a model uses that model's embeddings. `progress` is asked in all calls that may take long, and
+    cancels them by returning a true value, as Ctrl-C does.
     """
 
-    def __init__(self, path: Optional[Path] = None, *, read_only: bool = False) -> None:
-        params = new(_lib.vkclip_index_params, path=path, read_only=read_only)
+    def __init__(self, path: Optional[Path] = None, *, read_only: bool = False, progress: Optional[Progress] = None
+                 ) -> None:
+        self._caller = Caller(progress)
+        params = new(_lib.vkclip_index_params, path=path, read_only=read_only, progress=self._caller.make_function())
         pointer = ctypes.POINTER(_lib.vkclip_index)()
-        check(lib.vkclip_open_index(ctypes.byref(params), ctypes.byref(pointer)))
-        self._own(Handle('index', pointer, lib.vkclip_close_index))
+        with self._caller.call():
+            check(lib.vkclip_open_index(ctypes.byref(params), ctypes.byref(pointer)))
+        self._own(Handle('index', pointer, lib.vkclip_close_index, memory=params))
 
     # ---- What the index is ----
 
@@ -245,14 +248,14 @@ class Index(Closable):
     def info(self) -> IndexInfo:
         """Describes the index as it is now."""
         info = new(_lib.vkclip_index_info)
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             check(lib.vkclip_get_index_info(self._handle.pointer, ctypes.byref(info)))
         return describe(IndexInfo, info)
 
     def models(self) -> List[IndexModel]:
         """Lists the models that have embeddings here."""
         count = ctypes.c_size_t()
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             pointer = self._handle.pointer
             check(lib.vkclip_list_index_models(pointer, None, 0, ctypes.byref(count)))
             found = (_lib.vkclip_index_model * max(count.value, 1))()
@@ -263,7 +266,7 @@ class Index(Closable):
     def folders(self) -> List[str]:
         """Lists the folders that `update` was given."""
         found: List[str] = []
-        with Call(self._handle) as call:
+        with self._caller.call(self._handle) as call:
             take = call.wrap(_lib.vkclip_folder_fn, lambda path: found.append(os.fsdecode(path)))
             check(lib.vkclip_list_index_folders(self._handle.pointer, take, None))
         return found
@@ -271,7 +274,7 @@ class Index(Closable):
     def failures(self) -> List[IndexFailure]:
         """Lists the files that could not be indexed."""
         found: List[IndexFailure] = []
-        with Call(self._handle) as call:
+        with self._caller.call(self._handle) as call:
             take = call.wrap(_lib.vkclip_failure_fn, lambda *failure: found.append(_describe_failure(*failure)))
             check(lib.vkclip_list_index_failures(self._handle.pointer, take, None))
         return found
@@ -299,7 +302,7 @@ class Index(Closable):
             return on_failure(_describe_failure(*failure)) if on_failure else None
 
         other = Model._handle_of(model)
-        with Call(self._handle, other) as call:
+        with self._caller.call(self._handle, other) as call:
             params = new(_lib.vkclip_update_params, thumbnails=thumbnails, retry=retry, exact_decode=exact_decode,
                          max_pixels=max_pixels, progress=call.wrap(_lib.vkclip_update_fn, show),
                          failure=call.wrap(_lib.vkclip_failure_fn, fail))
@@ -312,35 +315,28 @@ class Index(Closable):
         negative number waits for ever. Call it with 0 before `update` and with -1 after it. Other calls on this index
         wait meanwhile."""
         changed = ctypes.c_bool()
-        end = time.monotonic() + seconds
-        with Call(self._handle):
-            pointer = self._handle.pointer
-            check(lib.vkclip_watch_index(pointer, 0, ctypes.byref(changed)))
-        # The library does not ask whether Ctrl-C was pressed, so that it waits half a second at a time.
-        while not changed and (seconds < 0 or time.monotonic() < end):
-            with Call(self._handle):
-                slice_ = 0.5 if seconds < 0 else min(0.5, max(end - time.monotonic(), 0))
-                check(lib.vkclip_watch_index(pointer, slice_, ctypes.byref(changed)))
-        return bool(changed)
+        with self._caller.call(self._handle):
+            check(lib.vkclip_watch_index(self._handle.pointer, seconds, ctypes.byref(changed)))
+        return changed.value
 
     def remove(self, paths: Union[Path, Iterable[Path]]) -> int:
         """Removes files, and all below folders, from the index. The files themselves stay. Returns how many."""
         files = encode_paths(paths)
         removed = ctypes.c_uint64()
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             check(lib.vkclip_remove_indexed(self._handle.pointer, strings(files), len(files), ctypes.byref(removed)))
         return removed.value
 
     def prune(self) -> int:
         """Removes missing files and what belongs to them, and makes the database smaller. Returns how many."""
         removed = ctypes.c_uint64()
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             check(lib.vkclip_prune_index(self._handle.pointer, ctypes.byref(removed)))
         return removed.value
 
     def add_hnsw(self) -> None:
         """Adds an HNSW index to the embeddings in PostgreSQL, for programs that search in SQL."""
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             check(lib.vkclip_add_hnsw_index(self._handle.pointer))
 
     def export(self, model: Model, folder: Path) -> int:
@@ -348,7 +344,7 @@ class Index(Closable):
         Returns how many."""
         exported = ctypes.c_uint64()
         other = Model._handle_of(model)
-        with Call(self._handle, other):
+        with self._caller.call(self._handle, other):
             check(lib.vkclip_export_index(self._handle.pointer, other.pointer, encode_path(folder),
                                           ctypes.byref(exported)))
         return exported.value
@@ -357,7 +353,7 @@ class Index(Closable):
         """Takes over the embeddings of a database of rclip, which must come from the same model."""
         result = new(_lib.vkclip_import_result)
         other = Model._handle_of(model)
-        with Call(self._handle, other, progress=progress) as call:
+        with self._caller.call(self._handle, other, progress=progress) as call:
             check(lib.vkclip_import_rclip(self._handle.pointer, other.pointer, encode_path(database),
                                           call.progress, None, ctypes.byref(result)))
         return describe(ImportResult, result)
@@ -377,7 +373,7 @@ class Index(Closable):
         parts = [_make_part(part) for part in queries]
         found: List[Hit] = []
         other = Model._handle_of(model)
-        with Call(self._handle, other, progress=progress) as call:
+        with self._caller.call(self._handle, other, progress=progress) as call:
             params = _search_params(filter, parts=(_lib.vkclip_query_part * max(len(parts), 1))(*parts),
                                     part_count=len(parts), top=top, sort=sort, min_score=min_score, min_z=min_z,
                                     relative=relative, max_pixels=max_pixels, progress=call.progress)
@@ -396,7 +392,7 @@ class Index(Closable):
             embeds.append(np.ctypeslib.as_array(embed, (width,)).copy())
 
         other = Model._handle_of(model)
-        with Call(self._handle, other) as call:
+        with self._caller.call(self._handle, other) as call:
             params = _search_params(filter)
             check(lib.vkclip_list_indexed(self._handle.pointer, other.pointer, ctypes.byref(params),
                                           call.wrap(_lib.vkclip_indexed_fn, take), None))
@@ -406,20 +402,20 @@ class Index(Closable):
         """Returns the embedding [D] of a picture, of unit length."""
         other = Model._handle_of(model)
         embed = np.empty(model.embed_dim, np.float32)
-        with Call(self._handle, other):
+        with self._caller.call(self._handle, other):
             check(lib.vkclip_read_embedding(self._handle.pointer, other.pointer, id, floats(embed)))
         return embed
 
     def upload(self, model: Model) -> None:
         """Copies the model's embeddings to its device, where its searches run from now on."""
         other = Model._handle_of(model)
-        with Call(self._handle, other):
+        with self._caller.call(self._handle, other):
             check(lib.vkclip_upload_index(self._handle.pointer, other.pointer))
 
     def files(self, id: int) -> List[Hit]:
         """Describes each file of a picture that is present, in the order of their paths."""
         found: List[Hit] = []
-        with Call(self._handle) as call:
+        with self._caller.call(self._handle) as call:
             hit = call.wrap(_lib.vkclip_hit_fn, lambda place: found.append(_describe_hit(place)))
             check(lib.vkclip_find_indexed(self._handle.pointer, id, hit, None))
         return found
@@ -427,14 +423,14 @@ class Index(Closable):
     def open(self, id: int) -> BinaryIO:
         """Opens a file of a picture for reading, provided that nobody has written to it since it was indexed."""
         descriptor, size = ctypes.c_int(), ctypes.c_uint64()
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             check(lib.vkclip_open_indexed(self._handle.pointer, id, ctypes.byref(descriptor), ctypes.byref(size)))
         return os.fdopen(descriptor.value, 'rb')
 
     def thumbnail_file(self, id: int) -> bytes:
         """Returns the thumbnail of a picture as a JPEG file."""
         found: List[bytes] = []
-        with Call(self._handle) as call:
+        with self._caller.call(self._handle) as call:
             take = call.wrap(_lib.vkclip_bytes_fn, lambda data, size: found.append(ctypes.string_at(data, size)))
             check(lib.vkclip_read_thumbnail(self._handle.pointer, id, take, None))
         return found[0]
@@ -442,7 +438,7 @@ class Index(Closable):
     def thumbnail(self, id: int) -> Pixels:
         """Decodes the thumbnail of a picture to uint8 [height, width, 3]."""
         image = _lib.vkclip_image()
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             check(lib.vkclip_load_thumbnail(self._handle.pointer, id, ctypes.byref(image)))
         return take_pixels(image)
 
@@ -463,7 +459,7 @@ class Index(Closable):
                                   ids=tuple(group.ids[:group.count])))
 
         other = None if device is None else Device._handle_of(device)
-        with Call(self._handle, *([other] if other else [])) as call:
+        with self._caller.call(self._handle, *([other] if other else [])) as call:
             params = new(_lib.vkclip_duplicates_params, model=model, distance=distance,
                          progress=call.wrap(_lib.vkclip_share_fn, progress))
             check(lib.vkclip_find_duplicates(self._handle.pointer, other.pointer if other else None,
@@ -472,7 +468,7 @@ class Index(Closable):
 
     def forget_duplicates(self, a: Path, b: Path) -> None:
         """Remembers that two pictures are no duplicates. Each is a path or 'id:N'."""
-        with Call(self._handle):
+        with self._caller.call(self._handle):
             check(lib.vkclip_forget_duplicates(self._handle.pointer, encode_path(a), encode_path(b)))
 
     def __repr__(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Iterator, Optional, Sequence, Tuple, Union
 
 from . import _lib
 from ._device import Device, open_device
-from ._handle import Call, Closable, Handle, Progress
+from ._handle import Call, Caller, Closable, Handle, Progress
 from ._library import check, lib
 from ._struct import Path, describe, encode_paths, encode_strings, new, strings, value_of
 
@@ -113,16 +113,6 @@ class Validation:
     seconds: float
 
 
-class _Caller:
-    """The progress function of a trainer, which the library asks in all later calls: that of the call under way."""
-
-    def __init__(self) -> None:
-        self.call: Optional[Call] = None
-
-    def ask(self, user: Any, done: int, total: int) -> int:
-        return self.call.ask(done, total) if self.call else 0
-
-
 class Trainer(Closable):
     """A training run: an iterator of TrainResult.
 
@@ -170,13 +160,11 @@ class Trainer(Closable):
                      template_count=len(templates), csv_separator=csv_separator.encode() or b'\0', **members)
         self._device, owned = (None, False) if device is False else open_device(device)
         parent = self._device._handle if self._device else None
-        self._caller = _Caller()
-        # The function refers to the caller alone, so that a trainer that is not used any more is closed at once.
-        params.progress = _lib.vkclip_progress_fn(self._caller.ask)
-        self._progress = progress
+        self._caller = Caller(progress)
+        params.progress = self._caller.make_function()
         pointer = ctypes.POINTER(_lib.vkclip_trainer)()
         try:
-            with Call(*([parent] if parent else []), progress=progress) as self._caller.call:
+            with self._caller.call(*([parent] if parent else [])):
                 check(lib.vkclip_open_trainer(parent.pointer if parent else None, ctypes.byref(params),
                                               ctypes.byref(pointer)))
         except BaseException:
@@ -189,11 +177,8 @@ class Trainer(Closable):
 
     def _run(self, function: Any, *arguments: Any) -> None:
         """Makes a call that asks the progress function."""
-        try:
-            with Call(self._handle, progress=self._progress) as self._caller.call:
-                check(function(self._handle.pointer, *arguments))
-        finally:
-            self._caller.call = None
+        with self._caller.call(self._handle):
+            check(function(self._handle.pointer, *arguments))
 
     @property
     def info(self) -> TrainerInfo:
