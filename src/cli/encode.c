@@ -144,18 +144,18 @@ static bool give_item(struct call *call, size_t index, const float *embed, const
                                .message = message,
                                .embed = embed};
     char named[ERROR_MESSAGE];
-    const char picture[] = "the picture"; /* The server does not know what its file is called. */
-    if (!embed && string_begins_with(message, picture)) {
-        snprintf(named, sizeof(named), "%s%s", call->inputs->items[index].text,
-                 message + strlen(picture));
+    const char only[] = "input 0:"; /* so the server calls the only input of a request */
+    if (!embed && string_begins_with(message, only)) {
+        snprintf(named, sizeof(named), "%s:%s", call->inputs->items[index].text,
+                 message + strlen(only));
         item.message = named;
     }
     show_progress(NULL, index + 1, 0);
     return !take_item(call, &item);
 }
 
-/* Encodes some inputs in one request. The server names no input that it refuses, so that they are
- * then asked for one by one. */
+/* Encodes some inputs in one request. One that the server refuses has the whole request refused, so
+ * that they are then asked for one by one. */
 static bool encode_some(struct call *call, size_t first, const struct cli_remote_item *items,
                         size_t count, float *embeds)
 {

@@ -67,7 +67,8 @@ static void remove_waiting(struct batcher *batcher, const struct waiting *waitin
 
 static bool is_alike(const struct batch_job *a, const struct batch_job *b)
 {
-    return a->model == b->model && a->tower == b->tower;
+    return a->model == b->model && a->tower == b->tower && a->token_count == b->token_count &&
+           a->raw == b->raw;
 }
 
 /* How many items the next batch would have. */
@@ -149,21 +150,43 @@ static int copy_pixels(void *user, size_t index, float *pixel_values)
     return 0;
 }
 
-static int run_batch(struct batcher *batcher)
+static int run_texts(struct batcher *batcher, const struct vkclip_encode_params *params)
 {
-    const struct batch_job *job = batcher->entries[0].waiting->job;
-    const struct vkclip_encode_params params = {
-        .size = sizeof(params), .item = take_item, .user = batcher};
-    if (job->tower == VKCLIP_TOWER_IMAGE)
-        return vkclip_encode_source(job->model, copy_pixels, batcher->entry_count, &params, NULL);
     const char **texts = calloc(batcher->entry_count, sizeof(*texts));
     if (!texts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
     for (size_t i = 0; i < batcher->entry_count; i++)
         texts[i] = batcher->entries[i].waiting->job->texts[batcher->entries[i].item];
-    const int error = vkclip_encode_texts(job->model, texts, batcher->entry_count, &params, NULL);
+    struct vkclip_model *model = batcher->entries[0].waiting->job->model;
+    const int error = vkclip_encode_texts(model, texts, batcher->entry_count, params, NULL);
     free(texts);
     return error;
+}
+
+static int run_tokens(struct batcher *batcher, const struct vkclip_encode_params *params)
+{
+    const struct batch_job *first = batcher->entries[0].waiting->job;
+    const size_t length = first->token_count;
+    int32_t *ids = calloc(batcher->entry_count, length * sizeof(*ids));
+    if (!ids)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of tokens");
+    for (size_t i = 0; i < batcher->entry_count; i++)
+        memcpy(ids + i * length, batcher->entries[i].waiting->job->tokens[batcher->entries[i].item],
+               length * sizeof(*ids));
+    const int error =
+        vkclip_encode_tokens(first->model, ids, batcher->entry_count, length, params, NULL);
+    free(ids);
+    return error;
+}
+
+static int run_batch(struct batcher *batcher)
+{
+    const struct batch_job *job = batcher->entries[0].waiting->job;
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .no_normalize = job->raw, .item = take_item, .user = batcher};
+    if (job->tower == VKCLIP_TOWER_IMAGE)
+        return vkclip_encode_source(job->model, copy_pixels, batcher->entry_count, &params, NULL);
+    return job->token_count ? run_tokens(batcher, &params) : run_texts(batcher, &params);
 }
 
 static void end_batch(struct batcher *batcher, int error, double seconds)

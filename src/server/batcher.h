@@ -8,6 +8,7 @@
 
 #include "vkclip.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,10 +21,13 @@ struct batch_job {
     enum vkclip_tower tower;
     size_t dim; /* of the embeddings */
     size_t count;
-    const char *const *texts; /* [count] of the text tower */
+    const char *const *texts;     /* [count] of the text tower; NULL: it has tokens */
+    const int32_t *const *tokens; /* [count][token_count] */
+    size_t token_count;
     const float
         *pixel_values; /* [count,3,S,S] of the image tower, as vkclip_preprocess makes them */
     size_t pixels;     /* 3*S*S */
+    bool raw;          /* Embeddings keep their length. */
     float *embeds;     /* [count,dim] */
 };
 

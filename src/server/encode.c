@@ -17,6 +17,7 @@
 int encode_read_picture(struct request *request, const char *text, const char *name,
                         struct encode_item *item)
 {
+    snprintf(item->name, sizeof(item->name), "%s", name);
     if (string_begins_with(text, "http://") || string_begins_with(text, "https://"))
         return forward_fetch(request, text, name, &item->data, &item->size);
     if (string_begins_with(text, "data:")) {
@@ -48,7 +49,8 @@ static int prepare_picture(struct request *request, const struct loaded_model *m
                                                .least_side =
                                                    item->exact ? 0 : 2 * model->info.image_size};
     struct vkclip_image image;
-    int error = vkclip_decode_image(item->data, item->size, "the picture", &params, &image);
+    const char *name = *item->name ? item->name : "the picture";
+    int error = vkclip_decode_image(item->data, item->size, name, &params, &image);
     if (error)
         return error;
     item->width = image.width;
@@ -60,7 +62,7 @@ static int prepare_picture(struct request *request, const struct loaded_model *m
 
 /* ---- Batches ------------------------------------------------------------------------------------- */
 
-/* The items of one tower that are encoded at once. */
+/* The items of one kind that are encoded at once. */
 struct chunk {
     struct request *request;
     const struct loaded_model *model;
@@ -75,6 +77,7 @@ static int run_chunk(const struct chunk *chunk, struct batch_job *job)
     const size_t dim = job->dim;
     job->model = chunk->model->model;
     job->count = chunk->count;
+    job->raw = chunk->items[chunk->numbers[0]].raw;
     job->embeds = malloc(chunk->count * dim * sizeof(float));
     if (!job->embeds)
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu embeddings", chunk->count);
@@ -99,6 +102,23 @@ static int encode_texts(const struct chunk *chunk)
     return error;
 }
 
+/* The rows of a batch have one length. */
+static int encode_tokens(const struct chunk *chunk)
+{
+    struct batch_job job = {.tower = VKCLIP_TOWER_TEXT,
+                            .dim = chunk->model->info.text_embed_dim,
+                            .token_count = chunk->items[chunk->numbers[0]].token_count};
+    const int32_t **tokens = calloc(chunk->count, sizeof(*tokens));
+    if (!tokens)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu rows of tokens", chunk->count);
+    for (size_t i = 0; i < chunk->count; i++)
+        tokens[i] = chunk->items[chunk->numbers[i]].data;
+    job.tokens = tokens;
+    const int error = run_chunk(chunk, &job);
+    free(tokens);
+    return error;
+}
+
 static int encode_pictures(const struct chunk *chunk)
 {
     const size_t side = chunk->model->info.image_size;
@@ -119,15 +139,29 @@ static int encode_pictures(const struct chunk *chunk)
     return error;
 }
 
-static int encode_tower(struct chunk *chunk, size_t count, bool texts, uint32_t most)
+typedef int encode_fn(const struct chunk *chunk);
+
+static encode_fn *find_function(const struct encode_item *item)
 {
-    for (size_t i = 0; i < count;) {
-        for (chunk->count = 0; i < count && chunk->count < most; i++)
-            if (!chunk->items[i].text != texts)
-                chunk->numbers[chunk->count++] = i;
-        if (!chunk->count)
-            break;
-        const int error = texts ? encode_texts(chunk) : encode_pictures(chunk);
+    if (item->text)
+        return encode_texts;
+    return item->token_count ? encode_tokens : encode_pictures;
+}
+
+/* Encodes the items which are encoded as number `first` is, and that number itself first. */
+static int encode_alike(struct chunk *chunk, size_t first, size_t count, uint32_t most, bool *done)
+{
+    const size_t token_count = chunk->items[first].token_count;
+    encode_fn *const encode = find_function(&chunk->items[first]);
+    for (size_t i = first; i < count;) {
+        for (chunk->count = 0; i < count && chunk->count < most; i++) {
+            const struct encode_item *item = &chunk->items[i];
+            if (done[i] || find_function(item) != encode || item->token_count != token_count)
+                continue;
+            done[i] = true;
+            chunk->numbers[chunk->count++] = i;
+        }
+        const int error = chunk->count ? encode(chunk) : VKCLIP_OK;
         if (error)
             return error;
     }
@@ -139,12 +173,15 @@ int encode_items(struct request *request, const struct loaded_model *model,
 {
     const uint32_t most = request->server->options.batch_size;
     struct chunk chunk = {.request = request, .model = model, .items = items, .embeds = embeds};
+    bool *done = calloc(count + 1, sizeof(*done));
     chunk.numbers = calloc(most, sizeof(*chunk.numbers));
-    if (!chunk.numbers)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu items", count);
-    int error = encode_tower(&chunk, count, true, most);
-    if (!error)
-        error = encode_tower(&chunk, count, false, most);
+    int error = done && chunk.numbers
+                    ? VKCLIP_OK
+                    : error_fail(VKCLIP_EMEMORY, "out of memory for %zu items", count);
+    for (size_t i = 0; !error && i < count; i++)
+        if (!done[i])
+            error = encode_alike(&chunk, i, count, most, done);
     free(chunk.numbers);
+    free(done);
     return error;
 }

@@ -12,6 +12,7 @@ void handle_health(struct request *request);
 void handle_metrics(struct request *request);
 /* openai.c */
 void handle_openai_models(struct request *request);
+void handle_openai_model(struct request *request);
 void handle_openai_embeddings(struct request *request);
 /* api_search.c, picture.c and api_index.c */
 void handle_search(struct request *request);

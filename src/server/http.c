@@ -204,21 +204,35 @@ void answer_file(struct request *request, unsigned status, const char *type, int
 
 void answer_json(struct request *request, unsigned status, json_t *json)
 {
-    char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    /* Nine digits tell every float from all others. */
+    char *text = json ? json_dumps(json, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
     json_decref(json);
     if (text)
         answer_data(request, status, "application/json", text, strlen(text));
 }
 
-static json_t *pack_error(enum error_form form, unsigned status, const char *message)
+/* What OpenAI's clients tell errors by. */
+static json_t *pack_openai_error(const struct request *request, unsigned status,
+                                 const char *message)
 {
-    const char *type = status < 500 ? "invalid_request_error" : "server_error";
-    switch (form) {
+    const bool is_client = status < 500;
+    const char *code = status == MHD_HTTP_UNAUTHORIZED ? "invalid_api_key" : NULL;
+    if (status == MHD_HTTP_NOT_FOUND && request->parameter)
+        code = "model_not_found";
+    return json_pack("{s{ss ss ss? ss?}}", "error", "message", message, "type",
+                     is_client ? "invalid_request_error" : "server_error", "param",
+                     is_client ? request->parameter : NULL, "code", code);
+}
+
+static json_t *pack_error(const struct request *request, unsigned status, const char *message)
+{
+    switch (request->route ? request->route->form : route_error_form(request->path)) {
     case ERROR_OPENAI:
-        return json_pack("{s{ss ss sn sn}}", "error", "message", message, "type", type, "param",
-                         "code");
+        return pack_openai_error(request, status, message);
     case ERROR_DETAIL:
         return json_pack("{ss}", "detail", message);
+    case ERROR_FLASK:
+        return json_pack("{ss}", "message", message);
     case ERROR_PROBLEM:
         break;
     }
@@ -232,9 +246,7 @@ void answer_error(struct request *request, unsigned status, const char *format, 
     va_start(arguments, format);
     vsnprintf(message, sizeof(message), format, arguments);
     va_end(arguments);
-    const enum error_form form =
-        request->route ? request->route->form : route_error_form(request->path);
-    answer_json(request, status, pack_error(form, status, message));
+    answer_json(request, status, pack_error(request, status, message));
     if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
         answer_header(request, MHD_HTTP_HEADER_RETRY_AFTER, "1");
 }

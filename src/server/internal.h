@@ -26,6 +26,7 @@ struct server {
     struct results *results;    /* of searches */
     struct metrics metrics;
     struct http *http;
+    int64_t started; /* seconds since 1970 */
     atomic_bool stopping;
 };
 

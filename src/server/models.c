@@ -170,6 +170,23 @@ static struct entry *find_entry(struct models *models, const char *path)
     }
 }
 
+/* The name came from a client: what it does not find is the client's error, and is told without the
+ * folders of the server. */
+static int explain_absence(const char *name, int error)
+{
+    if (error != VKCLIP_EIO || vkclip_has_cached_model(name, NULL))
+        return error;
+    if (is_hub_name(name) && (vkclip_find_hub_model(name) || strchr(name, '/')))
+        return error_fail(VKCLIP_EABSENT,
+                          "%s: the server does not have this model: 'vkclip pull %s' on its "
+                          "machine fetches it",
+                          name, name);
+    return error_fail(VKCLIP_EABSENT,
+                      "%s: the server has no such model; /v1/models lists those "
+                      "that it has",
+                      name);
+}
+
 int models_use(struct models *models, const char *name, bool paths,
                const struct loaded_model **model)
 {
@@ -179,16 +196,15 @@ int models_use(struct models *models, const char *name, bool paths,
         return error_fail(VKCLIP_EABSENT, "the request names no model, and the server has no "
                                           "default one (-m)");
     if (!path)
-        return error_fail(VKCLIP_EABSENT, "%s: no such model", name);
+        return explain_absence(name, VKCLIP_EIO);
     int error = VKCLIP_OK;
     mutex_lock(&models->lock);
     struct entry *entry = find_entry(models, path);
     if (!entry) {
         entry = add_entry(models, name, path);
         error = entry ? open_entry(models, entry) : error_fail(VKCLIP_EMEMORY, "out of memory");
-        /* The name came from a client: what it does not find is the client's error. */
-        if (error == VKCLIP_EIO && path == name)
-            error = VKCLIP_EABSENT;
+        if (error && path == name)
+            error = explain_absence(name, error);
         if (!error)
             entry->state = OPEN;
         else if (entry)
@@ -231,16 +247,25 @@ void models_expire(struct models *models)
     mutex_unlock(&models->lock);
 }
 
+static const struct loaded_model *find_open(const struct models *models, const char *path)
+{
+    for (const struct entry *entry = models->first; entry; entry = entry->later)
+        if (entry->state == OPEN && !strcmp(entry->path, path))
+            return &entry->loaded;
+    return NULL;
+}
+
 void models_list(struct models *models, models_list_fn *fn, void *user)
 {
     const struct server_options *options = models->options;
     mutex_lock(&models->lock);
-    for (size_t i = 0; i < options->alias_count; i++)
-        fn(user, options->aliases[i].name, NULL);
     if (models->path)
-        fn(user, file_name(models->path), NULL);
+        fn(user, file_name(models->path), find_open(models, models->path));
+    for (size_t i = 0; i < options->alias_count; i++)
+        fn(user, options->aliases[i].name, find_open(models, options->aliases[i].model));
     for (const struct entry *entry = models->first; entry; entry = entry->later)
-        fn(user, entry->loaded.name, entry->state == OPEN ? &entry->loaded : NULL);
+        if (entry->state == OPEN)
+            fn(user, entry->loaded.name, &entry->loaded);
     mutex_unlock(&models->lock);
 }
 

@@ -35,8 +35,9 @@ void models_release(struct models *models, const struct loaded_model *model);
 /* Closes models that were not used for the time to live. */
 void models_expire(struct models *models);
 
-/* Receives a name that clients may use, and whether that model is open. */
+/* Receives a name that clients may use, and its model if that is open. */
 typedef void models_list_fn(void *user, const char *name, const struct loaded_model *loaded);
+/* Lists the default model first, then aliases, then other models that are open. */
 void models_list(struct models *models, models_list_fn *fn, void *user);
 
 #endif

@@ -25,7 +25,9 @@ struct request {
     const char *method, *path;
     bool is_local; /* It came through the Unix socket of the server's user. */
     int64_t id;    /* the number in the path, of routes with {id} */
-    char *body;    /* [size], and a NUL after it; NULL: none */
+    /* Which parameter an error is about, for clients of OpenAI's API; NULL: unknown. */
+    const char *parameter;
+    char *body; /* [size], and a NUL after it; NULL: none */
     size_t size;
     double began;    /* seconds of clock_seconds when the headers had arrived */
     double deadline; /* the answer is given up then */

@@ -10,6 +10,7 @@
 
 static const struct route routes[] = {
     {"GET", "/healthz", handle_health, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
+    {"GET", "/health", handle_health, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
     {"GET", "/metrics", handle_metrics, ROUTE_FAST, ERROR_PROBLEM},
 
     {"GET", "/", handle_page, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
@@ -35,11 +36,12 @@ static const struct route routes[] = {
     {"GET", "/ping", handle_immich_ping, ROUTE_OPEN | ROUTE_FAST, ERROR_DETAIL},
     {"POST", "/predict", handle_immich_predict, 0, ERROR_DETAIL},
 
-    {"GET", "/indices-list", handle_knn_indices, 0, ERROR_DETAIL},
-    {"POST", "/knn-service", handle_knn, 0, ERROR_DETAIL},
-    {"POST", "/metadata", handle_knn_metadata, 0, ERROR_DETAIL},
+    {"GET", "/indices-list", handle_knn_indices, 0, ERROR_FLASK},
+    {"POST", "/knn-service", handle_knn, 0, ERROR_FLASK},
+    {"POST", "/metadata", handle_knn_metadata, 0, ERROR_FLASK},
 
     {"GET", "/v1/models", handle_openai_models, 0, ERROR_OPENAI},
+    {"GET", "/v1/models/*", handle_openai_model, 0, ERROR_OPENAI},
     {"POST", "/v1/embeddings", handle_openai_embeddings, 0, ERROR_OPENAI},
 };
 

@@ -11,7 +11,8 @@
 enum error_form {
     ERROR_PROBLEM, /* {"error": "..."} */
     ERROR_OPENAI,  /* {"error": {"message", "type", "param", "code"}} */
-    ERROR_DETAIL   /* {"detail": "..."}, as FastAPI's, which immich's clients know */
+    ERROR_DETAIL,  /* {"detail": "..."}, as FastAPI's, which immich's clients know */
+    ERROR_FLASK    /* {"message": "..."}, as Flask's, which clip-retrieval's clients know */
 };
 
 enum {

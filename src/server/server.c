@@ -143,7 +143,7 @@ static void wait_for_end(struct server *server, const sigset_t *signals)
 
 int server_run(const struct server_options *given)
 {
-    struct server server = {.options = *given};
+    struct server server = {.options = *given, .started = time(NULL)};
     struct listening listening = {0};
     sigset_t signals, before;
     set_defaults(&server.options);
