@@ -56,6 +56,9 @@ int form_read(const struct request *request, struct form *form)
     if (!processor)
         return error_fail(VKCLIP_EINVALID, "the form has no boundary");
     bool good = !request->size || MHD_post_process(processor, request->body, request->size);
+    /* RFC 2046 lets a form end with its last boundary; libmicrohttpd wants a line's end there. */
+    if (good && request->size > 2 && request->body[request->size - 1] == '-')
+        good = MHD_post_process(processor, "\r\n", 2);
     good = MHD_destroy_post_processor(processor) && good;
     if (form->no_memory)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a form");

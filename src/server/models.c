@@ -35,8 +35,49 @@ struct models {
     struct entry *first;
 };
 
+/* Opens configuration and vocabulary, so that what cannot work is known when the server starts. */
+static int check_model(const struct server_options *options, const char *path,
+                       struct vkclip_model_info *info)
+{
+    struct vkclip_model *model = NULL;
+    *info = (struct vkclip_model_info){.size = sizeof(*info)};
+    int error = vkclip_open_model(NULL, path, &options->model_params, &model);
+    if (!error)
+        error = vkclip_get_model_info(model, info);
+    vkclip_close_model(&model);
+    return error;
+}
+
+/* An alias may have the name of a published model, and then clients rely on the width of its
+ * embeddings: immich's database has a column of that width. */
+static int check_alias(const struct server_options *options, const struct server_alias *alias)
+{
+    const struct vkclip_hub_model *published = vkclip_find_hub_model(alias->name);
+    struct vkclip_model_info info;
+    const int error = check_model(options, alias->model, &info);
+    if (!error && published && published->embed_dim && published->embed_dim != info.embed_dim)
+        log_message(VKCLIP_LOG_WARNING,
+                    "--alias %s=%s: the embeddings have %u numbers, but those of the published "
+                    "model of this name have %u, which its clients and their databases expect",
+                    alias->name, alias->model, info.embed_dim, published->embed_dim);
+    return error;
+}
+
+static int check_models(const struct server_options *options)
+{
+    struct vkclip_model_info info;
+    int error = options->model ? check_model(options, options->model, &info) : VKCLIP_OK;
+    for (size_t i = 0; !error && i < options->alias_count; i++)
+        error = check_alias(options, &options->aliases[i]);
+    return error;
+}
+
 int models_open(const struct server_options *options, struct models **result)
 {
+    *result = NULL;
+    const int error = check_models(options);
+    if (error)
+        return error;
     struct models *models = *result = calloc(1, sizeof(*models));
     if (!models)
         return error_fail(VKCLIP_EMEMORY, "out of memory for models");

@@ -27,7 +27,9 @@ class Server:
         match = re.match(r'https?://127\.0\.0\.1:(\d+)/', line)
         if not match:
             self.process.wait(60)
-            raise AssertionError(f'the server did not start: {line}{self.read_log()}')
+            message = f'the server did not start: {line}{self.read_log()}'
+            self.stop()
+            raise AssertionError(message)
         self.port = int(match[1])
 
     def read_log(self):
