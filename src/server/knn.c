@@ -19,7 +19,9 @@
 /* Pictures of a higher cosine are duplicates, as in the original. */
 #define DUPLICATE 0.94f
 
-enum { MOST_RESULTS = 10000, MOST_COMPARED = 1000 };
+/* The front end shows the first 40 results and asks for the numbers of 3,000; its download asks for
+ * 10,000. */
+enum { MOST_RESULTS = 10000, MOST_COMPARED = 3000, LANES = 8 };
 
 static const char index_name[] = "vkclip";
 
@@ -67,8 +69,12 @@ static int read_embedding(struct knn *knn, const json_t *numbers)
     knn->embed = calloc(info.embed_dim, sizeof(*knn->embed));
     if (!knn->embed)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an embedding");
-    for (size_t i = 0; i < info.embed_dim; i++)
-        knn->embed[i] = (float)json_number_value(json_array_get(numbers, i));
+    for (size_t i = 0; i < info.embed_dim; i++) {
+        const json_t *number = json_array_get(numbers, i);
+        if (!json_is_number(number))
+            return error_fail(VKCLIP_EINVALID, "embedding_input: expected numbers only");
+        knn->embed[i] = (float)json_number_value(number);
+    }
     knn->part.embed = knn->embed;
     return VKCLIP_OK;
 }
@@ -93,18 +99,25 @@ static int read_query(struct knn *knn)
                       "expected one of text, image, image_url and embedding_input");
 }
 
+static int check_name(const json_t *body)
+{
+    const char *name = json_string_value(json_object_get(body, "indice_name"));
+    if (name && *name && strcmp(name, index_name))
+        return error_fail(VKCLIP_EABSENT, "%s: no such index; there is %s", name, index_name);
+    return VKCLIP_OK;
+}
+
 static int read_request(struct knn *knn)
 {
-    const char *name = json_string_value(json_object_get(knn->body, "indice_name"));
     const char *modality = json_string_value(json_object_get(knn->body, "modality"));
     if (!json_is_object(knn->body))
         return error_fail(VKCLIP_EINVALID, "the body: expected an object");
-    if (name && strcmp(name, index_name))
-        return error_fail(VKCLIP_EABSENT, "%s: no such index; there is %s", name, index_name);
     if (modality && strcmp(modality, "image"))
         return error_fail(VKCLIP_EUNSUPPORTED, "modality: expected image, found %s", modality);
     knn->deduplicate = json_is_true(json_object_get(knn->body, "deduplicate"));
-    int error = read_count(knn->body, "num_images", 10, &knn->images);
+    int error = check_name(knn->body);
+    if (!error)
+        error = read_count(knn->body, "num_images", 10, &knn->images);
     if (!error)
         error = read_count(knn->body, "num_result_ids", knn->images, &knn->ids);
     return error ? error : read_query(knn);
@@ -112,30 +125,73 @@ static int read_request(struct knn *knn)
 
 /* ---- Duplicates -------------------------------------------------------------------------------- */
 
+/* The sums are independent of each other, so that compilers add them side by side. */
 static float dot(const float *a, const float *b, size_t dim)
 {
-    float sum = 0;
-    for (size_t i = 0; i < dim; i++)
+    float sums[LANES] = {0}, sum = 0;
+    size_t i = 0;
+    for (; i + LANES <= dim; i += LANES)
+        for (size_t lane = 0; lane < LANES; lane++)
+            sums[lane] += a[i + lane] * b[i + lane];
+    for (; i < dim; i++)
         sum += a[i] * b[i];
+    for (size_t lane = 0; lane < LANES; lane++)
+        sum += sums[lane];
     return sum;
 }
 
-/* Leaves out each result that is near to an earlier one. */
-static int leave_out_duplicates(struct knn *knn, struct vkclip_index *handle)
+/* Each result points to an earlier one of its group, and the first of a group to itself. */
+static size_t find_first(const size_t *earlier, size_t number)
+{
+    while (earlier[number] != number)
+        number = earlier[number];
+    return number;
+}
+
+static void join(size_t *earlier, size_t a, size_t b)
+{
+    const size_t first = find_first(earlier, a), second = find_first(earlier, b);
+    earlier[first > second ? first : second] = first > second ? second : first;
+}
+
+/* Reads the embeddings [count,dim] of the first results, and joins those that are near each other.
+ */
+static int find_groups(struct knn *knn, struct vkclip_index *handle, size_t count, size_t dim,
+                       float *embeds, size_t *earlier)
 {
     struct vkclip_model *model = server_index_model(knn->request->server->index);
+    for (size_t i = 0; i < count; i++) {
+        earlier[i] = i;
+        const int error =
+            vkclip_read_embedding(handle, model, knn->list->hits[i].id, embeds + i * dim);
+        if (error)
+            return error;
+        for (size_t k = 0; k < i; k++)
+            if (dot(embeds + i * dim, embeds + k * dim, dim) > DUPLICATE)
+                join(earlier, i, k);
+        if (request_is_over(knn->request, 0, 0))
+            return error_fail(VKCLIP_ECANCELLED, "the time for the request is over");
+    }
+    return VKCLIP_OK;
+}
+
+/* Leaves out all results of a group but the best. A group is what pairs of near pictures connect,
+ * as in the original. */
+static int leave_out_duplicates(struct knn *knn, struct vkclip_index *handle)
+{
     struct vkclip_model_info info = {.size = sizeof(info)};
     const size_t count = knn->list->count < MOST_COMPARED ? knn->list->count : MOST_COMPARED;
-    int error = vkclip_get_model_info(model, &info);
+    int error = vkclip_get_model_info(server_index_model(knn->request->server->index), &info);
     const size_t dim = info.embed_dim;
     float *embeds = malloc((count + 1) * (dim + 1) * sizeof(*embeds));
-    if (!error && !embeds)
+    size_t *earlier = calloc(count + 1, sizeof(*earlier));
+    if (!error && (!embeds || !earlier))
         error = error_fail(VKCLIP_EMEMORY, "out of memory for embeddings");
-    for (size_t i = 0; !error && i < count; i++) {
-        error = vkclip_read_embedding(handle, model, knn->list->hits[i].id, embeds + i * dim);
-        for (size_t k = 0; !error && k < i && !knn->left_out[i]; k++)
-            knn->left_out[i] = dot(embeds + i * dim, embeds + k * dim, dim) > DUPLICATE;
-    }
+    if (!error)
+        error = find_groups(knn, handle, count, dim, embeds, earlier);
+    for (size_t i = 0; !error && i < count; i++)
+        knn->left_out[i] = earlier[i] != i;
+    free(earlier);
     free(embeds);
     return error;
 }
@@ -152,14 +208,20 @@ static void take_thumbnail(void *user, const void *data, size_t size)
     free(text);
 }
 
+/* Adds what the original has of a picture, for which the front end waits. */
+static void describe(json_t *json, const char *path)
+{
+    json_object_set_new(json, "image_path", picture_pack_text(path));
+    json_object_set_new(json, "caption", picture_pack_text(file_name(path)));
+}
+
 static json_t *pack_result(struct vkclip_index *handle, const struct vkclip_hit *hit, bool whole)
 {
     json_t *json =
         json_pack("{sI sf}", "id", (json_int_t)hit->id, "similarity", (double)hit->score);
     if (!json || !whole)
         return json;
-    json_object_set_new(json, "image_path", picture_pack_text(hit->path));
-    json_object_set_new(json, "caption", picture_pack_text(file_name(hit->path)));
+    describe(json, hit->path);
     vkclip_read_thumbnail(handle, hit->id, take_thumbnail, json); /* Some have none. */
     return json;
 }
@@ -224,43 +286,54 @@ static int take_metadata(void *user, const struct vkclip_hit *hit)
     json_t **metadata = user;
     if (!*metadata) {
         *metadata = picture_pack(hit, false);
-        json_object_set_new(*metadata, "image_path", picture_pack_text(hit->path));
+        describe(*metadata, hit->path);
     }
     return 0;
 }
 
+/* The original leaves out what it does not have, too. */
+static int add_metadata(struct vkclip_index *handle, const json_t *id, json_t *list)
+{
+    json_t *metadata = NULL;
+    if (!json_is_integer(id))
+        return error_fail(VKCLIP_EINVALID, "ids: expected numbers only");
+    const int error = vkclip_find_indexed(handle, json_integer_value(id), take_metadata, &metadata);
+    if (error)
+        return error == VKCLIP_EABSENT ? VKCLIP_OK : error;
+    vkclip_read_thumbnail(handle, json_integer_value(id), take_thumbnail, metadata);
+    json_array_append_new(list,
+                          json_pack("{sI so}", "id", json_integer_value(id), "metadata", metadata));
+    return VKCLIP_OK;
+}
+
+static int read_ids(const json_t *body, const json_t **ids)
+{
+    *ids = json_object_get(body, "ids");
+    if (!json_is_array(*ids) || json_array_size(*ids) > MOST_RESULTS)
+        return error_fail(VKCLIP_EINVALID, "ids: expected an array of at most %d numbers",
+                          MOST_RESULTS);
+    return check_name(body);
+}
+
 void handle_knn_metadata(struct request *request)
 {
+    struct served_index *index = request->server->index;
     struct vkclip_index *handle = NULL;
+    const json_t *ids = NULL;
     if (!picture_has_index(request))
         return;
-    json_t *body = request_json(request), *ids = json_object_get(body, "ids"), *id;
-    size_t i;
-    if (!body)
-        return;
-    json_t *list = json_array();
-    int error = json_is_array(ids) && json_array_size(ids) <= MOST_RESULTS
-                    ? server_index_take(request->server->index, &handle)
-                    : error_fail(VKCLIP_EINVALID, "ids: expected an array of at most %d numbers",
-                                 MOST_RESULTS);
-    json_array_foreach (ids, i, id) {
-        json_t *metadata = NULL;
-        if (error)
-            break;
-        error = vkclip_find_indexed(handle, json_integer_value(id), take_metadata, &metadata);
-        if (error == VKCLIP_EABSENT)
-            error = VKCLIP_OK; /* The original leaves out what it does not have, too. */
-        else if (!error)
-            json_array_append_new(
-                list, json_pack("{sI so}", "id", json_integer_value(id), "metadata", metadata));
-    }
+    json_t *body = request_json(request), *list = json_array();
+    int error = body ? read_ids(body, &ids) : VKCLIP_OK;
+    if (body && !error)
+        error = server_index_take(index, &handle);
+    for (size_t i = 0; handle && !error && i < json_array_size(ids); i++)
+        error = add_metadata(handle, json_array_get(ids, i), list);
     if (handle)
-        server_index_give(request->server->index, handle);
-    json_decref(body);
-    if (!error) {
-        answer_json(request, 200, list);
-        return;
-    }
+        server_index_give(index, handle);
+    if (error)
+        answer_library_error(request, error);
+    else if (body)
+        answer_json(request, 200, json_incref(list));
     json_decref(list);
-    answer_library_error(request, error);
+    json_decref(body);
 }

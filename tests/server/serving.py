@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 
 MODEL = 'models/emoji-clip'
 
@@ -68,3 +69,12 @@ class Server:
         """Returns status and value of an answer in JSON."""
         status, _, text = self.ask(method, path, body, headers)
         return status, json.loads(text)
+
+    def wait_for_index(self, passes=1):
+        """Waits until the index of --index was brought up to date so many times, and returns its status."""
+        while True:
+            status, index = self.ask_json('GET', '/api/v1/index')
+            assert status == 200, index
+            if index['update']['passes'] >= passes and not index['update']['updating']:
+                return index
+            time.sleep(0.02)
