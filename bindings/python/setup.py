@@ -8,6 +8,8 @@ are inside libvkclip; others are the system's, and the wheel is for this machine
 VKCLIP_MANYLINUX=2_34 makes a wheel for other Linux systems: libvkclip then has only libraries that are static, and
 the wheel is refused if libvkclip needs more than such systems have, or a newer glibc than that. VKCLIP_CMAKE_ARGS has
 further arguments for CMake, in which {root} stands for the folder of the source.
+
+With VKCLIP_BUNDLE=OFF nothing is built, and the package uses the system's libvkclip, as distributions want it.
 """
 
 import os
@@ -24,6 +26,7 @@ from setuptools.dist import Distribution
 from wheel.bdist_wheel import bdist_wheel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUNDLE = os.environ.get('VKCLIP_BUNDLE') != 'OFF'
 NAMES = {'win32': 'vkclip.dll', 'darwin': 'libvkclip.dylib'}
 NAME = NAMES.get(sys.platform, 'libvkclip.so')
 MANYLINUX = os.environ.get('VKCLIP_MANYLINUX', '')
@@ -65,6 +68,8 @@ def choose_platform(library, default):
 class BuildPy(build_py):
     def run(self):
         super().run()
+        if not BUNDLE:
+            return
         folder = os.path.abspath(os.path.join(self.get_finalized_command('build').build_base, 'cmake'))
         chosen = 'CMAKE_GENERATOR' in os.environ or not shutil.which('ninja')
         ninja = [] if chosen else ['-G', 'Ninja']
@@ -92,17 +97,26 @@ class BuildPy(build_py):
 
 class BdistWheel(bdist_wheel):
     def get_tag(self):
+        if not BUNDLE:
+            return 'py3', 'none', 'any'
         library = os.path.join(self.get_finalized_command('build').build_lib, 'vkclip', NAME)
         default = super().get_tag()[2]
         # The tag is asked for once before the library is built.
         return 'py3', 'none', choose_platform(library, default) if os.path.exists(library) else default
+
+    def write_wheelfile(self, *arguments, **named):
+        """Writes the last file before all are packed, and gives them modes that do not depend on the umask."""
+        super().write_wheelfile(*arguments, **named)
+        for folder, _, names in os.walk(self.bdist_dir):
+            for name in names:
+                os.chmod(os.path.join(folder, name), 0o644)
 
 
 class BinaryDistribution(Distribution):
     """A wheel with a library is for one platform, although setuptools sees no extension module."""
 
     def has_ext_modules(self):
-        return True
+        return BUNDLE
 
 
 setup(version=read_version(), cmdclass={'build_py': BuildPy, 'bdist_wheel': BdistWheel}, distclass=BinaryDistribution)

@@ -34,7 +34,8 @@ says() {
 }
 
 cd "$work"
-[ "$("$prefix/bin/vkclip" --version)" = "$version" ] || { echo "FAILED: installed command" && exit 1; }
+folder=$(dirname "$(find "$prefix" -name 'libvkclip.*' -print -quit)")
+[ "$(LD_LIBRARY_PATH=$folder "$prefix/bin/vkclip" --version)" = "$version" ] || { echo "FAILED: installed command" && exit 1; }
 
 for file in man/man1/vkclip.1 bash-completion/completions/vkclip zsh/site-functions/_vkclip \
     fish/vendor_completions.d/vkclip.fish; do
