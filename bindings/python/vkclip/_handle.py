@@ -155,16 +155,20 @@ class Call:
             handle.end_use()
 
     def __enter__(self) -> 'Call':
-        self.begin()
+        # From here to the end Ctrl-C only sets a mark, so that no use of a handle is left without its end.
         if (threading.current_thread() is threading.main_thread()
                 and signal.getsignal(signal.SIGINT) is signal.default_int_handler):
             self._before = signal.signal(signal.SIGINT, self._interrupt)
+        try:
+            self.begin()
+        except BaseException:
+            self._restore()
+            raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._before is not None:
-            signal.signal(signal.SIGINT, self._before)
         self.end()
+        self._restore()
         if self.exception is not None:
             self.raise_kept()
         if self._interrupted:
@@ -179,6 +183,10 @@ class Call:
             raise kept
         finally:
             kept.__context__ = context
+
+    def _restore(self) -> None:
+        if self._before is not None:
+            signal.signal(signal.SIGINT, self._before)
 
     def _interrupt(self, *_: object) -> None:
         self._interrupted = True
