@@ -1,45 +1,33 @@
 /* SPDX-License-Identifier: MIT
  *
- * Requests stand in a queue. A batch takes items of the first request in it, and then of others for
- * the same tower; a request of which items are left goes to the end, so that a long one does not
- * hold up the others. While the device computes, the queue grows, so that batches grow with the
- * load, and only a device that is idle waits for more items.
+ * Jobs stand in a queue. A batch takes items of the first job in it, and then of others for the
+ * same tower; a job of which items are left goes to the end, so that a long one does not hold up
+ * the others. While the device computes, the queue grows, so that batches grow with the load, and
+ * only a device that is idle waits for more items.
  */
 #include "server/batcher.h"
 #include "base/clock.h"
-#include "base/error.h"
-#include "base/thread.h"
+#include "base/log.h"
+#include "server/pool.h"
 #include "server/request.h"
 
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* A request in the queue. It lies on the stack of the thread that waits for it. */
-struct waiting {
-    const struct batch_job *job;
-    size_t next;    /* item to be computed next */
-    size_t running; /* items in the batch that the device computes */
-    size_t done;
-    double since;
-    bool abandoned; /* the request's time is over: nothing new of it begins */
-    int error;
-    char message[ERROR_MESSAGE];
-    struct waiting *later;
-};
-
 struct batcher {
     struct thread thread;
+    struct pool *pool;
     struct mutex lock; /* protects all that follows */
-    struct condition queued, ended;
-    struct waiting *first;
+    struct condition queued;
+    struct batch_job *first;
+    size_t job_count; /* jobs that were started and not ended */
     struct batcher_counts counts;
     uint32_t batch_size;
     double wait_seconds;
     bool closing;
     /* Of the batch that is computed; only its thread uses them. */
     struct entry {
-        struct waiting *waiting;
+        struct batch_job *job;
         size_t item;
     } * entries;
     size_t entry_count;
@@ -47,20 +35,20 @@ struct batcher {
 
 /* ---- The queue ----------------------------------------------------------------------------------- */
 
-static void append(struct batcher *batcher, struct waiting *waiting)
+static void append(struct batcher *batcher, struct batch_job *job)
 {
-    struct waiting **link = &batcher->first;
+    struct batch_job **link = &batcher->first;
     while (*link)
         link = &(*link)->later;
-    waiting->later = NULL;
-    *link = waiting;
+    job->later = NULL;
+    *link = job;
 }
 
-static void remove_waiting(struct batcher *batcher, const struct waiting *waiting)
+static void remove_job(struct batcher *batcher, const struct batch_job *job)
 {
-    for (struct waiting **link = &batcher->first; *link; link = &(*link)->later)
-        if (*link == waiting) {
-            *link = waiting->later;
+    for (struct batch_job **link = &batcher->first; *link; link = &(*link)->later)
+        if (*link == job) {
+            *link = job->later;
             return;
         }
 }
@@ -75,10 +63,17 @@ static bool is_alike(const struct batch_job *a, const struct batch_job *b)
 static size_t count_alike(const struct batcher *batcher)
 {
     size_t count = 0;
-    for (const struct waiting *waiting = batcher->first; waiting; waiting = waiting->later)
-        if (is_alike(waiting->job, batcher->first->job))
-            count += waiting->job->count - waiting->next;
+    for (const struct batch_job *job = batcher->first; job; job = job->later)
+        if (is_alike(job, batcher->first))
+            count += job->count - job->next;
     return count;
+}
+
+/* Tells whether to wait for more items: a request alone would only lose time. */
+static bool may_grow(const struct batcher *batcher)
+{
+    return count_alike(batcher) < batcher->batch_size &&
+           pool_count(batcher->pool) > batcher->job_count;
 }
 
 /* Waits until a batch is full or its first item has waited long enough. False: the batcher closes.
@@ -93,7 +88,7 @@ static bool wait_for_batch(struct batcher *batcher)
             continue;
         }
         const double left = batcher->first->since + batcher->wait_seconds - clock_seconds();
-        if (left <= 0 || count_alike(batcher) >= batcher->batch_size)
+        if (left <= 0 || !may_grow(batcher))
             return true;
         condition_wait_for(&batcher->queued, &batcher->lock, left);
     }
@@ -101,21 +96,21 @@ static bool wait_for_batch(struct batcher *batcher)
 
 static void take_batch(struct batcher *batcher)
 {
-    const struct batch_job *job = batcher->first->job;
-    struct waiting *rest = NULL, *waiting = batcher->first, *later;
+    const struct batch_job *first = batcher->first;
+    struct batch_job *rest = NULL, *job = batcher->first, *later;
     batcher->entry_count = 0;
-    for (; waiting && batcher->entry_count < batcher->batch_size; waiting = later) {
-        later = waiting->later;
-        if (!is_alike(waiting->job, job))
+    for (; job && batcher->entry_count < batcher->batch_size; job = later) {
+        later = job->later;
+        if (!is_alike(job, first))
             continue;
-        while (waiting->next < waiting->job->count && batcher->entry_count < batcher->batch_size) {
-            batcher->entries[batcher->entry_count++] = (struct entry){waiting, waiting->next++};
-            waiting->running++;
+        while (job->next < job->count && batcher->entry_count < batcher->batch_size) {
+            batcher->entries[batcher->entry_count++] = (struct entry){job, job->next++};
+            job->running++;
             batcher->counts.waiting--;
         }
-        remove_waiting(batcher, waiting);
-        if (waiting->next < waiting->job->count)
-            rest = waiting; /* Only the last one that was taken can have items left. */
+        remove_job(batcher, job);
+        if (job->next < job->count)
+            rest = job; /* Only the last one that was taken can have items left. */
     }
     if (rest)
         append(batcher, rest);
@@ -123,19 +118,24 @@ static void take_batch(struct batcher *batcher)
 
 /* ---- A batch ------------------------------------------------------------------------------------- */
 
-/* Is a vkclip_item_fn. */
+static void fail_job(struct batch_job *job, int error, const char *message)
+{
+    if (job->error)
+        return;
+    job->error = error;
+    snprintf(job->message, sizeof(job->message), "%s", message);
+}
+
+/* Is a vkclip_item_fn. No other thread looks at the errors of a job that is running. */
 static int take_item(void *user, const struct vkclip_item *item)
 {
     struct batcher *batcher = user;
     const struct entry *entry = &batcher->entries[item->index];
-    struct waiting *waiting = entry->waiting;
-    if (!item->error)
-        memcpy(waiting->job->embeds + entry->item * waiting->job->dim, item->embed,
-               waiting->job->dim * sizeof(float));
-    else if (!waiting->error) {
-        waiting->error = item->error;
-        snprintf(waiting->message, sizeof(waiting->message), "%s", item->message);
-    }
+    struct batch_job *job = entry->job;
+    if (item->error)
+        fail_job(job, item->error, item->message);
+    else
+        memcpy(job->embeds + entry->item * job->dim, item->embed, job->dim * sizeof(float));
     return 0;
 }
 
@@ -144,7 +144,7 @@ static int copy_pixels(void *user, size_t index, float *pixel_values)
 {
     const struct batcher *batcher = user;
     const struct entry *entry = &batcher->entries[index];
-    const struct batch_job *job = entry->waiting->job;
+    const struct batch_job *job = entry->job;
     memcpy(pixel_values, job->pixel_values + entry->item * job->pixels,
            job->pixels * sizeof(float));
     return 0;
@@ -156,8 +156,8 @@ static int run_texts(struct batcher *batcher, const struct vkclip_encode_params 
     if (!texts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
     for (size_t i = 0; i < batcher->entry_count; i++)
-        texts[i] = batcher->entries[i].waiting->job->texts[batcher->entries[i].item];
-    struct vkclip_model *model = batcher->entries[0].waiting->job->model;
+        texts[i] = batcher->entries[i].job->texts[batcher->entries[i].item];
+    struct vkclip_model *model = batcher->entries[0].job->model;
     const int error = vkclip_encode_texts(model, texts, batcher->entry_count, params, NULL);
     free(texts);
     return error;
@@ -165,13 +165,13 @@ static int run_texts(struct batcher *batcher, const struct vkclip_encode_params 
 
 static int run_tokens(struct batcher *batcher, const struct vkclip_encode_params *params)
 {
-    const struct batch_job *first = batcher->entries[0].waiting->job;
+    const struct batch_job *first = batcher->entries[0].job;
     const size_t length = first->token_count;
     int32_t *ids = calloc(batcher->entry_count, length * sizeof(*ids));
     if (!ids)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of tokens");
     for (size_t i = 0; i < batcher->entry_count; i++)
-        memcpy(ids + i * length, batcher->entries[i].waiting->job->tokens[batcher->entries[i].item],
+        memcpy(ids + i * length, batcher->entries[i].job->tokens[batcher->entries[i].item],
                length * sizeof(*ids));
     const int error =
         vkclip_encode_tokens(first->model, ids, batcher->entry_count, length, params, NULL);
@@ -181,7 +181,7 @@ static int run_tokens(struct batcher *batcher, const struct vkclip_encode_params
 
 static int run_batch(struct batcher *batcher)
 {
-    const struct batch_job *job = batcher->entries[0].waiting->job;
+    const struct batch_job *job = batcher->entries[0].job;
     const struct vkclip_encode_params params = {
         .size = sizeof(params), .no_normalize = job->raw, .item = take_item, .user = batcher};
     if (job->tower == VKCLIP_TOWER_IMAGE)
@@ -189,22 +189,39 @@ static int run_batch(struct batcher *batcher)
     return job->token_count ? run_tokens(batcher, &params) : run_texts(batcher, &params);
 }
 
+static void count_batch(struct batcher *batcher, int error, double seconds)
+{
+    struct batcher_counts *counts = &batcher->counts;
+    const enum vkclip_tower tower = batcher->entries[0].job->tower;
+    size_t size = 0;
+    while (size < BATCHER_SIZES - 1 && batcher->entry_count > (size_t)1 << size)
+        size++;
+    counts->batches[tower]++;
+    counts->items[tower] += batcher->entry_count;
+    counts->sizes[tower][size]++;
+    counts->seconds[tower] += seconds;
+    if (error == VKCLIP_ELOST && !counts->lost)
+        log_message(VKCLIP_LOG_ERROR, "%s", vkclip_last_error());
+    counts->lost = error == VKCLIP_ELOST;
+}
+
+static bool is_ended(const struct batch_job *job)
+{
+    return !job->running && (job->error || job->abandoned || job->done == job->count);
+}
+
 static void end_batch(struct batcher *batcher, int error, double seconds)
 {
-    const enum vkclip_tower tower = batcher->entries[0].waiting->job->tower;
-    batcher->counts.batches[tower]++;
-    batcher->counts.items[tower] += batcher->entry_count;
-    batcher->counts.seconds[tower] += seconds;
+    count_batch(batcher, error, seconds);
     for (size_t i = 0; i < batcher->entry_count; i++) {
-        struct waiting *waiting = batcher->entries[i].waiting;
-        waiting->running--;
-        waiting->done++;
-        if (error && !waiting->error) {
-            waiting->error = error;
-            snprintf(waiting->message, sizeof(waiting->message), "%s", vkclip_last_error());
-        }
+        struct batch_job *job = batcher->entries[i].job;
+        job->running--;
+        job->done++;
+        if (error)
+            fail_job(job, error, vkclip_last_error());
+        if (is_ended(job))
+            condition_tell(&job->ended);
     }
-    condition_tell(&batcher->ended);
 }
 
 static void run_batches(void *user)
@@ -224,40 +241,46 @@ static void run_batches(void *user)
 
 /* ---- Requests ------------------------------------------------------------------------------------ */
 
-static bool is_ended(const struct waiting *waiting)
+void batcher_start(struct batcher *batcher, struct batch_job *job)
 {
-    if (waiting->error || waiting->abandoned)
-        return !waiting->running;
-    return waiting->done == waiting->job->count;
-}
-
-int batcher_run(struct batcher *batcher, struct request *request, const struct batch_job *job)
-{
-    struct waiting waiting = {.job = job, .since = clock_seconds()};
-    if (!job->count)
-        return VKCLIP_OK;
+    job->next = job->running = job->done = 0;
+    job->since = clock_seconds();
+    job->abandoned = false;
+    job->error = VKCLIP_OK;
+    condition_init(&job->ended);
     mutex_lock(&batcher->lock);
-    append(batcher, &waiting);
+    batcher->job_count++;
+    if (job->count)
+        append(batcher, job);
     batcher->counts.waiting += job->count;
     condition_tell(&batcher->queued);
-    while (!is_ended(&waiting)) {
-        condition_wait_for(&batcher->ended, &batcher->lock, CLOCK_MOMENT);
-        waiting.abandoned |= request_is_over(request, 0, 0);
-    }
-    remove_waiting(batcher, &waiting);
-    batcher->counts.waiting -= job->count - waiting.next;
     mutex_unlock(&batcher->lock);
-    if (waiting.error) {
-        error_keep(waiting.message);
-        return waiting.error;
+}
+
+int batcher_wait(struct batcher *batcher, struct request *request, struct batch_job *job)
+{
+    mutex_lock(&batcher->lock);
+    while (!is_ended(job)) {
+        condition_wait_for(&job->ended, &batcher->lock, CLOCK_MOMENT);
+        job->abandoned |= request_is_over(request, 0, 0);
     }
-    if (waiting.done < job->count)
+    remove_job(batcher, job);
+    batcher->counts.waiting -= job->count - job->next;
+    batcher->job_count--;
+    mutex_unlock(&batcher->lock);
+    condition_destroy(&job->ended);
+    if (job->error) {
+        error_keep(job->message);
+        return job->error;
+    }
+    if (job->done < job->count)
         return error_fail(VKCLIP_ECANCELLED,
                           "the server is busy: the time for the request is over");
     return VKCLIP_OK;
 }
 
-int batcher_open(uint32_t batch_size, double wait_seconds, struct batcher **result)
+int batcher_open(uint32_t batch_size, double wait_seconds, struct pool *pool,
+                 struct batcher **result)
 {
     struct batcher *batcher = *result = calloc(1, sizeof(*batcher));
     if (batcher)
@@ -269,9 +292,9 @@ int batcher_open(uint32_t batch_size, double wait_seconds, struct batcher **resu
     }
     batcher->batch_size = batch_size;
     batcher->wait_seconds = wait_seconds;
+    batcher->pool = pool;
     mutex_init(&batcher->lock);
     condition_init(&batcher->queued);
-    condition_init(&batcher->ended);
     if (!thread_start(&batcher->thread, run_batches, batcher)) {
         batcher->closing = true;
         batcher_close(result);
@@ -292,7 +315,6 @@ void batcher_close(struct batcher **handle)
         mutex_unlock(&batcher->lock);
         thread_join(&batcher->thread);
     }
-    condition_destroy(&batcher->ended);
     condition_destroy(&batcher->queued);
     mutex_destroy(&batcher->lock);
     free(batcher->entries);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * Pictures are decoded on the threads of requests, as many at once as there are processors, so that
- * the memory of decoded pictures stays bounded.
+ * Pictures are decoded on the threads of requests and on those of one pool, as many at once as
+ * there are processors, so that the memory of decoded pictures stays bounded.
  */
 #include "server/encode.h"
 #include "base/base64.h"
 #include "base/string.h"
+#include "base/workers.h"
 #include "server/forward.h"
 #include "server/internal.h"
 
@@ -40,14 +41,58 @@ void encode_free(struct encode_item *items, size_t count)
     free(items);
 }
 
-static int prepare_picture(struct request *request, const struct loaded_model *model,
-                           struct encode_item *item, float *pixel_values)
+/* ---- Chunks ------------------------------------------------------------------------------------- */
+
+/* Some items that are encoded as one job. */
+struct chunk {
+    const struct alike *alike;
+    size_t first; /* of the numbers of `alike` */
+    struct batch_job job;
+    bool started;
+};
+
+/* The items of a request that may be in one batch. While the device computes one chunk of them, the
+ * next one is prepared. */
+struct alike {
+    struct request *request;
+    const struct loaded_model *model;
+    struct encode_item *items;
+    size_t *numbers; /* [count] which of `items` */
+    size_t count;
+    size_t most;           /* items of a chunk */
+    float *embeds;         /* of all items */
+    struct batch_job form; /* of the jobs: what they have in common */
+    struct chunk chunks[2];
+};
+
+static struct encode_item *chunk_item(const struct chunk *chunk, size_t index)
 {
-    const struct vkclip_image_params params = {.size = sizeof(params),
-                                               .max_pixels = request->server->options.max_pixels,
-                                               .orient = !item->as_stored,
-                                               .least_side =
-                                                   item->exact ? 0 : 2 * model->info.image_size};
+    return &chunk->alike->items[chunk->alike->numbers[chunk->first + index]];
+}
+
+/* What was allocated before an error is freed by finish_chunk. */
+static int allocate_chunk(struct chunk *chunk)
+{
+    struct batch_job *job = &chunk->job;
+    job->embeds = malloc(job->count * job->dim * sizeof(float));
+    if (job->tower == VKCLIP_TOWER_IMAGE)
+        job->pixel_values = malloc(job->count * job->pixels * sizeof(float));
+    else if (job->token_count)
+        job->tokens = calloc(job->count, sizeof(*job->tokens));
+    else
+        job->texts = calloc(job->count, sizeof(*job->texts));
+    if (!job->embeds || (!job->pixel_values && !job->tokens && !job->texts))
+        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu items", job->count);
+    return VKCLIP_OK;
+}
+
+static int decode_picture(const struct alike *alike, struct encode_item *item, float *pixel_values)
+{
+    const struct vkclip_image_params params = {
+        .size = sizeof(params),
+        .max_pixels = alike->request->server->options.max_pixels,
+        .orient = !item->as_stored,
+        .least_side = item->exact ? 0 : 2 * alike->model->info.image_size};
     struct vkclip_image image;
     const char *name = *item->name ? item->name : "the picture";
     int error = vkclip_decode_image(item->data, item->size, name, &params, &image);
@@ -55,133 +100,151 @@ static int prepare_picture(struct request *request, const struct loaded_model *m
         return error;
     item->width = image.width;
     item->height = image.height;
-    error = vkclip_preprocess(model->model, &image, NULL, pixel_values);
+    error = vkclip_preprocess(alike->model->model, &image, NULL, pixel_values);
     vkclip_free_image(&image);
     return error;
 }
 
-/* ---- Batches ------------------------------------------------------------------------------------- */
-
-/* The items of one kind that are encoded at once. */
-struct chunk {
-    struct request *request;
-    const struct loaded_model *model;
-    struct encode_item *items;
-    size_t *numbers; /* of the chunk's items in `items` */
-    size_t count;
-    float *embeds; /* of all items */
-};
-
-static int run_chunk(const struct chunk *chunk, struct batch_job *job)
+/* Is a workers_job_fn. */
+static int prepare_picture(void *user, size_t index, unsigned thread)
 {
-    const size_t dim = job->dim;
-    job->model = chunk->model->model;
-    job->count = chunk->count;
-    job->raw = chunk->items[chunk->numbers[0]].raw;
-    job->embeds = malloc(chunk->count * dim * sizeof(float));
-    if (!job->embeds)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu embeddings", chunk->count);
-    const int error = batcher_run(chunk->request->server->batcher, chunk->request, job);
-    for (size_t i = 0; !error && i < chunk->count; i++)
-        memcpy(chunk->embeds + chunk->numbers[i] * dim, job->embeds + i * dim, dim * sizeof(float));
-    free(job->embeds);
+    struct chunk *chunk = user;
+    const struct alike *alike = chunk->alike;
+    struct gate *gate = alike->request->server->decoding;
+    int error = gate_enter(gate, alike->request, 1);
+    (void)thread;
+    if (error)
+        return error;
+    error = decode_picture(alike, chunk_item(chunk, index),
+                           chunk->job.pixel_values + index * chunk->job.pixels);
+    gate_leave(gate, 1);
     return error;
 }
 
-static int encode_texts(const struct chunk *chunk)
+static int prepare_chunk(struct chunk *chunk)
 {
-    struct batch_job job = {.tower = VKCLIP_TOWER_TEXT, .dim = chunk->model->info.text_embed_dim};
-    const char **texts = calloc(chunk->count, sizeof(*texts));
-    if (!texts)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu texts", chunk->count);
-    for (size_t i = 0; i < chunk->count; i++)
-        texts[i] = chunk->items[chunk->numbers[i]].text;
-    job.texts = texts;
-    const int error = run_chunk(chunk, &job);
-    free(texts);
-    return error;
+    struct batch_job *job = &chunk->job;
+    for (size_t i = 0; job->texts && i < job->count; i++)
+        job->texts[i] = chunk_item(chunk, i)->text;
+    for (size_t i = 0; job->tokens && i < job->count; i++)
+        job->tokens[i] = chunk_item(chunk, i)->data;
+    if (!job->pixel_values)
+        return VKCLIP_OK;
+    return workers_run(chunk->alike->request->server->workers, prepare_picture, chunk, job->count);
 }
 
-/* The rows of a batch have one length. */
-static int encode_tokens(const struct chunk *chunk)
+static int start_chunk(const struct alike *alike, size_t first, struct chunk *chunk)
 {
-    struct batch_job job = {.tower = VKCLIP_TOWER_TEXT,
-                            .dim = chunk->model->info.text_embed_dim,
-                            .token_count = chunk->items[chunk->numbers[0]].token_count};
-    const int32_t **tokens = calloc(chunk->count, sizeof(*tokens));
-    if (!tokens)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for %zu rows of tokens", chunk->count);
-    for (size_t i = 0; i < chunk->count; i++)
-        tokens[i] = chunk->items[chunk->numbers[i]].data;
-    job.tokens = tokens;
-    const int error = run_chunk(chunk, &job);
-    free(tokens);
-    return error;
-}
-
-static int encode_pictures(const struct chunk *chunk)
-{
-    const size_t side = chunk->model->info.image_size;
-    struct batch_job job = {.tower = VKCLIP_TOWER_IMAGE,
-                            .dim = chunk->model->info.embed_dim,
-                            .pixels = 3 * side * side};
-    float *pixel_values = malloc(chunk->count * job.pixels * sizeof(float));
-    int error = pixel_values
-                    ? VKCLIP_OK
-                    : error_fail(VKCLIP_EMEMORY, "out of memory for %zu pictures", chunk->count);
-    for (size_t i = 0; !error && i < chunk->count; i++)
-        error = prepare_picture(chunk->request, chunk->model, &chunk->items[chunk->numbers[i]],
-                                pixel_values + i * job.pixels);
-    job.pixel_values = pixel_values;
+    const size_t left = alike->count - first;
+    *chunk = (struct chunk){.alike = alike, .first = first, .job = alike->form};
+    chunk->job.count = left < alike->most ? left : alike->most;
+    int error = allocate_chunk(chunk);
     if (!error)
-        error = run_chunk(chunk, &job);
-    free(pixel_values);
+        error = prepare_chunk(chunk);
+    if (error)
+        return error;
+    batcher_start(alike->request->server->batcher, &chunk->job);
+    chunk->started = true;
+    return VKCLIP_OK;
+}
+
+/* Waits for a chunk, if it was started, takes its embeddings, and frees it. */
+static int finish_chunk(struct alike *alike, struct chunk *chunk)
+{
+    struct batch_job *job = &chunk->job;
+    int error = VKCLIP_OK;
+    if (chunk->started)
+        error = batcher_wait(alike->request->server->batcher, alike->request, job);
+    for (size_t i = 0; !error && chunk->started && i < job->count; i++)
+        memcpy(alike->embeds + alike->numbers[chunk->first + i] * job->dim,
+               job->embeds + i * job->dim, job->dim * sizeof(float));
+    free(job->embeds);
+    free(job->texts);
+    free(job->tokens);
+    free(job->pixel_values);
+    *chunk = (struct chunk){.alike = NULL};
     return error;
 }
 
-typedef int encode_fn(const struct chunk *chunk);
-
-static encode_fn *find_function(const struct encode_item *item)
+static int encode_chunks(struct alike *alike)
 {
-    if (item->text)
-        return encode_texts;
-    return item->token_count ? encode_tokens : encode_pictures;
+    int error = VKCLIP_OK;
+    size_t turn = 0;
+    for (size_t first = 0; !error && first < alike->count; first += alike->most, turn ^= 1) {
+        error = finish_chunk(alike, &alike->chunks[turn]);
+        if (!error)
+            error = start_chunk(alike, first, &alike->chunks[turn]);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const int later = finish_chunk(alike, &alike->chunks[turn ^ i]);
+        error = error ? error : later;
+    }
+    return error;
 }
 
-/* Encodes the items which are encoded as number `first` is, and that number itself first. */
-static int encode_alike(struct chunk *chunk, size_t first, size_t count, uint32_t most, bool *done)
+/* ---- Requests ------------------------------------------------------------------------------------ */
+
+/* Says what the jobs of items like this one have in common. */
+static void find_form(struct alike *alike, const struct encode_item *item)
 {
-    const size_t token_count = chunk->items[first].token_count;
-    encode_fn *const encode = find_function(&chunk->items[first]);
-    for (size_t i = first; i < count;) {
-        for (chunk->count = 0; i < count && chunk->count < most; i++) {
-            const struct encode_item *item = &chunk->items[i];
-            if (done[i] || find_function(item) != encode || item->token_count != token_count)
-                continue;
-            done[i] = true;
-            chunk->numbers[chunk->count++] = i;
-        }
-        const int error = chunk->count ? encode(chunk) : VKCLIP_OK;
-        if (error)
-            return error;
+    const struct vkclip_model_info *info = &alike->model->info;
+    struct batch_job *form = &alike->form;
+    *form = (struct batch_job){.model = alike->model->model, .raw = item->raw};
+    if (item->text || item->token_count) {
+        form->tower = VKCLIP_TOWER_TEXT;
+        form->dim = info->text_embed_dim;
+        form->token_count = item->text ? 0 : item->token_count;
+    } else {
+        form->tower = VKCLIP_TOWER_IMAGE;
+        form->dim = info->embed_dim;
+        form->pixels = 3 * (size_t)info->image_size * info->image_size;
     }
-    return VKCLIP_OK;
+}
+
+static bool is_alike(const struct encode_item *a, const struct encode_item *b)
+{
+    return !a->text == !b->text && (a->text || a->token_count == b->token_count);
+}
+
+/* Pixel values of all requests have a limit, which a request enters once for all its chunks. */
+static int encode_alike(struct alike *alike)
+{
+    struct server *server = alike->request->server;
+    const bool pictures = alike->form.tower == VKCLIP_TOWER_IMAGE;
+    alike->most = pictures ? server->options.batch_size : alike->count;
+    const size_t held = alike->count < 2 * alike->most ? alike->count : 2 * alike->most;
+    const size_t bytes = held * alike->form.pixels * sizeof(float);
+    int error = pictures ? gate_enter(server->prepared, alike->request, bytes) : VKCLIP_OK;
+    if (error)
+        return error;
+    error = encode_chunks(alike);
+    if (pictures)
+        gate_leave(server->prepared, bytes);
+    return error;
 }
 
 int encode_items(struct request *request, const struct loaded_model *model,
                  struct encode_item *items, size_t count, float *embeds)
 {
-    const uint32_t most = request->server->options.batch_size;
-    struct chunk chunk = {.request = request, .model = model, .items = items, .embeds = embeds};
+    struct alike alike = {.request = request, .model = model, .items = items, .embeds = embeds};
     bool *done = calloc(count + 1, sizeof(*done));
-    chunk.numbers = calloc(most, sizeof(*chunk.numbers));
-    int error = done && chunk.numbers
+    alike.numbers = calloc(count + 1, sizeof(*alike.numbers));
+    int error = done && alike.numbers
                     ? VKCLIP_OK
                     : error_fail(VKCLIP_EMEMORY, "out of memory for %zu items", count);
-    for (size_t i = 0; !error && i < count; i++)
-        if (!done[i])
-            error = encode_alike(&chunk, i, count, most, done);
-    free(chunk.numbers);
+    for (size_t first = 0; !error && first < count; first++) {
+        if (done[first])
+            continue;
+        alike.count = 0;
+        find_form(&alike, &items[first]);
+        for (size_t i = first; i < count; i++)
+            if (!done[i] && is_alike(&items[i], &items[first])) {
+                done[i] = true;
+                alike.numbers[alike.count++] = i;
+            }
+        error = encode_alike(&alike);
+    }
+    free(alike.numbers);
     free(done);
     return error;
 }

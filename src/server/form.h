@@ -16,7 +16,6 @@ struct form {
         size_t size;
     } parts[FORM_MOST_PARTS];
     size_t count;
-    bool no_memory, too_many;
 };
 
 /* Tells whether the body is a form by the header Content-Type. curl -d says that JSON is one, of
@@ -24,6 +23,8 @@ struct form {
 bool form_is_sent(const struct request *request);
 /* Fails with EINVALID if the body is no whole form. form_free frees the parts in any case. */
 int form_read(const struct request *request, struct form *form);
+/* The same for any body and its Content-Type. */
+int form_parse(const char *type, const char *body, size_t size, struct form *form);
 void form_free(struct form *form);
 /* Finds the first part of a name; NULL: there is none. */
 const struct form_part *form_find(const struct form *form, const char *name);

@@ -8,11 +8,10 @@
 #include "server/forward.h"
 #include "base/clock.h"
 #include "base/error.h"
+#include "server/address.h"
 #include "server/internal.h"
 
-#include <arpa/inet.h>
 #include <curl/curl.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,10 +20,28 @@ enum { MOST_REDIRECTIONS = 5 };
 
 /* Bytes that arrive. */
 struct buffer {
+    struct request *request;
     char *data;
-    size_t size, most;
-    bool too_long;
+    size_t size, capacity, most;
+    bool too_long, no_room;
 };
+
+/* Makes room for `size` more bytes, which count among the bodies of requests. */
+static bool grow(struct buffer *buffer, size_t size)
+{
+    size_t capacity = buffer->capacity ? buffer->capacity : CURL_MAX_WRITE_SIZE;
+    while (capacity < buffer->size + size)
+        capacity *= 2;
+    if (capacity == buffer->capacity)
+        return true;
+    buffer->no_room = !request_hold(buffer->request, capacity - buffer->capacity);
+    char *grown = buffer->no_room ? NULL : realloc(buffer->data, capacity);
+    if (!grown)
+        return false;
+    buffer->data = grown;
+    buffer->capacity = capacity;
+    return true;
+}
 
 /* Is a CURLOPT_WRITEFUNCTION. */
 static size_t take_bytes(char *data, size_t one, size_t size, void *user)
@@ -32,11 +49,9 @@ static size_t take_bytes(char *data, size_t one, size_t size, void *user)
     struct buffer *buffer = user;
     (void)one;
     buffer->too_long = size > buffer->most - buffer->size;
-    char *grown = buffer->too_long ? NULL : realloc(buffer->data, buffer->size + size + 1);
-    if (!grown)
+    if (buffer->too_long || !grow(buffer, size))
         return 0;
-    memcpy(grown + buffer->size, data, size);
-    buffer->data = grown;
+    memcpy(buffer->data + buffer->size, data, size);
     buffer->size += size;
     return size;
 }
@@ -94,7 +109,7 @@ static void answer_forwarded(struct request *request, CURL *curl, struct buffer 
 void forward_request(struct request *request)
 {
     const char *upstream = request->server->options.immich_upstream;
-    struct buffer buffer = {.most = (size_t)request->server->options.max_body};
+    struct buffer buffer = {.request = request, .most = (size_t)request->server->options.max_body};
     char header[512];
     if (!upstream || !*upstream) {
         answer_error(request, 501,
@@ -115,7 +130,10 @@ void forward_request(struct request *request)
     curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->size);
     const CURLcode code = curl_easy_perform(curl);
     if (code)
-        answer_error(request, 502, "%s: %s", upstream, curl_easy_strerror(code));
+        answer_error(request,
+                     code == CURLE_ABORTED_BY_CALLBACK || code == CURLE_OPERATION_TIMEDOUT ? 504
+                                                                                           : 502,
+                     "%s: %s", upstream, curl_easy_strerror(code));
     else
         answer_forwarded(request, curl, &buffer);
     curl_slist_free_all(headers);
@@ -125,46 +143,12 @@ void forward_request(struct request *request)
 
 /* ---- Pictures ---------------------------------------------------------------------------------- */
 
-static bool is_public_v4(uint32_t address)
-{
-    static const struct {
-        uint32_t network;
-        int bits;
-    } blocks[] = {{0x00000000, 8},  {0x0a000000, 8},  {0x64400000, 10}, {0x7f000000, 8},
-                  {0xa9fe0000, 16}, {0xac100000, 12}, {0xc0000000, 24}, {0xc0000200, 24},
-                  {0xc0586300, 24}, {0xc0a80000, 16}, {0xc6120000, 15}, {0xc6336400, 24},
-                  {0xcb007100, 24}, {0xe0000000, 3}}; /* RFC 6890, and multicast upwards */
-    for (size_t i = 0; i < sizeof(blocks) / sizeof(*blocks); i++)
-        if (!((address ^ blocks[i].network) >> (32 - blocks[i].bits)))
-            return false;
-    return true;
-}
-
-static bool is_public(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET)
-        return is_public_v4(ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr));
-    if (address->sa_family != AF_INET6)
-        return false;
-    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
-    uint32_t last;
-    memcpy(&last, v6->s6_addr + 12, sizeof(last));
-    if (IN6_IS_ADDR_V4MAPPED(v6) || IN6_IS_ADDR_V4COMPAT(v6))
-        return is_public_v4(ntohl(last));
-    /* Only 2000::/3 is assigned to the internet; 2001::/23, 2002::/16 and 64:ff9b::/96 may embed
-     * addresses of IPv4. */
-    if ((v6->s6_addr[0] & 0xe0) != 0x20)
-        return false;
-    return !(v6->s6_addr[0] == 0x20 &&
-             (v6->s6_addr[1] == 0x02 || (v6->s6_addr[1] == 0x01 && v6->s6_addr[2] < 2)));
-}
-
 /* Is a CURLOPT_OPENSOCKETFUNCTION. */
 static curl_socket_t open_public(void *user, curlsocktype purpose, struct curl_sockaddr *address)
 {
     (void)user;
     (void)purpose;
-    if (!is_public(&address->addr))
+    if (!address_is_public(&address->addr))
         return CURL_SOCKET_BAD;
     return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
@@ -172,7 +156,7 @@ static curl_socket_t open_public(void *user, curlsocktype purpose, struct curl_s
 int forward_fetch(struct request *request, const char *url, const char *name, void **data,
                   size_t *size)
 {
-    struct buffer buffer = {.most = (size_t)request->server->options.max_body};
+    struct buffer buffer = {.request = request, .most = (size_t)request->server->options.max_body};
     long status = 0;
     if (!request->server->options.allow_fetch)
         return error_fail(
@@ -196,6 +180,11 @@ int forward_fetch(struct request *request, const char *url, const char *name, vo
         return VKCLIP_OK;
     free(buffer.data);
     *data = NULL;
+    if (buffer.no_room)
+        return error_fail(VKCLIP_EMEMORY,
+                          "%s: the server is busy: its requests take all memory "
+                          "that they may",
+                          name);
     if (buffer.too_long)
         return error_fail(VKCLIP_EINVALID, "%s: more than %zu bytes", name, buffer.most);
     if (code)

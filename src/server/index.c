@@ -10,28 +10,36 @@
 #include "base/file.h"
 #include "base/string.h"
 #include "base/thread.h"
-#include "server/models.h"
+#include "server/results.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
-enum { MOST_KEPT = 16 }; /* handles without a user */
+enum {
+    MOST_KEPT = 16, /* handles without a user */
+    MOST_OPEN = 32  /* handles; who wants more waits, because each has threads and memory */
+};
 
 struct served_index {
     const struct server_options *options;
-    struct models *models;
+    struct results *results;
     char *path;                 /* of the index; NULL: the user's */
     const char *const *folders; /* [folder_count] to be indexed and watched */
     size_t folder_count;
     bool read_only;
     char *model_name;
     struct vkclip_model *model; /* without a device */
+    /* Passes have a device and a model of their own, because a call keeps its device until it ends,
+     * and a pass takes long. Only the thread of passes uses them. */
+    struct vkclip_device *pass_device;
+    struct vkclip_model *pass_model;
+    double pass_end; /* of the last one */
 
     struct mutex lock; /* protects all that follows */
-    struct condition changed;
+    struct condition changed, given;
     struct vkclip_index *kept[MOST_KEPT];
-    size_t kept_count;
+    size_t kept_count, open_count;
     struct index_status status;
     bool wanted, retry; /* a pass */
     bool cancelled, closing;
@@ -52,19 +60,31 @@ int server_index_take(struct served_index *index, struct vkclip_index **handle)
 {
     *handle = NULL;
     mutex_lock(&index->lock);
+    while (!index->kept_count && index->open_count == MOST_OPEN)
+        condition_wait(&index->given, &index->lock);
     if (index->kept_count)
         *handle = index->kept[--index->kept_count];
+    else
+        index->open_count++;
     mutex_unlock(&index->lock);
-    return *handle ? VKCLIP_OK : open_handle(index, index->read_only, handle);
+    if (*handle)
+        return VKCLIP_OK;
+    const int error = open_handle(index, index->read_only, handle);
+    if (error)
+        server_index_give(index, NULL);
+    return error;
 }
 
 void server_index_give(struct served_index *index, struct vkclip_index *handle)
 {
     mutex_lock(&index->lock);
-    if (index->kept_count < MOST_KEPT) {
+    if (handle && index->kept_count < MOST_KEPT) {
         index->kept[index->kept_count++] = handle;
         handle = NULL;
+    } else {
+        index->open_count--;
     }
+    condition_tell(&index->given);
     mutex_unlock(&index->lock);
     vkclip_close_index(&handle);
 }
@@ -99,21 +119,53 @@ static int take_progress(void *user, const struct vkclip_update_progress *progre
     return must_stop(index);
 }
 
+/* Is a vkclip_progress_fn. */
+static int ask_progress(void *user, uint64_t done, uint64_t total)
+{
+    (void)done;
+    (void)total;
+    return must_stop(user);
+}
+
+static int open_for_pass(struct served_index *index)
+{
+    const struct vkclip_device_params device = {
+        .size = sizeof(device), .device = index->options->device_name, .background = true};
+    struct vkclip_model_params model = index->options->model_params;
+    int error = VKCLIP_OK;
+    model.progress = ask_progress;
+    model.user = index;
+    if (!index->pass_device)
+        error = vkclip_open_device(&device, &index->pass_device);
+    if (!error && !index->pass_model)
+        error =
+            vkclip_open_model(index->pass_device, index->model_name, &model, &index->pass_model);
+    return error;
+}
+
+/* Closes what no pass has used for the time to live. */
+static void close_after_pass(struct served_index *index, double seconds)
+{
+    if (!index->pass_device || seconds < 0 || clock_seconds() < index->pass_end + seconds)
+        return;
+    vkclip_close_model(&index->pass_model);
+    vkclip_close_device(&index->pass_device);
+}
+
 static int run_pass(struct served_index *index, struct vkclip_index *handle, bool retry,
                     struct vkclip_update_result *result)
 {
-    const struct loaded_model *model;
     const struct vkclip_update_params params = {.size = sizeof(params),
                                                 .thumbnails = true,
                                                 .retry = retry,
                                                 .max_pixels = index->options->max_pixels,
                                                 .progress = take_progress,
                                                 .user = index};
-    int error = models_use(index->models, index->model_name, true, &model);
+    int error = open_for_pass(index);
     if (!error)
-        error = vkclip_index_paths(handle, model->model, index->folders, index->folder_count,
+        error = vkclip_index_paths(handle, index->pass_model, index->folders, index->folder_count,
                                    &params, result);
-    models_release(index->models, model);
+    index->pass_end = clock_seconds();
     return error;
 }
 
@@ -129,6 +181,8 @@ static void end_pass(struct served_index *index, int error,
              error ? vkclip_last_error() : "");
     index->cancelled = false;
     mutex_unlock(&index->lock);
+    if (result->added || result->changed || result->moved || result->removed || result->encoded)
+        server_results_forget(index->results);
 }
 
 /* Waits until a pass is wanted, or until something changes in the folders that are watched. False:
@@ -139,7 +193,7 @@ static bool wait_for_pass(struct served_index *index, struct vkclip_index *handl
     while (!wanted && !closing) {
         mutex_lock(&index->lock);
         if (!index->wanted && !index->closing && !index->status.watching)
-            condition_wait(&index->changed, &index->lock);
+            condition_wait_for(&index->changed, &index->lock, 1);
         wanted = index->wanted;
         closing = index->closing;
         *retry = index->retry;
@@ -149,6 +203,8 @@ static bool wait_for_pass(struct served_index *index, struct vkclip_index *handl
             index->status.progress = (struct vkclip_update_progress){0};
         }
         mutex_unlock(&index->lock);
+        if (!wanted)
+            close_after_pass(index, index->options->ttl);
         if (wanted || closing || !index->status.watching)
             continue;
         const int error = vkclip_watch_index(handle, 1, &wanted);
@@ -179,8 +235,11 @@ static void update(void *user)
     struct served_index *index = user;
     struct vkclip_index *handle = NULL;
     bool retry = false;
-    if (open_handle(index, false, &handle))
+    const int error = open_handle(index, false, &handle);
+    if (error) {
+        end_pass(index, error, &(struct vkclip_update_result){.size = 0});
         return;
+    }
     while (wait_for_pass(index, handle, &retry)) {
         struct vkclip_update_result result = {.size = sizeof(result)};
         begin_watching(index, handle);
@@ -190,6 +249,7 @@ static void update(void *user)
         if (begin_watching(index, handle))
             server_index_start_update(index, false);
     }
+    close_after_pass(index, 0);
     vkclip_close_index(&handle);
 }
 
@@ -284,6 +344,7 @@ static int open_parts(struct served_index *index)
     }
     if (!error)
         error = find_model(index, handle);
+    index->open_count = !!handle;
     if (handle)
         server_index_give(index, handle);
     if (!error && !index->read_only)
@@ -293,7 +354,7 @@ static int open_parts(struct served_index *index)
     return error;
 }
 
-int server_index_open(const struct server_options *options, struct models *models,
+int server_index_open(const struct server_options *options, struct results *results,
                       struct served_index **result)
 {
     *result = NULL;
@@ -303,9 +364,10 @@ int server_index_open(const struct server_options *options, struct models *model
     if (!index)
         return error_fail(VKCLIP_EMEMORY, "out of memory for an index");
     index->options = options;
-    index->models = models;
+    index->results = results;
     mutex_init(&index->lock);
     condition_init(&index->changed);
+    condition_init(&index->given);
     const int error = open_parts(index);
     if (error)
         server_index_close(result);
@@ -326,6 +388,7 @@ void server_index_close(struct served_index **handle)
     for (size_t i = 0; i < index->kept_count; i++)
         vkclip_close_index(&index->kept[i]);
     vkclip_close_model(&index->model);
+    condition_destroy(&index->given);
     condition_destroy(&index->changed);
     mutex_destroy(&index->lock);
     free(index->model_name);

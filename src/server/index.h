@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 struct served_index;
-struct models;
+struct results;
 
 /* What the thread does, and what its last pass has done. */
 struct index_status {
@@ -23,8 +23,8 @@ struct index_status {
 };
 
 /* Opens the index that the options name; *index is NULL without one. Folders are indexed into the
- * user's index. */
-int server_index_open(const struct server_options *options, struct models *models,
+ * user's index. `results` are forgotten whenever it has changed. */
+int server_index_open(const struct server_options *options, struct results *results,
                       struct served_index **index);
 /* Ends the pass that runs, which the next one continues. */
 void server_index_close(struct served_index **index);

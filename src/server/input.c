@@ -9,6 +9,7 @@
 #include "base/file.h"
 #include "server/index.h"
 #include "server/internal.h"
+#include "server/strict_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -115,14 +116,13 @@ static int read_images(struct request *request, struct input *input)
 
 static int read_json(struct request *request, const char *texts_name, struct input *input)
 {
-    json_error_t problem;
-    input->json = json_loadb(request->body ? request->body : "", request->size,
-                             JSON_REJECT_DUPLICATES, &problem);
-    if (!json_is_object(input->json))
-        return error_fail(VKCLIP_EINVALID, "the body: expected a JSON object or a form%s%s",
-                          input->json ? "" : ": ", input->json ? "" : problem.text);
+    int error = strict_json_read(request->body, request->size, &input->json);
+    if (!error && !json_is_object(input->json))
+        error = error_fail(VKCLIP_EINVALID, "the body: expected a JSON object or a form");
+    if (error)
+        return error;
     input->model = json_string_value(json_object_get(input->json, "model"));
-    int error = read_images(request, input);
+    error = read_images(request, input);
     if (!error)
         error = read_strings(json_object_get(input->json, texts_name), texts_name, &input->texts,
                              &input->text_count);

@@ -6,28 +6,38 @@
 #define VKCLIP_SERVER_INTERNAL_H
 
 #include "server/batcher.h"
+#include "server/gate.h"
 #include "server/metrics.h"
 #include "server/models.h"
 #include "server/options.h"
 #include "server/pool.h"
+#include "server/quota.h"
 
-#include <stdatomic.h>
-
+struct connections;
 struct http;
-struct served_index;
 struct results;
+struct served_index;
+struct workers;
 
 struct server {
     struct server_options options; /* with defaults in place of zeros */
+    struct connections *connections;
     struct pool *pool;
+    struct quota bodies, answers; /* bytes of memory */
+    struct workers *workers;      /* decode the pictures of one request */
+    struct gate *decoding;        /* pictures at a time */
+    struct gate *prepared;        /* bytes of pixel values that wait for the device */
     struct batcher *batcher;
     struct models *models;
     struct served_index *index; /* NULL: none */
     struct results *results;    /* of searches */
     struct metrics metrics;
     struct http *http;
-    int64_t started; /* seconds since 1970 */
-    atomic_bool stopping;
+    int64_t started;   /* seconds since 1970 */
+    uint64_t name_key; /* of the names of requests */
+    atomic_uint_least64_t request_count;
+    atomic_bool ending;   /* No new requests are taken. */
+    atomic_bool stopping; /* Those that run are given up. */
 };
 
 #endif

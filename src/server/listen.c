@@ -3,11 +3,11 @@
 #include "server/listen.h"
 #include "base/environment.h"
 #include "base/error.h"
+#include "server/address.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,30 +19,28 @@
 enum { BACKLOG = 1024, FIRST_SYSTEMD_SOCKET = 3 };
 static const char default_address[] = "127.0.0.1", default_port[] = "8765";
 
-static bool is_loopback(const struct sockaddr *address)
-{
-    if (address->sa_family == AF_INET)
-        return ntohl(((const struct sockaddr_in *)address)->sin_addr.s_addr) >> 24 == 127;
-    if (address->sa_family == AF_INET6)
-        return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)address)->sin6_addr);
-    return address->sa_family == AF_UNIX;
-}
-
 /* Keeps a socket that listens, with its address as the system tells it. */
 static int keep(struct listening *listening, int socket)
 {
     struct sockaddr_storage storage = {0};
+    int listens = 0, type = 0;
+    socklen_t number = sizeof(int);
     struct sockaddr *address = (struct sockaddr *)&storage;
     socklen_t size = sizeof(storage);
     char host[128] = "", port[16] = "";
-    if (listening->count == LISTEN_MOST || getsockname(socket, address, &size)) {
+    getsockopt(socket, SOL_SOCKET, SO_ACCEPTCONN, &listens, &number);
+    getsockopt(socket, SOL_SOCKET, SO_TYPE, &type, &number);
+    if (listening->count == LISTEN_MOST || !listens || type != SOCK_STREAM ||
+        getsockname(socket, address, &size) || fcntl(socket, F_SETFD, FD_CLOEXEC) ||
+        fcntl(socket, F_SETFL, fcntl(socket, F_GETFL) | O_NONBLOCK)) {
         close(socket);
-        return error_fail(VKCLIP_EIO, "a socket cannot be used: %s", strerror(errno));
+        return error_fail(VKCLIP_EIO, "expected at most %d stream sockets that listen",
+                          LISTEN_MOST);
     }
     const size_t i = listening->count++;
     listening->sockets[i].socket = socket;
     listening->sockets[i].is_unix = address->sa_family == AF_UNIX;
-    listening->sockets[i].is_loopback = is_loopback(address);
+    listening->sockets[i].is_loopback = address_is_loopback(address);
     char *text = listening->sockets[i].address;
     const size_t most = sizeof(listening->sockets[i].address);
     if (address->sa_family == AF_UNIX) {
@@ -57,51 +55,22 @@ static int keep(struct listening *listening, int socket)
 
 /* ---- TCP ----------------------------------------------------------------------------------------- */
 
-static bool is_number(const char *text)
-{
-    return *text && !text[strspn(text, "0123456789")];
-}
-
-/* Cuts ADDRESS:PORT into its parts, either of which may be left out. */
-static bool split(char *text, const char **address, const char **port)
-{
-    char *colon = strrchr(text, ':'), *bracket = strchr(text, ']');
-    *address = default_address;
-    *port = default_port;
-    if (is_number(text)) {
-        *port = text;
-        return true;
-    }
-    if (*text == '[') {
-        if (!bracket || (bracket[1] && bracket[1] != ':'))
-            return false;
-        colon = bracket[1] ? bracket + 1 : NULL;
-        *bracket = 0;
-        text++;
-    } else if (colon && strchr(text, ':') != colon) {
-        colon = NULL; /* an IPv6 address without a port */
-    }
-    if (colon) {
-        *colon = 0;
-        *port = colon + 1;
-    }
-    if (*text)
-        *address = text;
-    return is_number(*port);
-}
-
+/* Listens on the first address of a name on which that is possible. */
 static int bind_tcp(struct listening *listening, const struct addrinfo *info, const char *text)
 {
     const int yes = 1;
-    const int file = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC, 0);
-    if (file >= 0) {
-        setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
-        if (!bind(file, info->ai_addr, info->ai_addrlen) && !listen(file, BACKLOG))
-            return keep(listening, file);
+    int error = 0;
+    for (; info; info = info->ai_next) {
+        const int file = socket(info->ai_family, info->ai_socktype | SOCK_CLOEXEC, 0);
+        if (file >= 0) {
+            setsockopt(file, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
+            if (!bind(file, info->ai_addr, info->ai_addrlen) && !listen(file, BACKLOG))
+                return keep(listening, file);
+        }
+        error = errno;
+        if (file >= 0)
+            close(file);
     }
-    const int error = errno;
-    if (file >= 0)
-        close(file);
     return error_fail(VKCLIP_EIO, "%s: the server cannot listen there: %s", text, strerror(error));
 }
 
@@ -111,12 +80,12 @@ int listen_tcp(struct listening *listening, const char *text)
                                    .ai_socktype = SOCK_STREAM,
                                    .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
     struct addrinfo *infos = NULL;
-    const char *address, *port;
+    const char *address = default_address, *port = default_port;
     char *copy = strdup(text);
     if (!copy)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
     int error;
-    if (!split(copy, &address, &port))
+    if (!address_split(copy, &address, &port))
         error = error_fail(VKCLIP_EINVALID,
                            "`listen`: expected ADDRESS:PORT, ADDRESS or PORT, found '%s'", text);
     else if ((error = getaddrinfo(address, port, &hints, &infos)))
@@ -133,9 +102,11 @@ int listen_tcp(struct listening *listening, const char *text)
 
 static bool is_in_use(const struct sockaddr_un *address)
 {
-    const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    /* A server that is too busy to take the connection is there, too. */
+    const int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     const bool used =
-        file >= 0 && !connect(file, (const struct sockaddr *)address, sizeof(*address));
+        file >= 0 &&
+        (!connect(file, (const struct sockaddr *)address, sizeof(*address)) || errno == EAGAIN);
     if (file >= 0)
         close(file);
     return used;
@@ -163,6 +134,10 @@ int listen_unix(struct listening *listening, const char *path)
     umask(mask);
     if (good) {
         listening->unix_path = strdup(path);
+        if (!lstat(path, &status)) {
+            listening->unix_device = (uint64_t)status.st_dev;
+            listening->unix_inode = (uint64_t)status.st_ino;
+        }
         return keep(listening, file);
     }
     if (file >= 0)
@@ -220,13 +195,23 @@ int listen_systemd(struct listening *listening, bool *found)
     return VKCLIP_OK;
 }
 
+/* Another server may have put its own socket there meanwhile. */
+void listen_remove(struct listening *listening)
+{
+    struct stat status;
+    const char *path = listening->unix_path;
+    if (path && !lstat(path, &status) && (uint64_t)status.st_dev == listening->unix_device &&
+        (uint64_t)status.st_ino == listening->unix_inode)
+        unlink(path);
+    free(listening->unix_path);
+    listening->unix_path = NULL;
+}
+
 void listen_close(struct listening *listening)
 {
     for (size_t i = 0; i < listening->count; i++)
         if (listening->sockets[i].socket >= 0)
             close(listening->sockets[i].socket);
-    if (listening->unix_path)
-        unlink(listening->unix_path);
-    free(listening->unix_path);
+    listen_remove(listening);
     *listening = (struct listening){0};
 }

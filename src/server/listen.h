@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum { LISTEN_MOST = 4 };
 
@@ -17,7 +18,8 @@ struct listening {
         char address[256]; /* as people write it */
     } sockets[LISTEN_MOST];
     size_t count;
-    char *unix_path; /* of the file to remove in the end; NULL: none */
+    char *unix_path;                  /* of the file to remove in the end; NULL: none */
+    uint64_t unix_device, unix_inode; /* of that file */
 };
 
 /* Writes the path of the socket on which the user's server listens, and where the command looks for
@@ -34,6 +36,8 @@ int listen_tcp(struct listening *listening, const char *text);
 int listen_unix(struct listening *listening, const char *path);
 /* Takes the sockets of LISTEN_FDS (sd_listen_fds(3)); *found tells whether there were any. */
 int listen_systemd(struct listening *listening, bool *found);
+/* Removes the file of the Unix socket. */
+void listen_remove(struct listening *listening);
 /* Closes the sockets that nobody has taken over (-1), and removes the file. */
 void listen_close(struct listening *listening);
 

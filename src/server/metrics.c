@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/metrics.h"
 #include "base/array.h"
+#include "base/clock.h"
+#include "server/request.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -32,19 +34,38 @@ static struct metrics_route *find_row(struct metrics *metrics, const struct rout
     return row;
 }
 
-void metrics_count_request(struct metrics *metrics, const struct route *route, unsigned status,
-                           double seconds)
+void metrics_count_request(struct metrics *metrics, const struct request *request, bool complete)
 {
+    const double seconds = clock_seconds() - request->began;
+    const unsigned class = complete ? request->status / 100 % METRICS_CLASSES : 0;
     size_t bucket = 0;
     while (bucket < ARRAY_COUNT(bounds) && seconds > bounds[bucket])
         bucket++;
     mutex_lock(&metrics->lock);
-    struct metrics_route *row = find_row(metrics, route);
-    row->statuses[status / 100 % METRICS_CLASSES]++;
+    struct metrics_route *row = find_row(metrics, request->route);
+    row->statuses[class]++;
     row->buckets[bucket]++;
     row->count++;
     row->seconds += seconds;
+    metrics->received += request->received;
+    metrics->sent += complete && strcmp(request->method, "HEAD") != 0 ? request->sent : 0;
     mutex_unlock(&metrics->lock);
+}
+
+void metrics_reject(struct metrics *metrics, enum metrics_reason reason)
+{
+    atomic_fetch_add(&metrics->rejected[reason], 1);
+}
+
+void metrics_print_label(const char *text, FILE *out)
+{
+    putc('"', out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\' || *text == '\n')
+            putc('\\', out);
+        putc(*text == '\n' ? 'n' : *text, out);
+    }
+    putc('"', out);
 }
 
 static void print_routes(struct metrics *metrics, FILE *out)
@@ -83,9 +104,31 @@ static void print_routes(struct metrics *metrics, FILE *out)
     }
 }
 
+static void print_rejections(struct metrics *metrics, FILE *out)
+{
+    static const char *const reasons[] = {
+#define X(name, text) [METRICS_##name] = text,
+        METRICS_REASONS(X)
+#undef X
+    };
+    fputs("# HELP vkclip_rejected_total Requests that were refused or given up.\n"
+          "# TYPE vkclip_rejected_total counter\n",
+          out);
+    for (size_t i = 0; i < ARRAY_COUNT(reasons); i++)
+        fprintf(out, "vkclip_rejected_total{reason=\"%s\"} %llu\n", reasons[i],
+                (unsigned long long)atomic_load(&metrics->rejected[i]));
+}
+
 void metrics_print(struct metrics *metrics, FILE *out)
 {
     mutex_lock(&metrics->lock);
     print_routes(metrics, out);
+    fprintf(out,
+            "# HELP vkclip_received_bytes_total Bytes of the bodies of requests.\n"
+            "# TYPE vkclip_received_bytes_total counter\nvkclip_received_bytes_total %llu\n"
+            "# HELP vkclip_sent_bytes_total Bytes of the bodies of complete answers.\n"
+            "# TYPE vkclip_sent_bytes_total counter\nvkclip_sent_bytes_total %llu\n",
+            (unsigned long long)metrics->received, (unsigned long long)metrics->sent);
     mutex_unlock(&metrics->lock);
+    print_rejections(metrics, out);
 }

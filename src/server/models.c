@@ -11,7 +11,7 @@
 #include "base/file.h"
 #include "server/options.h"
 
-#include <stdbool.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -27,12 +27,28 @@ struct entry {
     struct entry *later;
 };
 
+/* A model that could not be opened is not tried again for so many seconds, because clients may ask
+ * again at once. */
+enum { TRY_AGAIN = 5, MOST_FAILURES = 16 };
+
+enum { MOST_NAME = 4096 }; /* bytes */
+
+struct failure {
+    char *path;
+    int error;
+    char message[ERROR_MESSAGE];
+    double until;
+};
+
 struct models {
     const struct server_options *options;
-    char *path;        /* of the default model, absolute where it is a path; NULL: there is none */
+    char *path; /* of the default model, absolute where it is a path; NULL: there is none */
+    atomic_bool stopping;
     struct mutex lock; /* protects all that follows */
     struct condition changed;
     struct entry *first;
+    struct failure failures[MOST_FAILURES]; /* the last ones */
+    size_t failure_count;
 };
 
 /* Opens configuration and vocabulary, so that what cannot work is known when the server starts. */
@@ -112,6 +128,8 @@ static const char *find_path(const struct models *models, const char *name, bool
     const struct server_options *options = models->options;
     if (!name || !*name)
         return models->path;
+    if (strlen(name) > MOST_NAME)
+        return NULL;
     if (paths && *name == '/')
         return name;
     for (size_t i = 0; i < options->alias_count; i++)
@@ -124,17 +142,30 @@ static const char *find_path(const struct models *models, const char *name, bool
 
 /* ---- Entries ------------------------------------------------------------------------------------- */
 
+static void free_entry(struct entry *entry)
+{
+    if (!entry)
+        return;
+    vkclip_close_model(&entry->loaded.model);
+    free((char *)entry->loaded.name);
+    free(entry->path);
+    free(entry);
+}
+
+/* Takes an entry out of the list. It is freed without the lock, because closing a model waits for
+ * the device. */
 static void remove_entry(struct models *models, struct entry *entry)
 {
     struct entry **link = &models->first;
     while (*link != entry)
         link = &(*link)->later;
     *link = entry->later;
-    vkclip_close_model(&entry->loaded.model);
-    free((char *)entry->loaded.name);
-    free(entry->path);
-    free(entry);
     condition_tell(&models->changed);
+}
+
+static bool is_idle(const struct entry *entry)
+{
+    return entry->state == OPEN && !entry->users;
 }
 
 /* Closes the model that was not used for the longest time. False: all are in use. */
@@ -142,11 +173,15 @@ static bool close_oldest(struct models *models)
 {
     struct entry *oldest = NULL;
     for (struct entry *entry = models->first; entry; entry = entry->later)
-        if (entry->state == OPEN && !entry->users && (!oldest || entry->used < oldest->used))
+        if (is_idle(entry) && (!oldest || entry->used < oldest->used))
             oldest = entry;
-    if (oldest)
-        remove_entry(models, oldest);
-    return oldest;
+    if (!oldest)
+        return false;
+    remove_entry(models, oldest);
+    mutex_unlock(&models->lock);
+    free_entry(oldest);
+    mutex_lock(&models->lock);
+    return true;
 }
 
 static uint64_t total_bytes(const struct models *models)
@@ -157,20 +192,33 @@ static uint64_t total_bytes(const struct models *models)
     return bytes;
 }
 
+/* Is a vkclip_progress_fn. */
+static int ask_progress(void *user, uint64_t done, uint64_t total)
+{
+    struct models *models = user;
+    (void)done;
+    (void)total;
+    return atomic_load(&models->stopping);
+}
+
 /* Opens without the lock, because it takes long, and again after each model that is closed for it.
  */
 static int open_entry(struct models *models, struct entry *entry)
 {
     const struct server_options *options = models->options;
-    struct vkclip_model_info *info = &entry->loaded.info;
+    struct vkclip_model_params params = options->model_params;
+    params.progress = ask_progress;
+    params.user = models;
     for (;;) {
+        struct vkclip_model *model = NULL;
+        struct vkclip_model_info info = {.size = sizeof(info)};
         mutex_unlock(&models->lock);
-        int error = vkclip_open_model(options->device, entry->path, &options->model_params,
-                                      &entry->loaded.model);
-        info->size = sizeof(*info);
+        int error = vkclip_open_model(options->device, entry->path, &params, &model);
         if (!error)
-            error = vkclip_get_model_info(entry->loaded.model, info);
+            error = vkclip_get_model_info(model, &info);
         mutex_lock(&models->lock);
+        entry->loaded.model = model;
+        entry->loaded.info = info;
         if (error == VKCLIP_EDEVICEMEMORY && close_oldest(models))
             continue;
         if (error)
@@ -186,16 +234,17 @@ static int open_entry(struct models *models, struct entry *entry)
 static struct entry *add_entry(struct models *models, const char *name, const char *path)
 {
     struct entry *entry = calloc(1, sizeof(*entry));
-    if (!entry)
+    if (entry) {
+        entry->path = strdup(path);
+        entry->loaded.name = strdup(name && *name ? name : file_name(path));
+    }
+    if (!entry || !entry->path || !entry->loaded.name) {
+        free_entry(entry);
         return NULL;
-    entry->path = strdup(path);
-    entry->loaded.name = strdup(name && *name ? name : file_name(path));
+    }
     entry->later = models->first;
     models->first = entry;
-    if (entry->path && entry->loaded.name)
-        return entry;
-    remove_entry(models, entry);
-    return NULL;
+    return entry;
 }
 
 /* Waits until the entry of a path is open; NULL: there is none. */
@@ -210,6 +259,34 @@ static struct entry *find_entry(struct models *models, const char *path)
         condition_wait(&models->changed, &models->lock);
     }
 }
+
+/* ---- Failures ------------------------------------------------------------------------------------ */
+
+/* Repeats the error of a model that could not be opened a moment ago. */
+static int find_failure(struct models *models, const char *path)
+{
+    for (size_t i = 0; i < MOST_FAILURES; i++) {
+        const struct failure *failure = &models->failures[i];
+        if (failure->path && !strcmp(failure->path, path) && clock_seconds() < failure->until)
+            return error_fail(failure->error, "%s", failure->message);
+    }
+    return VKCLIP_OK;
+}
+
+/* Memory may be free again at once, and a call that was cancelled says nothing about the model. */
+static void note_failure(struct models *models, const char *path, int error)
+{
+    struct failure *failure = &models->failures[models->failure_count++ % MOST_FAILURES];
+    if (error == VKCLIP_EDEVICEMEMORY || error == VKCLIP_EMEMORY || error == VKCLIP_ECANCELLED)
+        return;
+    free(failure->path);
+    failure->path = strdup(path);
+    failure->error = error;
+    failure->until = clock_seconds() + TRY_AGAIN;
+    snprintf(failure->message, sizeof(failure->message), "%s", vkclip_last_error());
+}
+
+/* ---- Use ----------------------------------------------------------------------------------------- */
 
 /* The name came from a client: what it does not find is the client's error, and is told without the
  * folders of the server. */
@@ -228,30 +305,47 @@ static int explain_absence(const char *name, int error)
                       name);
 }
 
+/* Opens a model that has no entry yet. The lock is released meanwhile. */
+static int open_model(struct models *models, const char *name, const char *path,
+                      struct entry **entry)
+{
+    int error = find_failure(models, path);
+    if (error)
+        return error;
+    *entry = add_entry(models, name, path);
+    if (!*entry)
+        return error_fail(VKCLIP_EMEMORY, "out of memory");
+    error = open_entry(models, *entry);
+    if (error && path == name)
+        error = explain_absence(name, error);
+    if (!error) {
+        (*entry)->state = OPEN;
+        condition_tell(&models->changed);
+        return VKCLIP_OK;
+    }
+    note_failure(models, path, error);
+    remove_entry(models, *entry);
+    mutex_unlock(&models->lock);
+    free_entry(*entry);
+    mutex_lock(&models->lock);
+    return error;
+}
+
 int models_use(struct models *models, const char *name, bool paths,
                const struct loaded_model **model)
 {
     const char *path = find_path(models, name, paths);
+    int error = VKCLIP_OK;
     *model = NULL;
     if (!path && (!name || !*name))
         return error_fail(VKCLIP_EABSENT, "the request names no model, and the server has no "
                                           "default one (-m)");
     if (!path)
         return explain_absence(name, VKCLIP_EIO);
-    int error = VKCLIP_OK;
     mutex_lock(&models->lock);
     struct entry *entry = find_entry(models, path);
-    if (!entry) {
-        entry = add_entry(models, name, path);
-        error = entry ? open_entry(models, entry) : error_fail(VKCLIP_EMEMORY, "out of memory");
-        if (error && path == name)
-            error = explain_absence(name, error);
-        if (!error)
-            entry->state = OPEN;
-        else if (entry)
-            remove_entry(models, entry);
-        condition_tell(&models->changed);
-    }
+    if (!entry)
+        error = open_model(models, name, path, &entry);
     if (!error) {
         entry->users++;
         *model = &entry->loaded;
@@ -273,19 +367,31 @@ void models_release(struct models *models, const struct loaded_model *model)
     mutex_unlock(&models->lock);
 }
 
+/* Takes out a model that nobody has used since `oldest`. */
+static struct entry *find_expired(struct models *models, double oldest)
+{
+    mutex_lock(&models->lock);
+    struct entry *entry = models->first;
+    while (entry && !(is_idle(entry) && entry->used < oldest))
+        entry = entry->later;
+    if (entry)
+        remove_entry(models, entry);
+    mutex_unlock(&models->lock);
+    return entry;
+}
+
 void models_expire(struct models *models)
 {
+    struct entry *entry;
     if (models->options->ttl < 0)
         return;
-    const double oldest = clock_seconds() - models->options->ttl;
-    struct entry *later;
-    mutex_lock(&models->lock);
-    for (struct entry *entry = models->first; entry; entry = later) {
-        later = entry->later;
-        if (entry->state == OPEN && !entry->users && entry->used < oldest)
-            remove_entry(models, entry);
-    }
-    mutex_unlock(&models->lock);
+    while ((entry = find_expired(models, clock_seconds() - models->options->ttl)))
+        free_entry(entry);
+}
+
+void models_stop(struct models *models)
+{
+    atomic_store(&models->stopping, true);
 }
 
 static const struct loaded_model *find_open(const struct models *models, const char *path)
@@ -315,8 +421,13 @@ void models_close(struct models **handle)
     struct models *models = *handle;
     if (!models)
         return;
-    while (models->first)
-        remove_entry(models, models->first);
+    while (models->first) {
+        struct entry *entry = models->first;
+        remove_entry(models, entry);
+        free_entry(entry);
+    }
+    for (size_t i = 0; i < MOST_FAILURES; i++)
+        free(models->failures[i].path);
     condition_destroy(&models->changed);
     mutex_destroy(&models->lock);
     free(models->path);

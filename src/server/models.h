@@ -32,6 +32,8 @@ void models_close(struct models **models);
 int models_use(struct models *models, const char *name, bool paths,
                const struct loaded_model **model);
 void models_release(struct models *models, const struct loaded_model *model);
+/* Ends the opening of models, now and later. */
+void models_stop(struct models *models);
 /* Closes models that were not used for the time to live. */
 void models_expire(struct models *models);
 

@@ -15,6 +15,7 @@ struct server_alias {
 /* What the command line says. Zero or NULL stands for the default in parentheses. */
 struct server_options {
     struct vkclip_device *device; /* opened by the caller, who closes it after server_run */
+    const char *device_name;      /* as in vkclip_device_params, to open it once more */
     const char *model;            /* for requests that name none; NULL: the index's only model */
     struct vkclip_model_params model_params;
     const struct server_alias *aliases; /* [alias_count] */
@@ -26,10 +27,11 @@ struct server_options {
     const char *listen;    /* ADDRESS:PORT, ADDRESS or PORT (127.0.0.1:8765); "": no TCP */
     const char *unix_path; /* a socket; NULL: see listen_user; "": none */
     const char *tls_certificate, *tls_key; /* PEM files; NULL: no TLS */
-    const char *token;                     /* which clients must send; NULL: none */
-    bool no_auth;                          /* any address may be served without a token */
-    const char *origin;                    /* another origin whose pages may ask; NULL: none */
-    const char *const *host_names;         /* [host_name_count] further names of this machine */
+    const char *token;                     /* which clients must send; NULL: see token_file */
+    const char *token_file;        /* whose first line is the token; NULL: VKCLIP_TOKEN, or none */
+    bool no_auth;                  /* any address may be served without a token */
+    const char *origin;            /* another origin whose pages may ask; NULL: none */
+    const char *const *host_names; /* [host_name_count] further names of this machine */
     size_t host_name_count;
     const char *access_log; /* a file, or "-"; NULL: none */
 

@@ -31,22 +31,7 @@ bool picture_has_index(struct request *request)
 
 json_t *picture_pack_text(const char *text)
 {
-    json_t *json = json_string(text);
-    if (json)
-        return json;
-    const size_t length = strlen(text);
-    char *copy = malloc(3 * length + 1), *end = copy;
-    for (size_t i = 0; copy && i < length; i++) {
-        if ((unsigned char)text[i] < 0x80) {
-            *end++ = text[i];
-        } else {
-            memcpy(end, "\xef\xbf\xbd", 3);
-            end += 3;
-        }
-    }
-    json = copy ? json_stringn(copy, (size_t)(end - copy)) : NULL;
-    free(copy);
-    return json;
+    return answer_text(text);
 }
 
 static json_t *pack_date(int64_t seconds)

@@ -17,9 +17,9 @@ int pool_open(size_t capacity, struct pool **pool);
 bool pool_reserve(struct pool *pool);
 /* Runs job(user) in the place that was reserved. Without any thread it runs at once. */
 void pool_run(struct pool *pool, void (*job)(void *user), void *user);
-/* Refuses new jobs and waits at most `seconds` until none runs or waits; tells whether none does.
- */
-bool pool_stop(struct pool *pool, double seconds);
+/* Refuses new jobs and waits until none runs or waits, or clock_seconds() is `end`; tells whether
+ * none does. */
+bool pool_stop(struct pool *pool, double end);
 /* Waits for all jobs. */
 void pool_close(struct pool **pool);
 /* How many places are taken. */

@@ -127,6 +127,7 @@ void server_results_keep(struct results *results, const char *key, struct result
     entry->key = strdup(key);
     if (!entry->key)
         return;
+    entry->bytes += sizeof(*entry) + strlen(key);
     mutex_lock(&results->lock);
     entry->later = results->first;
     results->first = entry;

@@ -5,6 +5,7 @@
 #include "server/handlers.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -69,19 +70,26 @@ static bool is_match(const char *pattern, const char *path, int64_t *id)
     return !*path;
 }
 
-const struct route *route_find(const char *method, const char *path, int64_t *id, bool *known)
+const struct route *route_find(const char *method, const char *path, int64_t *id)
 {
     if (!strcmp(method, "HEAD"))
         method = "GET";
-    *known = false;
-    for (size_t i = 0; i < ARRAY_COUNT(routes); i++) {
-        if (!is_match(routes[i].path, path, id))
-            continue;
-        if (!strcmp(routes[i].method, method))
+    for (size_t i = 0; i < ARRAY_COUNT(routes); i++)
+        if (!strcmp(routes[i].method, method) && is_match(routes[i].path, path, id))
             return &routes[i];
-        *known = true;
-    }
     return NULL;
+}
+
+bool route_list_methods(const char *path, char *methods, size_t size)
+{
+    int64_t id;
+    size_t length = 0;
+    for (size_t i = 0; i < ARRAY_COUNT(routes) && length < size; i++)
+        if (is_match(routes[i].path, path, &id))
+            length +=
+                (size_t)snprintf(methods + length, size - length, "%s%s%s", length ? ", " : "",
+                                 routes[i].method, strcmp(routes[i].method, "GET") ? "" : ", HEAD");
+    return length;
 }
 
 enum error_form route_error_form(const char *path)

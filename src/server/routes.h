@@ -28,8 +28,10 @@ struct route {
     enum error_form form;
 };
 
-/* Finds the row of a path. Without one, *known tells whether there is one for another method. */
-const struct route *route_find(const char *method, const char *path, int64_t *id, bool *known);
+/* Finds the row of a method and a path. HEAD counts as GET. */
+const struct route *route_find(const char *method, const char *path, int64_t *id);
+/* Writes the methods that a path has, with commas between them; false: it has none. */
+bool route_list_methods(const char *path, char *methods, size_t size);
 /* For errors before a row is found. */
 enum error_form route_error_form(const char *path);
 

@@ -4,23 +4,39 @@
  */
 #define _GNU_SOURCE /* sigtimedwait */
 #include "server/server.h"
-#include "base/error.h"
+#include "base/clock.h"
+#include "base/environment.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/workers.h"
 #include "server/access_log.h"
+#include "server/connections.h"
 #include "server/http.h"
 #include "server/index.h"
 #include "server/internal.h"
 #include "server/listen.h"
 #include "server/results.h"
 
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* The lists of the last searches take at most so many bytes. After so many seconds a search runs
  * again, because another process may have changed the index. */
 enum { KEPT_RESULTS = 64 << 20, RESULTS_SECONDS = 60 };
+
+enum {
+    MOST_TOKEN = 512,          /* characters */
+    MOST_BODIES = 8,           /* times max_body that all bodies, and all answers, may take */
+    MOST_PREPARED = 256 << 20, /* bytes of pixel values that wait for the device */
+    OTHER_FILES = 256,         /* that are open besides connections */
+    LAST_SECONDS = 1           /* in which clients are told that the server stops */
+};
 
 #define DEFAULT(member, value) \
     if (!options->member)      \
@@ -39,6 +55,26 @@ static void set_defaults(struct server_options *options)
     DEFAULT(ttl, 300);
 }
 
+/* Finds the token where other users of the machine do not see it, as they see a command line. */
+static int read_token(struct server_options *options, char **memory)
+{
+    struct stat status;
+    size_t size;
+    if (options->token || !options->token_file) {
+        options->token = options->token ? options->token : environment_get("VKCLIP_TOKEN");
+        return VKCLIP_OK;
+    }
+    const int error = file_read(options->token_file, MOST_TOKEN + 2, memory, &size);
+    if (error)
+        return error;
+    if (!stat(options->token_file, &status) && status.st_mode & 077)
+        log_message(VKCLIP_LOG_WARNING, "%s: other users can read the token (chmod 600)",
+                    options->token_file);
+    (*memory)[strcspn(*memory, "\r\n")] = 0;
+    options->token = *memory;
+    return VKCLIP_OK;
+}
+
 /* A token stands in a header and in a cookie. */
 static int check_token(const char *token)
 {
@@ -48,9 +84,9 @@ static int check_token(const char *token)
             return error_fail(VKCLIP_EINVALID,
                               "`token`: expected letters, digits and signs without spaces, quotes, "
                               "commas, semicolons and backslashes");
-    if (token && (strlen(token) < 8 || strlen(token) > 512))
-        return error_fail(VKCLIP_EINVALID, "`token`: expected 8 to 512 characters, found %zu",
-                          strlen(token));
+    if (token && (strlen(token) < 8 || strlen(token) > MOST_TOKEN))
+        return error_fail(VKCLIP_EINVALID, "`token`: expected 8 to %d characters, found %zu",
+                          MOST_TOKEN, strlen(token));
     return VKCLIP_OK;
 }
 
@@ -81,34 +117,88 @@ static int open_sockets(const struct server_options *options, struct listening *
     return error ? error : check_addresses(options, listening);
 }
 
-static int open_parts(struct server *server)
+/* Each connection is an open file. Those of the index, models and libraries need some, too. */
+static int raise_file_limit(struct server_options *options)
+{
+    struct rlimit limit;
+    const rlim_t wanted = options->max_connections + OTHER_FILES;
+    if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
+        return VKCLIP_OK;
+    limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+    if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < wanted)
+        return error_fail(VKCLIP_EINVALID,
+                          "`max-connections`: %u connections need %llu open files, and the system "
+                          "allows %llu (ulimit -n)",
+                          options->max_connections, (unsigned long long)wanted,
+                          (unsigned long long)limit.rlim_max);
+    return VKCLIP_OK;
+}
+
+/* With several devices a batch is shared among them. */
+static uint32_t count_devices(const struct server_options *options)
+{
+    struct vkclip_device_info info = {.size = sizeof(info)};
+    size_t count = 0;
+    const int error = vkclip_get_device_infos(options->device, &info, 1, &count);
+    return error || !count ? 1 : (uint32_t)count;
+}
+
+static int open_memory(struct server *server)
 {
     const struct server_options *options = &server->options;
+    server->bodies.most = server->answers.most = (size_t)(MOST_BODIES * options->max_body);
+    int error = workers_open(0, &server->workers);
+    if (!error)
+        error = gate_open(thread_processors(), &server->decoding);
+    if (!error)
+        error = gate_open(MOST_PREPARED, &server->prepared);
+    return error;
+}
+
+static int open_parts(struct server *server)
+{
+    struct server_options *options = &server->options;
     metrics_open(&server->metrics);
-    int error = access_log_open(options->access_log);
+    server->name_key = (uint64_t)clock_date();
+    int error = raise_file_limit(options);
+    if (!error)
+        error = access_log_open(options->access_log);
+    if (!error)
+        error = connections_open(options->max_connections, &server->connections);
+    if (!error)
+        error = open_memory(server);
     if (!error)
         error = models_open(options, &server->models);
     if (!error)
-        error = batcher_open(options->batch_size, options->batch_wait / 1000, &server->batcher);
+        error = pool_open(options->max_requests, &server->pool);
     if (!error)
-        error = server_index_open(options, server->models, &server->index);
+        error = batcher_open(options->batch_size * count_devices(options),
+                             options->batch_wait / 1000, server->pool, &server->batcher);
     if (!error)
         error = server_results_open(KEPT_RESULTS, RESULTS_SECONDS, &server->results);
     if (!error)
-        error = pool_open(options->max_requests, &server->pool);
+        error = server_index_open(options, server->results, &server->index);
     if (!error)
         error = http_open(server, &server->http);
     return error;
 }
 
+/* Requests end before what they use is closed, and libmicrohttpd's threads before the pool, of
+ * which they ask places. */
 static void close_parts(struct server *server)
 {
-    pool_close(&server->pool);
+    if (server->pool)
+        pool_stop(server->pool, INFINITY);
     http_close(&server->http);
+    pool_close(&server->pool);
     server_index_close(&server->index);
     server_results_close(&server->results);
     batcher_close(&server->batcher);
     models_close(&server->models);
+    gate_close(&server->prepared);
+    gate_close(&server->decoding);
+    workers_close(&server->workers);
+    connections_close(&server->connections);
     access_log_close();
     metrics_close(&server->metrics);
 }
@@ -131,14 +221,70 @@ static int start(struct server *server, struct listening *listening)
 }
 
 /* Waits for a signal that ends the server. Once a second, models that nobody uses are closed, and
- * connections that send nothing. */
+ * connections that take too long. */
 static void wait_for_end(struct server *server, const sigset_t *signals)
 {
     const struct timespec second = {.tv_sec = 1};
-    while (sigtimedwait(signals, NULL, &second) < 0) {
+    for (;;) {
+        const int signal = sigtimedwait(signals, NULL, &second);
+        if (signal == SIGHUP)
+            access_log_reopen();
+        else if (signal > 0)
+            return;
         models_expire(server->models);
-        http_sweep(server->http);
+        connections_sweep(server->connections);
     }
+}
+
+/* Lets requests that run finish in time, and gives up the others. */
+static void stop(struct server *server, struct listening *listening)
+{
+    const double end = clock_seconds() + server->options.stop_timeout;
+    atomic_store(&server->ending, true);
+    listen_remove(listening);
+    http_quiesce(server->http);
+    const bool done = pool_stop(server->pool, end);
+    if (!done) {
+        atomic_store(&server->stopping, true);
+        models_stop(server->models);
+        pool_stop(server->pool, INFINITY);
+    }
+    connections_drain(server->connections, done ? end : clock_seconds() + LAST_SECONDS);
+}
+
+static int serve(struct server *server, struct listening *listening, const sigset_t *signals)
+{
+    char *memory = NULL;
+    int error = read_token(&server->options, &memory);
+    if (!error)
+        error = check_token(server->options.token);
+    if (!error)
+        error = open_sockets(&server->options, listening);
+    if (!error)
+        error = open_parts(server);
+    if (!error)
+        error = start(server, listening);
+    if (!error) {
+        wait_for_end(server, signals);
+        /* A second signal ends the process at once. */
+        signal(SIGINT, SIG_DFL);
+        signal(SIGTERM, SIG_DFL);
+        pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+        stop(server, listening);
+    }
+    close_parts(server);
+    free(memory);
+    return error;
+}
+
+/* SIGHUP comes when a log is rotated, but without a log also when the terminal was closed. */
+static void choose_signals(const struct server_options *options, sigset_t *signals)
+{
+    sigemptyset(signals);
+    sigaddset(signals, SIGINT);
+    sigaddset(signals, SIGTERM);
+    if (options->access_log && strcmp(options->access_log, "-") != 0)
+        sigaddset(signals, SIGHUP);
 }
 
 int server_run(const struct server_options *given)
@@ -147,26 +293,12 @@ int server_run(const struct server_options *given)
     struct listening listening = {0};
     sigset_t signals, before;
     set_defaults(&server.options);
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGTERM);
-    /* All threads of the server inherit the mask, so that the signals wait for this one. */
+    choose_signals(&server.options, &signals);
+    /* All threads of the server inherit the mask, so that the signals wait for this one. A reader
+     * of the log that has ended must not end the server. */
     pthread_sigmask(SIG_BLOCK, &signals, &before);
-    int error = check_token(server.options.token);
-    if (!error)
-        error = open_sockets(&server.options, &listening);
-    if (!error)
-        error = open_parts(&server);
-    if (!error)
-        error = start(&server, &listening);
-    if (!error) {
-        wait_for_end(&server, &signals);
-        http_quiesce(server.http);
-        if (!pool_stop(server.pool, server.options.stop_timeout))
-            atomic_store(&server.stopping, true);
-        http_drain(server.http, server.options.stop_timeout);
-    }
-    close_parts(&server);
+    signal(SIGPIPE, SIG_IGN);
+    const int error = serve(&server, &listening, &signals);
     listen_close(&listening);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return error;

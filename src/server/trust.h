@@ -8,6 +8,9 @@
 
 #include "server/request.h"
 
+/* Answers what a browser asks before it lets a page of another origin ask (OPTIONS); nothing
+ * happens to other requests. */
+void trust_answer_preflight(struct request *request);
 /* Answers a request that is refused; nothing happens to others. */
 void trust_check(struct request *request);
 /* Tells whether a request brings the server's token, or needs none. */

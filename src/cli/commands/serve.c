@@ -77,6 +77,7 @@ static int run_server(struct cli_session *session, const struct options *options
     if (!status)
         status = cli_open_device(session, &options->device);
     server->device = session->device;
+    server->device_name = options->device.name;
     if (!status)
         status = start_server(session, server);
     free(aliases);
@@ -95,6 +96,7 @@ static int run_serve(struct cli_session *session, void *user)
                                     .tls_certificate = options->certificate,
                                     .tls_key = options->key,
                                     .token = options->token,
+                                    .token_file = options->token_file,
                                     .no_auth = options->no_auth,
                                     .origin = options->origin,
                                     .access_log = options->log,
@@ -127,7 +129,9 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "tls-cert", "FILE", CLI_TEXT, FIELD(certificate), "certificate for HTTPS (PEM)"),
     CLI_OPTION(0, "tls-key", "FILE", CLI_TEXT, FIELD(key), "its key (PEM)"),
     CLI_OPTION(0, "token", "TOKEN", CLI_TEXT, FIELD(token),
-               "clients must send it as a bearer token"),
+               "clients must send it as a bearer token (VKCLIP_TOKEN)"),
+    CLI_OPTION(0, "token-file", "FILE", CLI_TEXT, FIELD(token_file),
+               "the token is the first line of this file"),
     CLI_OPTION(0, "no-auth", NULL, CLI_FLAG, FIELD(no_auth),
                "serve everyone who can connect, without a token"),
     CLI_OPTION(0, "host", "NAME", CLI_ITEM, FIELD(hosts), "another name of this machine"),
