@@ -127,7 +127,7 @@ plain gumbo-parser gumbo gumbo "" "src/gumbo.h src/tag_enum.h" $(cat build/gumbo
 (cd source/sqlite3 && ./configure && make sqlite3.c) >>"$temp/log" 2>&1 || failed sqlite3
 plain sqlite3 sqlite3 sqlite3 "" sqlite3.h sqlite3.c
 with_cmake jansson jansson jansson "" -DJANSSON_BUILD_DOCS=OFF -DJANSSON_WITHOUT_TESTS=ON -DJANSSON_EXAMPLES=OFF
-with_cmake cmocka cmocka cmocka -DCMOCKA_STATIC -DWITH_EXAMPLES=OFF
+with_cmake cmocka cmocka cmocka -DCMOCKA_STATIC -DWITH_EXAMPLES=OFF -DCMAKE_C_FLAGS=-D__USE_MINGW_ANSI_STDIO=1
 with_cmake libjpeg-turbo libjpeg jpeg "" -DENABLE_SHARED=OFF -DWITH_TURBOJPEG=OFF -DWITH_SIMD=OFF
 with_cmake libzip libzip zip -DZIP_STATIC -DBUILD_TOOLS=OFF -DBUILD_REGRESS=OFF -DBUILD_EXAMPLES=OFF -DBUILD_DOC=OFF \
     -DENABLE_BZIP2=OFF -DENABLE_LZMA=OFF -DENABLE_ZSTD=OFF -DENABLE_COMMONCRYPTO=OFF -DENABLE_GNUTLS=OFF \

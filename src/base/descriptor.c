@@ -33,13 +33,15 @@ static int take_handle(HANDLE handle)
     return file;
 }
 
-int descriptor_open(const char *path)
+/* A folder is opened too, so that whoever opened it is told that it is one. */
+int descriptor_open(const char *path, bool still)
 {
+    const DWORD sharing = FILE_SHARE_READ | FILE_SHARE_DELETE | (still ? 0 : FILE_SHARE_WRITE);
     wchar_t *wide = wide_path(path);
     if (!wide)
         return -1;
-    HANDLE handle = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ | FILE_SHARE_DELETE, NULL,
-                                OPEN_EXISTING, 0, NULL);
+    HANDLE handle = CreateFileW(wide, GENERIC_READ, sharing, NULL, OPEN_EXISTING,
+                                FILE_FLAG_BACKUP_SEMANTICS, NULL);
     memory_free(wide);
     return take_handle(handle);
 }
@@ -103,8 +105,9 @@ bool descriptor_replace(void *data, size_t size)
     return DESCRIPTOR_SHRINKS;
 }
 #else
-int descriptor_open(const char *path)
+int descriptor_open(const char *path, bool still)
 {
+    (void)still;
     return open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 }
 

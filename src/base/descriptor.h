@@ -10,9 +10,9 @@
 #include <stdint.h>
 
 /* Opens a file. A pipe with a name is opened without waiting for who writes to it. Returns a
- * negative number, with the reason in errno, if that fails. On Windows no program can write to the
- * file until it is closed. */
-int descriptor_open(const char *path);
+ * negative number, with the reason in errno, if that fails. With `still`, no program can write to
+ * the file until it is closed, where the system can keep programs from that, as Windows can. */
+int descriptor_open(const char *path, bool still);
 /* Opens the file of a descriptor once more. */
 int descriptor_copy(int file);
 void descriptor_close(int file);

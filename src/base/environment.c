@@ -98,13 +98,17 @@ char *environment_ask(const char *variable)
 void environment_set(const char *variable, const char *value)
 {
 #ifdef _WIN32
-    wchar_t *name = wide_from_utf8(variable), *wide = wide_from_utf8(value);
+    /* An empty value unsets a variable here. */
+    wchar_t *name = wide_from_utf8(variable), *wide = wide_from_utf8(value ? value : "");
     if (name && wide)
         _wputenv_s(name, wide);
     memory_free(name);
     memory_free(wide);
 #else
-    setenv(variable, value, 1);
+    if (value)
+        setenv(variable, value, 1);
+    else
+        unsetenv(variable);
 #endif
 }
 

@@ -21,7 +21,8 @@ const char *environment_get(const char *variable);
  * string, or NULL if the variable is not set, or out of memory. */
 char *environment_ask(const char *variable);
 
-/* Sets a variable for libraries that read it. No other thread may run. */
+/* Sets a variable for libraries that read it, or unsets it if the value is NULL. No other thread
+ * may run. */
 void environment_set(const char *variable, const char *value);
 
 /* Finds the user's folder that a variable names, as a new string: by the copy if the environment

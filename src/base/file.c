@@ -92,25 +92,41 @@ static void simplify(char *path)
             *path = '/';
 }
 
+/* Asks for the path of an open file or folder. File systems that do not tell it, and wine for paths
+ * of more than 260 units, get the absolute path, whose links are not resolved. */
+static wchar_t *find_final(HANDLE file, const wchar_t *path)
+{
+    const DWORD final = GetFinalPathNameByHandleW(file, NULL, 0, 0);
+    const DWORD units = final ? final : GetFullPathNameW(path, 0, NULL, NULL);
+    wchar_t *found = units ? memory_alloc((units + 1) * sizeof(*found)) : NULL;
+    const bool good = found && (final ? GetFinalPathNameByHandleW(file, found, units + 1, 0)
+                                      : GetFullPathNameW(path, units + 1, found, NULL));
+    if (good)
+        return found;
+    wide_fail();
+    memory_free(found);
+    return NULL;
+}
+
 char *file_resolve(const char *path)
 {
-    wchar_t *wide = wide_path(path), *resolved = NULL;
-    HANDLE file = INVALID_HANDLE_VALUE;
+    wchar_t *wide = wide_path(path), *found = NULL;
     char *result = NULL;
+    HANDLE file = INVALID_HANDLE_VALUE;
     if (wide)
         file = CreateFileW(wide, 0, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE, NULL,
                            OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS, NULL);
-    const DWORD units =
-        file == INVALID_HANDLE_VALUE ? 0 : GetFinalPathNameByHandleW(file, NULL, 0, 0);
-    if (units)
-        resolved = memory_alloc((units + 1) * sizeof(*resolved));
-    if (resolved && GetFinalPathNameByHandleW(file, resolved, units + 1, 0))
-        result = wide_to_utf8(resolved);
+    if (file != INVALID_HANDLE_VALUE) {
+        found = find_final(file, wide);
+        CloseHandle(file);
+    } else if (wide) {
+        wide_fail();
+    }
+    if (found)
+        result = wide_to_utf8(found);
     if (result)
         simplify(result);
-    if (file != INVALID_HANDLE_VALUE)
-        CloseHandle(file);
-    memory_free(resolved);
+    memory_free(found);
     memory_free(wide);
     return result;
 }
@@ -198,11 +214,12 @@ static int view_memory(const struct file_source *source, struct file_map *map)
     return VKCLIP_OK;
 }
 
-/* Opens a regular file. Returns a negative number after an error. */
-static int open_regular(const struct file_source *source, struct file_status *status)
+/* Opens a regular file, which descriptor_open may keep `still`. Returns a negative number after an
+ * error. */
+static int open_regular(const struct file_source *source, bool still, struct file_status *status)
 {
     const int file = source->kind == FILE_SOURCE_DESCRIPTOR ? descriptor_copy(source->file)
-                                                            : descriptor_open(source->name);
+                                                            : descriptor_open(source->name, still);
     if (file < 0) {
         error_fail(VKCLIP_EIO, "%s: %s", source->name, strerror(errno));
         return -1;
@@ -254,7 +271,7 @@ int file_map_open(const char *path, struct file_map *map)
     struct file_status status;
     const struct file_source source = file_source_path(path);
     *map = (struct file_map){0};
-    const int file = open_regular(&source, &status);
+    const int file = open_regular(&source, false, &status);
     if (file < 0)
         return VKCLIP_EIO;
     const int error = map_file(path, file, (size_t)status.size, map);
@@ -270,7 +287,7 @@ static int open_source(const struct file_source *source, struct file_map *map)
     *map = (struct file_map){0};
     if (source->kind == FILE_SOURCE_MEMORY)
         return view_memory(source, map);
-    const int file = open_regular(source, &status);
+    const int file = open_regular(source, true, &status);
     if (file < 0)
         return VKCLIP_EIO;
     map->path = string_format("%s", name);
@@ -353,13 +370,16 @@ static bool begin_descriptor(const struct file_source *source, void *bytes, size
 
 static bool begin_path(const char *path, void *bytes, size_t *size)
 {
-    FILE *file = file_exists(path) ? file_stream(path, "rb") : NULL;
-    if (!file)
+    struct file_status status;
+    const int file = descriptor_open(path, false);
+    int64_t count = -1;
+    if (file < 0)
         return false;
-    *size = fread(bytes, 1, *size, file);
-    const bool failed = ferror(file) != 0;
-    fclose(file);
-    return !failed;
+    if (file_status_of_descriptor(file, &status) && status.kind == FILE_KIND_FILE)
+        count = descriptor_read(file, 0, bytes, *size);
+    descriptor_close(file);
+    *size = count > 0 ? (size_t)count : 0;
+    return count >= 0;
 }
 
 bool file_source_begin(const struct file_source *source, void *bytes, size_t *size)
@@ -396,7 +416,7 @@ int file_read(const char *path, size_t limit, char **data, size_t *size)
     *size = 0;
     struct file_status status;
     const struct file_source source = file_source_path(path);
-    const int file = open_regular(&source, &status);
+    const int file = open_regular(&source, false, &status);
     if (file < 0)
         return VKCLIP_EIO;
     const size_t length = (size_t)status.size;
@@ -477,12 +497,47 @@ bool file_remove(const char *path)
     return good;
 }
 
+/* This is FILE_RENAME_INFO, and FileRenameInfoEx with its flags, as winbase.h has them under
+ * conditions that differ from compiler to compiler. */
+struct rename_info {
+    DWORD flags;
+    HANDLE root;
+    DWORD bytes;
+    wchar_t target[];
+};
+enum { RENAME_INFO_EX = 22, RENAME_REPLACES = 1, RENAME_AS_POSIX = 2 };
+
+/* Renames as other systems do: who has the replaced file open keeps it. Windows 10 can do that on
+ * its own file systems. */
+static bool replace_open(const wchar_t *source, const wchar_t *target)
+{
+    const size_t bytes = (wcslen(target) + 1) * sizeof(*target);
+    struct rename_info *info = memory_alloc(sizeof(*info) + bytes);
+    HANDLE file = INVALID_HANDLE_VALUE;
+    bool good = false;
+    if (info)
+        file = CreateFileW(
+            source, DELETE | SYNCHRONIZE, FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+            NULL, OPEN_EXISTING, FILE_FLAG_BACKUP_SEMANTICS | FILE_FLAG_OPEN_REPARSE_POINT, NULL);
+    if (file != INVALID_HANDLE_VALUE) {
+        *info = (struct rename_info){.flags = RENAME_REPLACES | RENAME_AS_POSIX,
+                                     .bytes = (DWORD)(bytes - sizeof(*target))};
+        memcpy(info->target, target, bytes);
+        good = SetFileInformationByHandle(file, (FILE_INFO_BY_HANDLE_CLASS)RENAME_INFO_EX, info,
+                                          (DWORD)(sizeof(*info) + bytes));
+        CloseHandle(file);
+    }
+    memory_free(info);
+    return good;
+}
+
 bool file_move(const char *source, const char *target)
 {
     wchar_t *wide_source = wide_path(source), *wide_target = wide_path(target);
     const bool good =
         wide_source && wide_target &&
-        (MoveFileExW(wide_source, wide_target, MOVEFILE_REPLACE_EXISTING) || wide_fail());
+        (replace_open(wide_source, wide_target) ||
+         MoveFileExW(wide_source, wide_target, MOVEFILE_REPLACE_EXISTING) || wide_fail());
     memory_free(wide_source);
     memory_free(wide_target);
     return good;
@@ -509,7 +564,11 @@ uint64_t file_place(FILE *file)
 
 bool file_truncate(FILE *file, uint64_t size)
 {
-    return !fflush(file) && !_chsize_s(_fileno(file), (int64_t)size) &&
+    FILE_END_OF_FILE_INFO end = {.EndOfFile.QuadPart = (int64_t)size};
+    return !fflush(file) &&
+           (SetFileInformationByHandle((HANDLE)_get_osfhandle(_fileno(file)), FileEndOfFileInfo,
+                                       &end, sizeof(end)) ||
+            wide_fail()) &&
            !_fseeki64(file, (int64_t)size, SEEK_SET);
 }
 #else

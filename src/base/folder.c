@@ -226,7 +226,7 @@ uint64_t folder_free_bytes(const char *path)
 char *folder_make_temporary(const char *name)
 {
     char *base = environment_ask("TMPDIR");
-    char *path = string_format("%s/%s.XXXXXX", base ? base : "/tmp", name);
+    char *path = string_format("%s/%s-XXXXXX", base ? base : "/tmp", name);
     memory_free(base);
     if (path && mkdtemp(path))
         return path;

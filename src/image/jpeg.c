@@ -160,7 +160,9 @@ static void open_decoder(struct decoder *decoder)
 static int choose_colours(struct jpeg_decompress_struct *jpeg, struct image_file *file)
 {
     if (jpeg->data_precision != 8)
-        return reader_unsupported(file, "samples of other than 8 bits");
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: this kind of %s is not supported: samples of %d bits", file->name,
+                          file->format, jpeg->data_precision);
     if (jpeg->num_components == 1)
         jpeg->out_color_space = JCS_GRAYSCALE;
     else if (jpeg->num_components == 3)

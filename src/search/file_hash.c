@@ -72,7 +72,7 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
     *stamp = (struct store_stamp){0};
     *data = NULL;
     *size = 0;
-    const int file = descriptor_open(path);
+    const int file = descriptor_open(path, false);
     if (file < 0)
         return error_fail(is_short_of_memory(errno) ? VKCLIP_EMEMORY : VKCLIP_EIO, "%s: %s", path,
                           strerror(errno));
@@ -91,7 +91,7 @@ int file_hash_read(const char *path, struct store_stamp *stamp, struct store_has
 void file_hash_open(const char *path, const struct store_stamp *stamp, int *file)
 {
     struct file_status status;
-    *file = descriptor_open(path);
+    *file = descriptor_open(path, false);
     if (*file < 0)
         return;
     if (file_status_of_descriptor(*file, &status) && status.kind == FILE_KIND_FILE) {
