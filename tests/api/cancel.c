@@ -14,6 +14,7 @@
 #include <math.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #define MODEL "models/emoji-clip"
 #define SAMPLES MODEL "/samples"

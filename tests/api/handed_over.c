@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #define MODEL "models/emoji-clip"
 /* The part begins at an odd place of the file and of the memory, and not with a page. */

@@ -27,7 +27,34 @@ static void test_names(void **state)
     assert_true(file_is_absolute("/a"));
     assert_false(file_is_absolute("a/b"));
     assert_false(file_is_absolute(""));
-#ifndef _WIN32
+    static const char *const folders[][2] = {
+        {"a/b.c", "a"},
+        {"a/b/", "a/b"},
+        {"b.c", "."},
+        {"/b.c", "/"},
+        {"//b.c", "/"},
+        {"a//b", "a"},
+#ifdef _WIN32
+        {"a\\b.c", "a"},
+        {"c:\\b.c", "c:\\"},
+        {"c:/a\\b.c", "c:/a"},
+        {"c:b.c", "c:."},
+        {"\\\\s\\d\\b", "\\\\s\\d"},
+#endif
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(folders); i++) {
+        char *folder = file_folder(folders[i][0]);
+        assert_string_equal(folder, folders[i][1]);
+        free(folder);
+    }
+#ifdef _WIN32
+    assert_string_equal(file_name("a/b\\c"), "c");
+    assert_string_equal(file_name("c:a"), "a");
+    assert_true(file_is_absolute("\\a"));
+    assert_true(file_is_absolute("c:a"));
+    assert_true(file_is_absolute("\\\\server\\folder"));
+    assert_false(file_is_absolute("a\\b"));
+#else
     assert_string_equal(file_name("a/b\\c"), "b\\c"); /* A backslash is part of a name here. */
     assert_false(file_is_absolute("\\a"));
     assert_false(file_is_absolute("c:a"));

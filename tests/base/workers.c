@@ -9,13 +9,14 @@
 #include "base/log.h"
 #include "support/testing.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 #ifdef __linux__
+#include <pthread.h>
 #include <sys/resource.h>
 #endif
 
+#include "base/clock.h"
+#include "base/thread.h"
 #include "base/workers.h"
 
 enum { JOBS = 500, MOST = 8 };
@@ -37,20 +38,23 @@ static int count_job(void *user, size_t index, unsigned thread)
     log_message(VKCLIP_LOG_INFO, "%zu first", index);
     log_message(VKCLIP_LOG_INFO, "%zu second", index);
     if (index % 50 == 0)
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        clock_sleep(0.001);
     atomic_fetch_sub(&counts->busy[thread], 1);
     return index >= counts->first_failing ? error_fail(VKCLIP_EIO, "job %zu", index) : VKCLIP_OK;
 }
 
+/* Its address tells the threads apart. */
+static _Thread_local char own;
+
 static struct {
-    pthread_t thread;
+    const char *thread;
     size_t lines, errors;
 } logged;
 
 static void log_in_order(void *user, enum vkclip_log_level level, const char *message)
 {
     (void)user;
-    assert_true(pthread_equal(pthread_self(), logged.thread));
+    assert_ptr_equal(logged.thread, &own);
     if (level == VKCLIP_LOG_ERROR) {
         logged.errors++;
         return;
@@ -70,7 +74,7 @@ static void every_job_once(void **state)
         if (threads)
             assert_int_equal(workers_open(threads, &counts.workers), 0);
         assert_int_equal(workers_threads(counts.workers), threads + 1);
-        logged.thread = pthread_self();
+        logged.thread = &own;
         logged.lines = 0;
         vkclip_set_log(log_in_order, NULL);
         for (int again = 1; again <= 3; again++) {
@@ -92,7 +96,7 @@ static void first_error_counts(void **state)
     for (size_t fail = 0; fail < JOBS; fail += 61) {
         struct counts counts = {.first_failing = fail};
         assert_int_equal(workers_open(3, &counts.workers), 0);
-        logged.thread = pthread_self();
+        logged.thread = &own;
         logged.lines = logged.errors = 0;
         vkclip_set_log(log_in_order, NULL);
         assert_int_equal(workers_run(counts.workers, count_job, &counts, JOBS), VKCLIP_EIO);
@@ -121,25 +125,24 @@ static int nested_job(void *user, size_t index, unsigned thread)
     return workers_run(counts->workers, count_job, &inner, 20);
 }
 
-static void *call_nested(void *user)
+static void call_nested(void *user)
 {
     struct counts *counts = user, mine = {.workers = counts->workers};
     assert_int_equal(workers_run(counts->workers, nested_job, &mine, 40), 0);
     for (int i = 0; i < 40; i++)
         assert_int_equal(mine.runs[i], 1);
     atomic_fetch_add(&counts->callers_done, 1);
-    return NULL;
 }
 
 static void nested_and_shared(void **state)
 {
     (void)state;
     struct counts counts = {0};
-    pthread_t other;
+    struct thread other;
     assert_int_equal(workers_open(3, &counts.workers), 0);
-    assert_int_equal(pthread_create(&other, NULL, call_nested, &counts), 0);
+    assert_true(thread_start(&other, call_nested, &counts));
     call_nested(&counts);
-    pthread_join(other, NULL);
+    thread_join(&other);
     assert_int_equal(counts.callers_done, 2);
     workers_close(&counts.workers);
     workers_close(&counts.workers);

@@ -487,7 +487,7 @@ static void finds_the_vocabulary(void **state)
         const char *const others[] = {"tokenizer", "tokenizer_2"};
         for (size_t j = 0; j < ARRAY_COUNT(others); j++) {
             char *other = scratch_path(parent, others[j]);
-            assert_int_equal(mkdir(other, 0700), 0);
+            assert_int_equal(folder_make(other), 0);
             free(other);
         }
         assert_int_equal(rename(made, folder), 0);

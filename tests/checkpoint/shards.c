@@ -104,7 +104,7 @@ static void reads_files_below_the_index(void **state)
     json_t *index = json_load_file(path, 0, NULL), *map = json_object_get(index, "weight_map");
     const char *tensor;
     json_t *name;
-    assert_int_equal(mkdir(below, 0700), 0);
+    assert_int_equal(folder_make(below), 0);
     json_object_foreach (map, tensor, name) {
         char *file = string_format("weights/%s", json_string_value(name));
         char *source = scratch_path(folder, json_string_value(name));

@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include "base/array.h"
+#include "support/find_bytes.h"
 #include "support/gguf_writer.h"
 #include "support/weights.h"
 #include "checkpoint/inputs.h"
@@ -228,7 +229,7 @@ static void refuses_contradictions(void **state)
         struct config config;
         struct weights *weights;
         assert_int_equal(file_read(path, 1 << 26, &data, &size), 0);
-        char *found = memmem(data, size, cases[i].good, cases[i].length);
+        char *found = find_bytes(data, size, cases[i].good, cases[i].length);
         assert_non_null(found);
         memcpy(found, cases[i].bad, cases[i].length);
         scratch_write(folder, "t5.gguf", data, size);

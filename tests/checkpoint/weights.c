@@ -437,7 +437,7 @@ static void reading_keeps_little_in_memory(void **state)
     assert_int_equal(fwrite("\0\1\0\0\0\0\0\0", 1, 8, file), 8);
     assert_int_equal(fwrite(padded, 1, 256, file), 256);
     fclose(file);
-    assert_int_equal(truncate(path, 8 + 256 + (off_t)ROWS * WIDTH * 4), 0);
+    scratch_cut(path, 8 + 256 + (uint64_t)ROWS * WIDTH * 4);
     struct weights *weights;
     float *piece = calloc(STEP * WIDTH, sizeof(*piece));
     assert_non_null(piece);
@@ -454,11 +454,13 @@ static void reading_keeps_little_in_memory(void **state)
         print_message("resident memory is not checked: this system does not tell it\n");
     else /* A step reads 2 MiB, and the system may map more around it. */
         assert_in_range(peak, 0, 8 << 20);
+#ifndef _WIN32
     /* Another program makes the file shorter while the model is open. */
-    assert_int_equal(truncate(path, 1 << 20), 0);
+    scratch_cut(path, 1 << 20);
     assert_int_equal(weights_read(weights, "token_embedding.weight", 0, 1, piece), 0);
     assert_failed(weights_read(weights, "token_embedding.weight", ROWS - 1, 1, piece), VKCLIP_EIO,
                   "large.safetensors: became shorter while it was read");
+#endif
     weights_close(&weights);
     free(piece);
     free(path);

@@ -131,8 +131,8 @@ static void refuses_files(void **state)
                   6);
     assert_failed(open_file(folder, "utf16.csv", NULL, &dataset), VKCLIP_EUNSUPPORTED,
                   "utf16.csv: UTF-16, expected UTF-8");
-    scratch_write(folder, "nul.tsv", "filepath\ttitle\na\0b\tc\n", 21);
-    assert_failed(open_file(folder, "nul.tsv", NULL, &dataset), VKCLIP_EFORMAT,
+    scratch_write(folder, "zero.tsv", "filepath\ttitle\na\0b\tc\n", 21);
+    assert_failed(open_file(folder, "zero.tsv", NULL, &dataset), VKCLIP_EFORMAT,
                   "line 2: expected text, found a NUL byte");
     assert_failed(open_file(folder, "none.tsv", NULL, &dataset), VKCLIP_EIO, "none.tsv");
     scratch_remove(folder);
@@ -245,6 +245,7 @@ static void loads_pictures(void **state)
     scratch_remove(folder);
 }
 
+#ifndef _WIN32
 /* A table that becomes shorter while it is read is an error and never a shorter table. */
 static void refuses_shrinking_tables(void **state)
 {
@@ -259,7 +260,7 @@ static void refuses_shrinking_tables(void **state)
         rows[i] = '\n';
     scratch_write(folder, "a.csv", rows, sizeof(rows));
     assert_int_equal(csv_open(path, 0, &csv), 0);
-    assert_int_equal(truncate(path, 100000), 0);
+    scratch_cut(path, 100000);
     int error = 0;
     while (!error && more && count <= sizeof(rows)) {
         error = csv_next(&csv, &more);
@@ -270,6 +271,8 @@ static void refuses_shrinking_tables(void **state)
     free(path);
     scratch_remove(folder);
 }
+
+#endif
 
 /* ---- Prepared batches ------------------------------------------------------------------------ */
 
@@ -337,7 +340,9 @@ int main(void)
         cmocka_unit_test(tells_data_sets_apart),
         cmocka_unit_test(loads_pictures),
         cmocka_unit_test(refuses_raw),
+#ifndef _WIN32
         cmocka_unit_test(refuses_shrinking_tables),
+#endif
     };
     vkclip_set_log(keep_warning, NULL);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

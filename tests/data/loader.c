@@ -10,8 +10,6 @@
 #include "base/string.h"
 #include "support/scratch.h"
 
-#include <unistd.h>
-
 #include "data/loader.h"
 #include "data/sampler.h"
 
@@ -27,7 +25,7 @@ static void keep_messages(void *user, enum vkclip_log_level level, const char *t
     (void)user;
     error_count += level == VKCLIP_LOG_ERROR;
     if (level == VKCLIP_LOG_WARNING && warning_count < ARRAY_COUNT(warnings))
-        warnings[warning_count++] = strdup(text);
+        warnings[warning_count++] = string_format("%s", text);
 }
 
 static void forget_messages(void)
@@ -446,7 +444,7 @@ static void counts_waiting(void **state)
         double waited = loader_statistics(loader).waited;
         assert_true(waited >= last && waited <= clock_seconds() - before);
         last = waited;
-        usleep(20000); /* Computing the step must not count as waiting. */
+        clock_sleep(0.02); /* Computing the step must not count as waiting. */
     }
     assert_true(last > 0 && last < clock_seconds() - before - 0.1);
     loader_close(&loader);

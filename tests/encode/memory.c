@@ -11,6 +11,8 @@
 #include "support/testing.h"
 #include "support/variable.h"
 
+#include <unistd.h>
+
 #include "checkpoint/open.h"
 #include "encode/model.h"
 #include "train/step.h"

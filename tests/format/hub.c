@@ -219,7 +219,7 @@ static void finding(void **state)
                                         ("models--a--b/snapshots/" COMMIT), "models--a--b/refs"};
     for (size_t i = 0; i < ARRAY_COUNT(parts); i++) {
         char *path = scratch_path(folder, parts[i]);
-        assert_int_equal(mkdir(path, 0700), 0);
+        assert_int_equal(folder_make(path), 0);
         free(path);
     }
     char *expected = scratch_path(folder, parts[2]);

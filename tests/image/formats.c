@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include "image/decode.h"
 #include "image/files.h"
+#include "support/find_bytes.h"
 
 #define GOLDEN "tests/golden/pictures/"
 
@@ -433,7 +434,7 @@ static void test_heif_bomb(void **state)
 {
     (void)state;
     struct bytes file = read_bytes(GOLDEN "heif/rgb-lossless.avif");
-    uint8_t *box = memmem(file.data, file.size, "ispe", 4);
+    uint8_t *box = find_bytes(file.data, file.size, "ispe", 4);
     assert_non_null(box);
     memcpy(box + 8, "\0\0\x3a\x98\0\0\x3a\x98", 8);
     check_refused("bomb.avif", file.data, file.size, VKCLIP_EUNSUPPORTED, "15000 x 15000 pixels");
@@ -483,7 +484,7 @@ static void test_avif_frames(void **state)
     if (!is_readable("a.avif") || strcmp(vkclip_find_image_format("a.avif")->library, "libavif"))
         skip();
     struct bytes file = read_bytes(GOLDEN "heif/rgb-lossless.avif");
-    uint8_t *box = memmem(file.data, file.size, "ispe", 4);
+    uint8_t *box = find_bytes(file.data, file.size, "ispe", 4);
     memcpy(box + 8, "\0\0\0\x10\0\0\0\x10", 8);
     assert_int_equal(vkclip_decode_image(file.data, file.size, "a.avif", &params, &image),
                      VKCLIP_EFORMAT);

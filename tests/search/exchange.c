@@ -5,10 +5,12 @@
 #define _GNU_SOURCE
 #include "base/half.h"
 #include "search/sqlite.h"
+#include "support/find_bytes.h"
 #include "support/open_index.h"
 
 #include <fcntl.h>
 #include <math.h>
+#include <sys/stat.h>
 
 enum { N = 5, D = 128 };
 
@@ -25,7 +27,7 @@ static struct scene *open_scene(void)
     scene->folder = scratch_folder();
     scene->pictures = scratch_path(scene->folder, "p");
     scene->database = scratch_path(scene->folder, "rclip.sqlite3");
-    assert_int_equal(mkdir(scene->pictures, 0700), 0);
+    assert_int_equal(folder_make(scene->pictures), 0);
     for (int i = 0; i < N; i++) {
         scene->paths[i] = string_format("%s/%c.ppm", scene->pictures, 'a' + i);
         write_picture(scene->paths[i], i);
@@ -84,7 +86,7 @@ static void exported_rows_are_in_step(void **state)
     assert_int_equal(file_read(metadata, SIZE_MAX, &data, &size), 0);
     assert_memory_equal(data, "PAR1", 4);
     for (int i = 0; i < N; i++) {
-        places[i] = memmem(data, size, scene->paths[i], strlen(scene->paths[i]));
+        places[i] = find_bytes(data, size, scene->paths[i], strlen(scene->paths[i]));
         assert_non_null(places[i]);
     }
     for (int i = 0; i < N; i++) {
@@ -94,7 +96,7 @@ static void exported_rows_are_in_step(void **state)
         for (int k = 0; k < D; k++)
             assert_true(fabsf(half_to_float(rows[row * D + k]) - scene->embeds[i * D + k]) < 1e-3f);
     }
-    assert_null(memmem(data, size, "\xff.ppm", 5));
+    assert_null(find_bytes(data, size, "\xff.ppm", 5));
     free(data);
     free(metadata);
     assert_failed(vkclip_export_index(scene->index, model, folder, &count), VKCLIP_EINVALID,

@@ -7,6 +7,8 @@
 #include "support/open_index.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 /* ---- Pictures -------------------------------------------------------------------------------- */
 

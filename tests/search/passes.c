@@ -36,8 +36,8 @@ static void named_files_are_looked_at(void **state)
              *file = scratch_path(folder, "disk/a.ppm"), *other = scratch_path(folder, "disk/b");
         struct vkclip_index *index = open_index(folder);
         size_t failures;
-        assert_int_equal(mkdir(p, 0700), 0);
-        assert_int_equal(mkdir(disk, 0700), 0);
+        assert_int_equal(folder_make(p), 0);
+        assert_int_equal(folder_make(disk), 0);
         write_picture(file, 1);
         write_picture(other, 2);
         update(index, file, &failures);
@@ -53,10 +53,10 @@ static void named_files_are_looked_at(void **state)
         assert_int_equal(rename(disk, away), 0);
         result = update_all(index);
         assert_counts(&result, 2, 0, 0);
-        assert_int_equal(mkdir(disk, 0700), 0);
+        assert_int_equal(folder_make(disk), 0);
         result = update_all(index);
         assert_counts(&result, 2, 0, 0);
-        assert_int_equal(rmdir(disk), 0);
+        folder_remove_empty(disk);
         assert_int_equal(rename(away, disk), 0);
         assert_int_equal(remove(file), 0);
         result = update_all(index);
@@ -100,7 +100,7 @@ static void failures_end_where_the_library_is_there(void **state)
          *first = scratch_path(folder, "p/a.ppm"), *copy = scratch_path(folder, "p/copy.ppm");
     struct vkclip_index *index = open_index(folder);
     size_t failures;
-    assert_int_equal(mkdir(p, 0700), 0);
+    assert_int_equal(folder_make(p), 0);
     write_picture(first, 1);
     update(index, p, &failures);
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -149,8 +149,8 @@ static void a_new_folder_says_what_it_leaves_out(void **state)
     struct vkclip_index *index = open_index(folder);
     struct seen_messages seen = {0};
     size_t failures;
-    assert_int_equal(mkdir(p, 0700), 0);
-    assert_int_equal(mkdir(q, 0700), 0);
+    assert_int_equal(folder_make(p), 0);
+    assert_int_equal(folder_make(q), 0);
     scratch_text(p, "a.txt", "");
     scratch_text(q, "b.TXT", "");
     scratch_text(q, "c", "");

@@ -5,6 +5,8 @@
  * dropped before each.
  */
 #define _GNU_SOURCE
+#include "base/clock.h"
+#include "base/thread.h"
 #include "search/search.h"
 #include "search/sql_store.h"
 #include "support/open_store.h"
@@ -13,8 +15,6 @@
 #endif
 
 #include <math.h>
-#include <pthread.h>
-#include <time.h>
 
 static int empty_database(void **state)
 {
@@ -291,13 +291,11 @@ static void pruning_removes_what_is_nowhere(void **state)
 
 /* ---- Several users of one file --------------------------------------------------------------- */
 
-static void *commit_later(void *user)
+static void commit_later(void *user)
 {
     struct store *store = user;
-    const struct timespec wait = {.tv_nsec = 300000000};
-    nanosleep(&wait, NULL);
+    clock_sleep(0.3);
     assert_int_equal(store->write->commit(store), 0);
-    return NULL;
 }
 
 static void writers_wait_and_readers_do_not(void **state)
@@ -306,14 +304,14 @@ static void writers_wait_and_readers_do_not(void **state)
     char *folder = scratch_folder();
     struct store *first = open_store(folder), *second = open_store(folder);
     struct vkclip_index_info info;
-    pthread_t thread;
+    struct thread thread;
     assert_int_equal(first->write->begin(first), 0);
     add_file(first, "/1", 1, 1);
     assert_int_equal(second->read->count(second, &info), 0);
     assert_int_equal(info.files, 0);
-    assert_int_equal(pthread_create(&thread, NULL, commit_later, first), 0);
+    assert_true(thread_start(&thread, commit_later, first));
     assert_int_equal(second->write->begin(second), 0); /* It waits for the other. */
-    pthread_join(thread, NULL);
+    thread_join(&thread);
     add_file(second, "/2", 2, 1);
     assert_int_equal(second->write->commit(second), 0);
     assert_int_equal(first->read->count(first, &info), 0);

@@ -8,6 +8,7 @@
 #include "search/sqlite.h"
 #include "support/open_store.h"
 
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 /* ---- What is opened -------------------------------------------------------------------------- */
@@ -320,7 +321,7 @@ static void logs_are_not_passed_over(void **state)
     char *folder = scratch_folder(), *copy = scratch_path(folder, "copy"),
          *path = scratch_path(copy, "index.db"), *log = scratch_path(copy, "index.db-wal");
     assert_int_equal(chmod(folder, 0755), 0);
-    assert_int_equal(mkdir(copy, 0755), 0);
+    assert_int_equal(folder_make(copy), 0);
     copy_with_log(folder, copy);
     for (int empty = 0; empty < 2; empty++) {
         int status;

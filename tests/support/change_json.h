@@ -14,12 +14,14 @@
  */
 static inline void change_json(json_t *root, const char *place, const char *value)
 {
-    char *copy = string_format("%s", place), *rest = copy, *key = strsep(&rest, ".");
+    char *copy = string_format("%s", place), *key = copy;
     json_t *parent = root, *new = value ? json_loads(value, JSON_DECODE_ANY, NULL) : NULL;
     assert_true(new || !value);
-    for (; rest; key = strsep(&rest, "."))
+    for (char *dot; (dot = strchr(key, '.')); key = dot + 1) {
+        *dot = 0;
         parent = json_is_array(parent) ? json_array_get(parent, (size_t)atoi(key))
                                        : json_object_get(parent, key);
+    }
     assert_non_null(parent);
     const size_t index = (size_t)atoi(key);
     if (json_is_array(parent) && index == json_array_size(parent))

@@ -46,7 +46,7 @@ static inline char *golden_file(const char *folder, const char *name)
 {
     char *relative = string_format("%s/%s", folder, name), *path = golden_path(relative);
     assert_non_null(path);
-    char *absolute = realpath(path, NULL);
+    char *absolute = file_resolve(path);
     assert_non_null(absolute);
     free(relative);
     free(path);
@@ -59,7 +59,7 @@ static inline void link_golden(const char *folder, const char *golden, const cha
 {
     char *target = golden_file(golden, name);
     char *path = scratch_path(folder, new_name ? new_name : name);
-    assert_int_equal(symlink(target, path), 0);
+    scratch_link(target, path);
     free(target);
     free(path);
 }

@@ -12,16 +12,18 @@
 /* Reads the lines of a file of the reference data, which must be there, as an array. */
 static inline json_t *read_lines(const char *file)
 {
-    char *path = golden_path(file), *line = NULL;
-    FILE *stream = path ? fopen(path, "r") : NULL;
-    size_t capacity = 0;
+    char *path = golden_path(file), *text, *line;
+    size_t size, length;
     json_t *lines = json_array();
-    assert_non_null(stream);
-    while (getline(&line, &capacity, stream) > 0)
+    assert_non_null(path);
+    assert_int_equal(file_read(path, SIZE_MAX - 1, &text, &size), VKCLIP_OK);
+    for (line = text; *line; line += length + 1) {
+        length = strcspn(line, "\n");
+        line[length] = 0;
         assert_int_equal(json_array_append_new(lines, json_loads(line, JSON_ALLOW_NUL, NULL)), 0);
+    }
     assert_true(json_array_size(lines) > 0);
-    fclose(stream);
-    free(line);
+    free(text);
     free(path);
     return lines;
 }

@@ -18,7 +18,7 @@ static inline void keep_warning(void *user, enum vkclip_log_level level, const c
     if (level != VKCLIP_LOG_WARNING)
         return;
     free(last_warning);
-    last_warning = strdup(text);
+    last_warning = string_format("%s", text);
 }
 
 static inline int open_file(const char *folder, const char *name,

@@ -10,16 +10,11 @@
 #include "base/string.h"
 #include "support/testing.h"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 /* Makes an empty folder. The caller removes it with scratch_remove, which also frees its path. */
 static inline char *scratch_folder(void)
 {
-    const char *base = getenv("TMPDIR");
-    char *path = string_format("%s/vkclip-test-XXXXXX", base ? base : P_tmpdir);
+    char *path = folder_make_temporary("vkclip-test");
     assert_non_null(path);
-    assert_non_null(mkdtemp(path));
     return path;
 }
 
@@ -60,6 +55,27 @@ static inline void scratch_text(const char *folder, const char *name, const char
     scratch_write(folder, name, text, strlen(text));
 }
 
+/* Links a file, or copies it where the system lets this user make no links. */
+static inline void scratch_link(const char *target, const char *path)
+{
+    struct file_map map;
+    if (file_link(target, path))
+        return;
+    assert_int_equal(file_map_open(target, &map), 0);
+    struct file_part part = {map.data, map.size};
+    assert_int_equal(file_write(path, &part, 1), 0);
+    file_map_close(&map);
+}
+
+/* Makes a file longer or shorter. */
+static inline void scratch_cut(const char *path, uint64_t size)
+{
+    FILE *file = file_stream(path, "r+b");
+    assert_non_null(file);
+    assert_true(file_truncate(file, size));
+    assert_int_equal(fclose(file), 0);
+}
+
 /* Removes a folder with its content, and frees its path. */
 static inline void scratch_clear(const char *folder)
 {
@@ -68,16 +84,16 @@ static inline void scratch_clear(const char *folder)
     assert_int_equal(folder_list(folder, &names, &count), 0);
     for (size_t i = 0; i < count; i++) {
         char *path = scratch_path(folder, names[i]);
-        struct stat status;
-        assert_int_equal(lstat(path, &status), 0);
-        if (S_ISDIR(status.st_mode))
+        struct file_status status;
+        assert_true(file_status_of_link(path, &status));
+        if (status.kind == FILE_KIND_FOLDER)
             scratch_clear(path);
         else
-            remove(path);
+            file_remove(path);
         free(path);
     }
     folder_free_names(&names, count);
-    rmdir(folder);
+    folder_remove_empty(folder);
 }
 
 static inline void scratch_remove(char *folder)

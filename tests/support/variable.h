@@ -12,10 +12,7 @@
 /* Sets a variable, or unsets it if `value` is NULL, and lets the library see it. */
 static inline void set_variable(const char *name, const char *value)
 {
-    if (value)
-        setenv(name, value, 1);
-    else
-        unsetenv(name);
+    environment_set(name, value);
     assert_int_equal(environment_read(), VKCLIP_OK);
 }
 

@@ -7,13 +7,13 @@
 #define _GNU_SOURCE
 #include "base/array.h"
 #include "base/file.h"
+#include "base/thread.h"
 #include "support/json_lines.h"
 #include "support/scratch.h"
 #include "format/safetensors.h"
 #include "text/clean.h"
 #include "text/tokenizer.h"
 
-#include <pthread.h>
 #include <time.h>
 #include <zlib.h>
 
@@ -526,31 +526,37 @@ static void long_texts(void **state)
     }
 }
 
-static void *encode_all(void *user)
+struct encoding {
+    struct thread thread;
+    const struct tokenizer *tokenizer;
+    size_t wrong;
+};
+
+static void encode_all(void *user)
 {
-    const struct tokenizer *tokenizer = user;
+    struct encoding *encoding = user;
     json_t *lines = read_lines(EMOJI_CASES), *line;
-    size_t i, wrong = 0;
+    size_t i;
     json_array_foreach (lines, i, line) {
-        json_t *found = encode_json(tokenizer, json_object_get(line, "text"));
-        wrong += !json_equal(found, json_object_get(line, "ids_openai"));
+        json_t *found = encode_json(encoding->tokenizer, json_object_get(line, "text"));
+        encoding->wrong += !json_equal(found, json_object_get(line, "ids_openai"));
         json_decref(found);
     }
     json_decref(lines);
-    return (void *)wrong;
 }
 
 static void threads(void **state)
 {
     (void)state;
-    pthread_t running[4];
+    struct encoding running[4] = {0};
     struct tokenizer *tokenizer = open_tokenizer(EMOJI, TOKENIZER_OPENAI);
-    for (size_t i = 0; i < ARRAY_COUNT(running); i++)
-        assert_int_equal(pthread_create(&running[i], NULL, encode_all, tokenizer), 0);
     for (size_t i = 0; i < ARRAY_COUNT(running); i++) {
-        void *wrong;
-        assert_int_equal(pthread_join(running[i], &wrong), 0);
-        assert_null(wrong);
+        running[i].tokenizer = tokenizer;
+        assert_true(thread_start(&running[i].thread, encode_all, &running[i]));
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(running); i++) {
+        thread_join(&running[i].thread);
+        assert_int_equal(running[i].wrong, 0);
     }
     tokenizer_close(&tokenizer);
 }
