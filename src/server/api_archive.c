@@ -140,6 +140,16 @@ static void answer_zip(struct request *request, const json_t *ids)
 }
 #endif
 
+static bool are_ids(const json_t *ids)
+{
+    const json_t *id;
+    size_t i;
+    json_array_foreach ((json_t *)(uintptr_t)ids, i, id)
+        if (!json_is_integer(id))
+            return false;
+    return json_array_size(ids) && json_array_size(ids) <= MOST_FILES;
+}
+
 /* {"ids": [...]} */
 void handle_archive(struct request *request)
 {
@@ -149,7 +159,7 @@ void handle_archive(struct request *request)
     if (!body)
         return;
     const json_t *ids = json_object_get(body, "ids");
-    if (json_array_size(ids) && json_array_size(ids) <= MOST_FILES)
+    if (are_ids(ids))
         answer_zip(request, ids);
     else
         answer_error(request, 400, "ids: expected an array of 1 to %d numbers", MOST_FILES);

@@ -4,26 +4,30 @@
  */
 #include "server/handlers.h"
 #include "server/index.h"
+#include "server/input.h"
 #include "server/internal.h"
 #include "server/picture.h"
+
+enum { MOST_FAILURES = 1000 };
 
 static json_t *pack_status(const struct index_status *status)
 {
     const struct vkclip_update_result *result = &status->result;
-    return json_pack("{sb sb sI sI sI sI ss s{sI sI sI sI sI sI sI}}", "updating", status->updating,
+    return json_pack("{sb sb sI sI sI sI so s{sI sI sI sI sI sI sI}}", "updating", status->updating,
                      "watching", status->watching, "found", (json_int_t)status->progress.found,
                      "total", (json_int_t)status->progress.total, "done",
                      (json_int_t)status->progress.done, "passes", (json_int_t)status->passes,
-                     "error", status->message, "last", "indexed", (json_int_t)result->indexed,
-                     "added", (json_int_t)result->added, "changed", (json_int_t)result->changed,
-                     "moved", (json_int_t)result->moved, "removed", (json_int_t)result->removed,
-                     "failed", (json_int_t)result->failed, "encoded", (json_int_t)result->encoded);
+                     "error", picture_pack_text(status->message), "last", "indexed",
+                     (json_int_t)result->indexed, "added", (json_int_t)result->added, "changed",
+                     (json_int_t)result->changed, "moved", (json_int_t)result->moved, "removed",
+                     (json_int_t)result->removed, "failed", (json_int_t)result->failed, "encoded",
+                     (json_int_t)result->encoded);
 }
 
 /* Is a vkclip_folder_fn. */
 static int take_folder(void *user, const char *path)
 {
-    json_array_append_new(user, json_string(path));
+    json_array_append_new(user, picture_pack_text(path));
     return 0;
 }
 
@@ -61,10 +65,13 @@ void handle_index(struct request *request)
 
 void handle_index_update(struct request *request)
 {
-    const char *retry = request_query(request, "retry");
+    size_t retry = 0;
     if (!picture_has_index(request))
         return;
-    if (server_index_start_update(request->server->index, retry && *retry == '1'))
+    const int error = input_read_number(request, "retry", 1, &retry);
+    if (error)
+        answer_library_error(request, error);
+    else if (server_index_start_update(request->server->index, retry))
         answer_json(request, 202, json_pack("{sb}", "updating", 1));
     else
         answer_error(request, 409, "the index is being updated, or cannot be written");
@@ -78,31 +85,55 @@ void handle_index_stop(struct request *request)
     answer_json(request, 202, json_pack("{sb}", "updating", 0));
 }
 
+/* ---- Failures ---------------------------------------------------------------------------------- */
+
+/* The piece of the list of failures that a request wants. */
+struct failures {
+    struct request *request;
+    json_t *list;
+    size_t offset, limit, total;
+};
+
 /* Is a vkclip_failure_fn. */
 static int take_failure(void *user, const char *path, int error, const char *message)
 {
-    json_array_append_new(
-        user, json_pack("{ss si ss}", "path", path, "error", error, "message", message));
-    return json_array_size(user) >= 1000;
+    struct failures *failures = user;
+    const size_t number = failures->total++;
+    if (number >= failures->offset && number - failures->offset < failures->limit)
+        json_array_append_new(failures->list,
+                              json_pack("{so si so}", "path", picture_pack_text(path), "error",
+                                        error, "message", picture_pack_text(message)));
+    return request_is_over(failures->request, 0, 0);
+}
+
+static int list_failures(struct failures *failures)
+{
+    struct served_index *index = failures->request->server->index;
+    struct vkclip_index *handle;
+    int error = input_read_number(failures->request, "offset", SIZE_MAX, &failures->offset);
+    if (!error)
+        error = input_read_number(failures->request, "limit", MOST_FAILURES, &failures->limit);
+    if (!error)
+        error = server_index_take(index, &handle);
+    if (error)
+        return error;
+    error = vkclip_list_index_failures(handle, take_failure, failures);
+    server_index_give(index, handle);
+    return error;
 }
 
 void handle_index_failures(struct request *request)
 {
-    struct vkclip_index *handle;
-    json_t *failures = json_array();
-    if (!picture_has_index(request)) {
-        json_decref(failures);
+    struct failures failures = {.request = request, .limit = MOST_FAILURES};
+    if (!picture_has_index(request))
         return;
-    }
-    int error = server_index_take(request->server->index, &handle);
-    if (!error) {
-        error = vkclip_list_index_failures(handle, take_failure, failures);
-        server_index_give(request->server->index, handle);
-    }
-    if (error && json_array_size(failures) < 1000) {
-        json_decref(failures);
+    failures.list = json_array();
+    const int error = list_failures(&failures);
+    if (error)
         answer_library_error(request, error);
-        return;
-    }
-    answer_json(request, 200, json_pack("{so}", "failures", failures));
+    else
+        answer_json(request, 200,
+                    json_pack("{sI sI sO}", "total", (json_int_t)failures.total, "offset",
+                              (json_int_t)failures.offset, "failures", failures.list));
+    json_decref(failures.list);
 }

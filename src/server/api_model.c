@@ -83,13 +83,16 @@ static int encode_labels(struct comparison *comparison)
     return error;
 }
 
-static int compare(struct comparison *comparison)
+static int compare(struct comparison *comparison, const char *texts_name)
 {
     struct input *input = &comparison->input;
     struct request *request = comparison->request;
+    int error = input_read(request, texts_name, input);
+    if (error)
+        return error;
     if (!input->image_count || !input->text_count)
         return error_fail(VKCLIP_EINVALID, "expected at least one picture and one text");
-    int error =
+    error =
         models_use(request->server->models, input->model, request->is_local, &comparison->model);
     if (error)
         return error;
@@ -171,42 +174,43 @@ static json_t *pack_labels(const struct comparison *comparison, size_t image)
     return list;
 }
 
-void handle_classify(struct request *request)
+/* Answers a request with what `pack` makes of the comparison of its pictures and texts. */
+static void answer_comparison(struct request *request, const char *texts_name,
+                              json_t *pack(const struct comparison *comparison))
 {
     struct comparison comparison = {.request = request};
-    int error = input_read(request, "labels", &comparison.input);
-    if (!error)
-        error = compare(&comparison);
-    if (error) {
-        answer_library_error(request, error);
-    } else {
-        json_t *results = json_array();
-        for (size_t i = 0; i < comparison.input.image_count; i++)
-            json_array_append_new(results,
-                                  json_pack("{so}", "labels", pack_labels(&comparison, i)));
-        answer_json(request, 200, json_pack("{so}", "results", results));
+    if (input_open(request, &comparison.input)) {
+        const int error = compare(&comparison, texts_name);
+        if (error)
+            answer_library_error(request, error);
+        else
+            answer_json(request, 200, pack(&comparison));
     }
     end_comparison(&comparison);
 }
 
-void handle_similarity(struct request *request)
+static json_t *pack_classification(const struct comparison *comparison)
 {
-    struct comparison comparison = {.request = request};
-    int error = input_read(request, "texts", &comparison.input);
-    if (!error)
-        error = compare(&comparison);
-    if (error) {
-        answer_library_error(request, error);
-        end_comparison(&comparison);
-        return;
-    }
-    const struct vkclip_model_info *info = &comparison.model->info;
-    const size_t columns = comparison.input.text_count;
+    json_t *results = json_array();
+    for (size_t i = 0; i < comparison->input.image_count; i++)
+        json_array_append_new(results, json_pack("{so}", "labels", pack_labels(comparison, i)));
+    return json_pack("{so}", "results", results);
+}
+
+void handle_classify(struct request *request)
+{
+    answer_comparison(request, "labels", pack_classification);
+}
+
+static json_t *pack_similarity(const struct comparison *comparison)
+{
+    const struct vkclip_model_info *info = &comparison->model->info;
+    const size_t columns = comparison->input.text_count;
     json_t *logits = json_array(), *cosines = json_array();
-    for (size_t i = 0; i < comparison.input.image_count; i++) {
+    for (size_t i = 0; i < comparison->input.image_count; i++) {
         json_t *logit_row = json_array(), *cosine_row = json_array();
         for (size_t k = 0; k < columns; k++) {
-            const double logit = (double)comparison.logits[i * columns + k];
+            const double logit = (double)comparison->logits[i * columns + k];
             json_array_append_new(logit_row, json_real(logit));
             json_array_append_new(cosine_row, json_real((logit - (double)info->logit_bias) /
                                                         (double)info->logit_scale));
@@ -214,6 +218,10 @@ void handle_similarity(struct request *request)
         json_array_append_new(logits, logit_row);
         json_array_append_new(cosines, cosine_row);
     }
-    answer_json(request, 200, json_pack("{so so}", "logits", logits, "cosines", cosines));
-    end_comparison(&comparison);
+    return json_pack("{so so}", "logits", logits, "cosines", cosines);
+}
+
+void handle_similarity(struct request *request)
+{
+    answer_comparison(request, "texts", pack_similarity);
 }

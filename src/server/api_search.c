@@ -50,7 +50,7 @@ static int read_part(struct request *request, const json_t *json, size_t number,
 static int read_query(struct request *request, const json_t *query, struct search_part *parts)
 {
     const size_t count = json_array_size(query);
-    if (query && !json_is_array(query))
+    if (query && !json_is_null(query) && !json_is_array(query))
         return error_fail(VKCLIP_EINVALID, "query: expected an array of parts");
     if (count > MOST_PARTS)
         return error_fail(VKCLIP_EINVALID, "query: expected at most %d parts, found %zu",

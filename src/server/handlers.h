@@ -33,6 +33,7 @@ void handle_duplicates(struct request *request);
 void handle_forget_duplicates(struct request *request);
 /* page.c */
 void handle_page(struct request *request);
+void handle_openapi(struct request *request);
 /* session.c */
 void handle_api(struct request *request);
 void handle_session(struct request *request);

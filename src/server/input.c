@@ -9,11 +9,26 @@
 #include "base/file.h"
 #include "server/index.h"
 #include "server/internal.h"
-#include "server/strict_json.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+int input_read_number(const struct request *request, const char *name, size_t most, size_t *value)
+{
+    const char *text = request_query(request, name);
+    char *end;
+    if (!text)
+        return VKCLIP_OK;
+    errno = 0;
+    const unsigned long long number = strtoull(text, &end, 10);
+    if (*text < '0' || *text > '9' || *end || errno || number > most)
+        return error_fail(VKCLIP_EINVALID, "%s: expected a number from 0 to %zu, found '%s'", name,
+                          most, text);
+    *value = (size_t)number;
+    return VKCLIP_OK;
+}
 
 /* ---- Pictures ---------------------------------------------------------------------------------- */
 
@@ -59,8 +74,9 @@ static int read_indexed(struct request *request, int64_t id, struct encode_item 
 static int read_image(struct request *request, const json_t *json, size_t number,
                       struct encode_item *item)
 {
-    char name[32];
+    char name[sizeof(item->name)];
     snprintf(name, sizeof(name), "picture %zu", number);
+    memcpy(item->name, name, sizeof(name));
     const json_t *id = json_object_get(json, "id"), *image = json_object_get(json, "image");
     if (json_is_string(json))
         image = json;
@@ -76,7 +92,7 @@ static int read_image(struct request *request, const json_t *json, size_t number
 static int read_strings(const json_t *json, const char *name, const char ***texts, size_t *count)
 {
     *count = json_array_size(json);
-    if (json && !json_is_null(json) && !json_is_array(json))
+    if (json && !json_is_array(json))
         return error_fail(VKCLIP_EINVALID, "%s: expected an array of strings", name);
     if (*count > INPUT_MOST)
         return error_fail(VKCLIP_EINVALID, "%s: expected at most %d, found %zu", name, INPUT_MOST,
@@ -94,10 +110,18 @@ static int read_strings(const json_t *json, const char *name, const char ***text
     return VKCLIP_OK;
 }
 
+/* A member that is null is as good as none. */
+static const json_t *get_member(const struct input *input, const char *key)
+{
+    const json_t *json = json_object_get(input->json, key);
+    return json_is_null(json) ? NULL : json;
+}
+
 static int read_images(struct request *request, struct input *input)
 {
-    const json_t *one = json_object_get(input->json, "image");
-    const json_t *several = json_object_get(input->json, "images");
+    const json_t *one = get_member(input, "image"), *several = get_member(input, "images");
+    if (several && !json_is_array(several))
+        return error_fail(VKCLIP_EINVALID, "images: expected an array of pictures");
     input->image_count = one ? 1 : json_array_size(several);
     if (input->image_count > INPUT_MOST)
         return error_fail(VKCLIP_EINVALID, "images: expected at most %d, found %zu", INPUT_MOST,
@@ -116,39 +140,39 @@ static int read_images(struct request *request, struct input *input)
 
 static int read_json(struct request *request, const char *texts_name, struct input *input)
 {
-    int error = strict_json_read(request->body, request->size, &input->json);
-    if (!error && !json_is_object(input->json))
-        error = error_fail(VKCLIP_EINVALID, "the body: expected a JSON object or a form");
-    if (error)
-        return error;
-    input->model = json_string_value(json_object_get(input->json, "model"));
-    error = read_images(request, input);
+    const json_t *model = get_member(input, "model");
+    if (!json_is_object(input->json))
+        return error_fail(VKCLIP_EINVALID, "the body: expected a JSON object or a form");
+    input->model = json_string_value(model);
+    if (model && !input->model)
+        return error_fail(VKCLIP_EINVALID, "model: expected a string");
+    int error = read_images(request, input);
     if (!error)
-        error = read_strings(json_object_get(input->json, texts_name), texts_name, &input->texts,
+        error = read_strings(get_member(input, texts_name), texts_name, &input->texts,
                              &input->text_count);
     if (!error)
-        error = read_strings(json_object_get(input->json, "templates"), "templates",
-                             &input->templates, &input->template_count);
+        error = read_strings(get_member(input, "templates"), "templates", &input->templates,
+                             &input->template_count);
     return error;
 }
 
 /* ---- Forms ------------------------------------------------------------------------------------- */
 
-static int read_form(struct request *request, const char *texts_name, struct input *input)
+static int read_form(const char *texts_name, struct input *input)
 {
     const size_t text_length = strlen(texts_name) - 1;
-    const int error = form_read(request, &input->form);
     input->images = calloc(FORM_MOST_PARTS, sizeof(*input->images));
     input->texts = calloc(FORM_MOST_PARTS, sizeof(*input->texts));
     input->templates = calloc(FORM_MOST_PARTS, sizeof(*input->templates));
-    if (!error && (!input->images || !input->texts || !input->templates))
+    if (!input->images || !input->texts || !input->templates)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a form");
-    for (size_t i = 0; !error && i < input->form.count; i++) {
+    for (size_t i = 0; i < input->form.count; i++) {
         struct form_part *part = &input->form.parts[i];
         const char *text = part->data ? part->data : "";
         if (!strcmp(part->name, "image")) {
-            input->images[input->image_count++] =
-                (struct encode_item){.data = part->data, .size = part->size};
+            struct encode_item *item = &input->images[input->image_count];
+            *item = (struct encode_item){.data = part->data, .size = part->size};
+            snprintf(item->name, sizeof(item->name), "picture %zu", input->image_count++);
             part->data = NULL;
         } else if (!strcmp(part->name, "template"))
             input->templates[input->template_count++] = text;
@@ -161,15 +185,25 @@ static int read_form(struct request *request, const char *texts_name, struct inp
                               "%s: no such part: expected image, %.*s, template and model",
                               part->name, (int)text_length, texts_name);
     }
-    return error;
+    return VKCLIP_OK;
+}
+
+bool input_open(struct request *request, struct input *input)
+{
+    *input = (struct input){.model = NULL};
+    if (!form_is_sent(request)) {
+        input->json = request_json(request);
+        return input->json;
+    }
+    const int error = form_read(request, &input->form);
+    if (error)
+        answer_library_error(request, error);
+    return !error;
 }
 
 int input_read(struct request *request, const char *texts_name, struct input *input)
 {
-    *input = (struct input){.model = NULL};
-    if (form_is_sent(request))
-        return read_form(request, texts_name, input);
-    return read_json(request, texts_name, input);
+    return input->json ? read_json(request, texts_name, input) : read_form(texts_name, input);
 }
 
 void input_free(struct input *input)

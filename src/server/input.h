@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * What /api/v1/classify and /api/v1/similarity are asked about: pictures and texts, as JSON or as a
- * form, which `curl -F` sends.
+ * What requests of the server's own protocol bring: parameters, and what /api/v1/classify and
+ * /api/v1/similarity are asked about, pictures and texts as JSON or as a form, which `curl -F`
+ * sends.
  */
 #ifndef VKCLIP_SERVER_INPUT_H
 #define VKCLIP_SERVER_INPUT_H
@@ -25,8 +26,12 @@ struct input {
     struct form form;
 };
 
-/* Reads the body, whose texts are called `texts` (JSON) or `text` (form), or as `text_name` says
- * without its last s. input_free frees everything, also after an error. */
+/* Reads a whole number of the URL's parameters; without it *value stays. Fails with EINVALID. */
+int input_read_number(const struct request *request, const char *name, size_t most, size_t *value);
+/* Parses the body. False: it was answered. input_free frees everything in any case. */
+bool input_open(struct request *request, struct input *input);
+/* Reads what the body has, whose texts are called `texts_name` in JSON, and so without its last s
+ * in a form. */
 int input_read(struct request *request, const char *texts_name, struct input *input);
 void input_free(struct input *input);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * The page in which people search. Its files are in page/ and become a part of the command.
+ * The page in which people search, and openapi.json, which describes everything that the server
+ * answers. The files are in page/ and become a part of the command.
  */
 #include "server/page.h"
 #include "server/handlers.h"
@@ -13,10 +14,8 @@ static const char policy[] =
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/* "/" is the page, and "/page/NAME" a file of it. */
-void handle_page(struct request *request)
+static void answer_page_file(struct request *request, const char *name)
 {
-    const char *name = request->path[1] ? request->path + strlen("/page/") : "index.html";
     const struct page_file *file = page_files;
     while (file->name && strcmp(file->name, name))
         file++;
@@ -33,4 +32,16 @@ void handle_page(struct request *request)
     answer_header(request, "Cache-Control", "no-cache");
     answer_header(request, "Content-Security-Policy", policy);
     answer_header(request, "Referrer-Policy", "no-referrer");
+}
+
+/* "/" is the page, and "/page/NAME" a file of it. */
+void handle_page(struct request *request)
+{
+    const char *name = request->path[1] ? request->path + strlen("/page/") : "index.html";
+    answer_page_file(request, name);
+}
+
+void handle_openapi(struct request *request)
+{
+    answer_page_file(request, "openapi.json");
 }

@@ -79,9 +79,26 @@ static void drop_body(struct request *request)
     request->size = request->capacity = 0;
 }
 
+/* Pages that may not name JSON send it as plain text, and curl -d says that it is a form. */
+static bool may_be_json(const char *type)
+{
+    static const char *const types[] = {"application/json", "text/plain",
+                                        MHD_HTTP_POST_ENCODING_FORM_URLENCODED};
+    bool good = !type || !*type;
+    for (size_t i = 0; !good && i < ARRAY_COUNT(types); i++)
+        good = !strncasecmp(type, types[i], strlen(types[i]));
+    return good;
+}
+
 json_t *request_json(struct request *request)
 {
     json_t *json;
+    const char *type = request_header(request, MHD_HTTP_HEADER_CONTENT_TYPE);
+    if (!may_be_json(type)) {
+        answer_error(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE, "expected a JSON body, found %s",
+                     type);
+        return NULL;
+    }
     const int error = strict_json_read(request->body, request->size, &json);
     drop_body(request);
     if (error)
@@ -150,6 +167,14 @@ static void find_route(struct request *request)
     answer_error(request, MHD_HTTP_METHOD_NOT_ALLOWED, "%s %s: no such method here",
                  request->method, request->path);
     answer_header(request, MHD_HTTP_HEADER_ALLOW, methods);
+}
+
+static void check_coding(struct request *request)
+{
+    const char *coding = request_header(request, MHD_HTTP_HEADER_CONTENT_ENCODING);
+    if (coding && strcasecmp(coding, "identity"))
+        answer_error(request, MHD_HTTP_UNSUPPORTED_MEDIA_TYPE,
+                     "Content-Encoding: expected a body as it is, found %s", coding);
 }
 
 /* A body that is too long by its own account, or whose client waits for leave to send it, is not
@@ -245,6 +270,8 @@ bool receive_headers(struct request *request)
         find_route(request);
     if (!request->answer)
         trust_check(request);
+    if (!request->answer)
+        check_coding(request);
     check_length(request);
     if (!request->early)
         return true;

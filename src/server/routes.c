@@ -18,6 +18,7 @@ static const struct route routes[] = {
     {"GET", "/page/*", handle_page, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
 
     {"GET", "/api/v1", handle_api, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
+    {"GET", "/api/v1/openapi.json", handle_openapi, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
     {"POST", "/api/v1/session", handle_session, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
     {"DELETE", "/api/v1/session", handle_end_session, ROUTE_OPEN | ROUTE_FAST, ERROR_PROBLEM},
     {"POST", "/api/v1/search", handle_search, 0, ERROR_PROBLEM},

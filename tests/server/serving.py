@@ -10,7 +10,10 @@ import subprocess
 import tempfile
 import time
 
+from contract import open_contract
+
 MODEL = 'models/emoji-clip'
+CONTRACT = open_contract()
 
 
 class Server:
@@ -55,7 +58,8 @@ class Server:
         return status
 
     def ask(self, method, path, body=None, headers=None):
-        """Returns status, headers and body of an answer. A body that is no bytes is sent as JSON."""
+        """Returns status, headers and body of an answer. A body that is no bytes is sent as JSON. Request and answer are
+        held to the document that describes them."""
         connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
@@ -63,6 +67,8 @@ class Server:
         answer = connection.getresponse()
         result = answer.status, answer.headers, answer.read()
         connection.close()
+        if CONTRACT:
+            CONTRACT.check((method, path, body, headers or {}), result)
         return result
 
     def ask_json(self, method, path, body=None, headers=None):
