@@ -16,7 +16,11 @@
  *              NULL and half-built handles and sets the handle to NULL.
  *   Threads    Any thread may use any handle. Calls on one device, which are those on all handles
  *              that were opened on it, take turns in the order in which they were made, and so do
- *              calls on one index. A vkclip_progress_fn is called while its call waits, too.
+ *              calls on one index. A vkclip_progress_fn is called while its call waits, too. A call
+ *              that encodes, classifies or is a job gives way between its batches: those which wait
+ *              for nothing but the device run before it goes on, but a job never before another
+ *              job. It does not within a call on another device or an index, nor does
+ *              vkclip_index_paths, which has its turn until it returns.
  *              What needs neither waits for no turn: vkclip_tokenize, vkclip_tokenize_prompt,
  *              vkclip_tokenize_condition, vkclip_detokenize, vkclip_preprocess, vkclip_similarity,
  *              vkclip_get_features_shape, vkclip_get_grid, and the infos of devices, models,
@@ -1042,10 +1046,10 @@ VKCLIP_API int vkclip_encode_tokens(struct vkclip_model *model, const int32_t *i
  * and all others are the job's. The params and the `features` are copied; everything else that
  * they and the arguments point to, such as strings, pixels and `embeds`, must stay as it is
  * until the job has ended. A job takes its turn on the device where it was started, so that jobs
- * run one after the other in the order in which they were started, and so do calls that are made
- * after them. It counts as a call on its model: closing the model or the device waits for it,
- * but the handle of the job stays. The functions that encode labels, classify, or encode
- * Vulkan's images and buffers have no jobs: EINVALID.
+ * run one after the other in the order in which they were started, and other calls that are made
+ * meanwhile between their batches. It counts as a call on its model: closing the model or the
+ * device waits for it, but the handle of the job stays. The functions that encode labels, classify,
+ * or encode Vulkan's images and buffers have no jobs: EINVALID.
  *
  * params->progress, item, hidden and done are called on the job's thread. When `done` is called,
  * the job has left the device, so that the function may make calls and start jobs. */

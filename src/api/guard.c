@@ -272,6 +272,7 @@ int guard_enter_encoding(struct turn *turn, const char *function, const struct v
     progress_begin(&waiting, params->progress, params->user, count);
     const int error = guard_enter_model(turn, function, model);
     progress_end(&waiting, VKCLIP_ECANCELLED); /* The program is not told that all is done. */
+    turn->gives_way = !error && turn->count == 1 && !turn->outer;
     return error;
 }
 
@@ -293,6 +294,7 @@ int guard_enter_joined(struct turn *turn, const struct guard *guard,
     int error = turn_take(turn);
     if (!error)
         error = check_open(turn, guard);
+    turn->gives_way = !error;
     progress_end(&waiting, VKCLIP_ECANCELLED); /* The program is not told that all is done. */
     return error;
 }

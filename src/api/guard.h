@@ -39,7 +39,8 @@ void guard_drop(struct guard *guard);
 int guard_enter(struct turn *turn, const char *function, const struct guard *guard);
 int guard_enter_device(struct turn *turn, const char *function, const struct vkclip_device *device);
 int guard_enter_model(struct turn *turn, const char *function, const struct vkclip_model *model);
-/* The same for a call that encodes, which params->progress can cancel while it waits. */
+/* The same for a call that encodes, which params->progress can cancel while it waits. It gives way
+ * between its batches, unless it was called within a call that others may wait for. */
 int guard_enter_encoding(struct turn *turn, const char *function, const struct vkclip_model *model,
                          const struct vkclip_encode_params *params, size_t count);
 /* The same for a call that uses two handles, of which one may be NULL, with the devices that were

@@ -65,6 +65,7 @@ static int encode_renders(const char *function, struct vkclip_model *model,
         error = GROWTH_READ_ALL(vkclip_vulkan_buffer, &copies, buffers, count);
     if (!error)
         error = guard_enter_encoding(&turn, function, model, &full, count);
+    turn.gives_way = false; /* What waits on the device for its pictures would wait for others. */
     if (!error)
         error = guard_leave(&turn, renders_encode(model, images ? copies : NULL,
                                                   images ? NULL : copies, count, &full, embeds));

@@ -19,7 +19,11 @@ struct turns {
     struct turn_place *first; /* who has the turn; NULL: nobody */
 };
 
-static _Thread_local const struct turn *current;
+/* Seconds for which a call has its turn at least before it gives way: whatever waits can wait for
+ * that long, and a change of calls, for which the device becomes idle, takes little of it. */
+#define LEAST_TURN CLOCK_MOMENT
+
+static _Thread_local struct turn *current;
 
 int turns_open(enum turns_class class, struct turns **result)
 {
@@ -54,7 +58,6 @@ static void leave_queue(struct turns *turns, struct turn_place *place)
 
 static void join_queue(struct turns *turns, struct turn_place *place)
 {
-    place->next = NULL;
     mutex_lock(&turns->lock);
     struct turn_place **link = &turns->first;
     while (*link)
@@ -121,11 +124,20 @@ static void sort(struct turn *turn)
     turn->count = count;
 }
 
+/* Says of the places of a turn which others they may pass. */
+static void mark_places(struct turn *turn)
+{
+    for (size_t i = 0; i < turn->count; i++)
+        turn->places[i] =
+            (struct turn_place){.passes = turn->count == 1 && !turn->stays, .joined = turn->joined};
+}
+
 void turn_join(struct turn *turn)
 {
     sort(turn);
-    join_queue(turn->turns[0], &turn->places[0]);
     turn->joined = true;
+    mark_places(turn);
+    join_queue(turn->turns[0], &turn->places[0]);
 }
 
 void turn_quit(struct turn *turn)
@@ -140,8 +152,10 @@ int turn_take(struct turn *turn)
 {
     int error = VKCLIP_OK;
     size_t taken = 0;
-    if (!turn->joined)
+    if (!turn->joined) {
         sort(turn);
+        mark_places(turn);
+    }
     turn->outer = current;
     current = turn;
     while (taken < turn->count && !error) {
@@ -150,6 +164,7 @@ int turn_take(struct turn *turn)
         error = wait_for(turn->turns[taken], &turn->places[taken], turn->stays);
         taken += !error;
     }
+    turn->since = clock_seconds();
     if (!error)
         return VKCLIP_OK;
     turn->count = taken;
@@ -168,14 +183,66 @@ void turn_leave(struct turn *turn)
     }
 }
 
-const struct turn *turn_current(void)
+/* ---- Giving way ------------------------------------------------------------------------------ */
+
+static bool may_pass(const struct turn_place *place, const struct turn_place *passed)
+{
+    return place->passes && !(place->joined && passed->joined);
+}
+
+bool turn_is_wanted(void)
+{
+    if (!current || !current->gives_way || clock_seconds() - current->since < LEAST_TURN)
+        return false;
+    struct turns *turns = current->turns[0];
+    const struct turn_place *own = &current->places[0];
+    bool wanted = false;
+    mutex_lock(&turns->lock);
+    for (const struct turn_place *place = own->next; place && !wanted; place = place->next)
+        wanted = may_pass(place, own);
+    mutex_unlock(&turns->lock);
+    return wanted;
+}
+
+/* Moves the places that may pass the first one before it. All others keep their order. */
+static void let_pass(struct turns *turns, struct turn_place *own)
+{
+    struct turn_place **end = &turns->first, **link = &own->next;
+    while (*link) {
+        struct turn_place *place = *link;
+        if (!may_pass(place, own)) {
+            link = &place->next;
+            continue;
+        }
+        *link = place->next;
+        *end = place;
+        end = &place->next;
+    }
+    *end = own;
+}
+
+int turn_give_way(void)
+{
+    struct turn *turn = current;
+    mutex_lock(&turn->turns[0]->lock);
+    let_pass(turn->turns[0], &turn->places[0]);
+    condition_tell(&turn->turns[0]->changed);
+    mutex_unlock(&turn->turns[0]->lock);
+    const int error = wait_for(turn->turns[0], &turn->places[0], false);
+    if (error)
+        turn->count = 0;
+    turn->since = clock_seconds();
+    return error;
+}
+
+struct turn *turn_current(void)
 {
     return current;
 }
 
-const struct turn *turn_adopt(const struct turn *turn)
+struct turn *turn_adopt(struct turn *turn)
 {
-    const struct turn *before = current;
+    struct turn *before = current;
     current = turn;
     return before;
 }

@@ -26,6 +26,8 @@ void turns_close(struct turns **turns);
 /* A place in the queue of threads. Who has the first one has the turn. */
 struct turn_place {
     struct turn_place *next;
+    bool passes; /* The call may run while another one gives way, see turn_give_way. */
+    bool joined; /* turn_join has taken it. */
 };
 
 /* The turns that a call takes at once. It lies on the stack of the call's function. */
@@ -33,10 +35,12 @@ struct turn {
     struct turns *turns[TURN_MOST]; /* in the order in which they are taken */
     struct turn_place places[TURN_MOST];
     size_t count;
-    bool joined;              /* turn_join has taken the place in the first queue. */
-    bool stays;               /* The program cannot cancel the wait. */
-    const char *function;     /* the name of the call for messages */
-    const struct turn *outer; /* of the call that has called this one's thread; NULL: none has */
+    bool joined;          /* turn_join has taken the place in the first queue. */
+    bool stays;           /* The program cannot cancel the wait. */
+    bool gives_way;       /* Its owner lets other calls run in between. */
+    double since;         /* when the thread got the turns, see clock_seconds */
+    const char *function; /* the name of the call for messages */
+    struct turn *outer;   /* of the call that has called this one's thread; NULL: none has */
 };
 
 /* Finds the call which the calling thread works for and which has a turn of these; NULL: there is
@@ -53,9 +57,18 @@ int turn_take(struct turn *turn);
 /* Gives the turns back, on the same thread. Nothing happens if that was done before. */
 void turn_leave(struct turn *turn);
 
+/* Tells whether the call which the calling thread works for has a turn that others wait for, and
+ * has had it for a while. They must need nothing else, so that they end without this call. */
+bool turn_is_wanted(void);
+/* Lets those go first, on the call's own thread, and waits to have the turn again. Turns that were
+ * joined do not pass each other, which keeps their order. The calls must be such that they leave
+ * alone what this one uses. Fails with ECANCELLED if the program cancels the call meanwhile; the
+ * turn is then lost, and with it all that it protects. */
+int turn_give_way(void);
+
 /* Returns the call which the calling thread works for; NULL: none. */
-const struct turn *turn_current(void);
+struct turn *turn_current(void);
 /* Lets the calling thread work for another call, and returns the one before. */
-const struct turn *turn_adopt(const struct turn *turn);
+struct turn *turn_adopt(struct turn *turn);
 
 #endif

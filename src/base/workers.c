@@ -169,7 +169,7 @@ static void do_job(struct workers *workers, struct workers_group *group, unsigne
         leave_queue(workers, group);
     unlock_pool(workers);
     struct log_target before = log_redirect((struct log_target){keep_message, &keeper});
-    const struct turn *own = thread ? turn_adopt(group->turn) : NULL;
+    struct turn *own = thread ? turn_adopt(group->turn) : NULL;
     struct progress *caller = thread ? progress_lend(group->progress) : NULL;
     int error = group->job(group->user, keeper.index, thread);
     if (thread) {

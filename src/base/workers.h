@@ -30,7 +30,7 @@ struct workers_group {
     /* The call to which the jobs belong, which must not end before them; NULL: they belong to none.
      * `turn` tells that functions of the program which jobs call are called within it (turns.h). */
     struct progress *progress;
-    const struct turn *turn;
+    struct turn *turn;
 
     size_t next;    /* job to begin next */
     size_t running; /* jobs begun and not ended */

@@ -34,6 +34,7 @@ struct state {
     size_t next, done, delivered; /* numbers of items */
     bool *complete;               /* [window], completed items that are not delivered */
     bool failed;
+    bool pauses; /* Another call waits: no batch is begun until it has run. */
 };
 
 struct batch {
@@ -111,7 +112,7 @@ static size_t window_end(const struct state *state)
 static size_t share_now(const struct state *state, size_t number)
 {
     const size_t left = window_end(state) - state->next;
-    if (state->failed || !left)
+    if (state->failed || state->pauses || !left)
         return 0;
     return batches_share(state->loads, state->replica_count, number, left);
 }
@@ -129,8 +130,8 @@ static size_t wait_for_share(const struct driver *driver, bool idle)
 {
     struct state *state = driver->state;
     size_t number = share_now(state, driver->number);
-    while (!number && idle && !state->failed && window_end(state) < state->work->count &&
-           !(driver->delivers && has_delivery(state))) {
+    while (!number && idle && !state->failed && !state->pauses &&
+           window_end(state) < state->work->count && !(driver->delivers && has_delivery(state))) {
         condition_wait(&state->changed, &state->lock);
         number = share_now(state, driver->number);
     }
@@ -185,11 +186,16 @@ static bool take_batch(struct driver *driver, bool idle, struct batch *batch)
         take_rest(driver, batch);
         return true;
     }
+    const bool wanted = turn_is_wanted();
     mutex_lock(&state->lock);
+    if (wanted && !state->pauses) {
+        state->pauses = true;
+        condition_tell(&state->changed);
+    }
     const size_t number = wait_for_share(driver, idle);
     if (number)
         fill_batch(driver, number, batch);
-    else if (idle && (state->failed || window_end(state) == state->work->count))
+    else if (idle && (state->failed || state->pauses || window_end(state) == state->work->count))
         state->loads[driver->number].active = false;
     mutex_unlock(&state->lock);
     return number > 0;
@@ -492,6 +498,16 @@ static int drive_several(struct state *state, struct workers *drivers)
     return failed ? failed : error;
 }
 
+/* Runs batches until all are complete, or until the call has to give way. */
+static int drive_all(struct state *state, struct workers *drivers)
+{
+    state->pauses = false;
+    state->ended = 0;
+    for (size_t i = 0; i < state->replica_count; i++)
+        state->loads[i].active = true;
+    return state->replica_count > 1 ? drive_several(state, drivers) : drive_replica(state, 0, true);
+}
+
 int batches_run(const struct batches *work, struct replica *const *replicas, size_t replica_count,
                 struct workers *drivers, struct workers *workers)
 {
@@ -505,11 +521,15 @@ int batches_run(const struct batches *work, struct replica *const *replicas, siz
     mutex_init(&state.lock);
     condition_init(&state.changed);
     for (size_t i = 0; i < replica_count; i++)
-        state.loads[i] =
-            (struct batches_load){.speed = replica_speed(replicas[i], work->tower), .active = true};
+        state.loads[i] = (struct batches_load){.speed = replica_speed(replicas[i], work->tower)};
     int error = work->count ? progress_check() : VKCLIP_OK;
     if (!error)
-        error = replica_count > 1 ? drive_several(&state, drivers) : drive_replica(&state, 0, true);
+        error = drive_all(&state, drivers);
+    while (!error && state.next < work->count) {
+        error = turn_give_way();
+        if (!error)
+            error = drive_all(&state, drivers);
+    }
     condition_destroy(&state.changed);
     mutex_destroy(&state.lock);
     memory_free(state.complete);

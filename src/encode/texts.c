@@ -358,17 +358,25 @@ static int encode_windows(struct text_call *call)
 {
     struct vkclip_model *model = call->call.model;
     const size_t row = model->spec.config.context * sizeof(*model->texts->ids);
-    if (!model->texts)
-        model->texts = memory_alloc(sizeof(*model->texts) + WINDOW * row);
-    if (!model->texts)
+    /* Another call on the model may run between the batches of this one. */
+    struct texts *texts = model->texts;
+    model->texts = NULL;
+    if (!texts)
+        texts = memory_alloc(sizeof(*texts) + WINDOW * row);
+    if (!texts)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a batch of texts");
-    call->texts = model->texts;
+    call->texts = texts;
     int error = tower_looks_up(&call->config) ? weights_check(model->weights) : VKCLIP_OK;
     const size_t window = call->call.places;
     for (; call->first < call->call.count && !error; call->first += window) {
         const size_t left = call->call.count - call->first;
         error = encode_window(call, left < window ? left : window);
     }
+    /* A call that was cancelled while it gave way has lost its turn, and with it the model. */
+    if (error || model->texts)
+        memory_free(texts);
+    else
+        model->texts = texts;
     return error;
 }
 

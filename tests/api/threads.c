@@ -5,9 +5,13 @@
  * that they give alone. The build with ThreadSanitizer runs this test to find data races; the
  * drivers there decide whether the threads' devices are of one driver or of two.
  */
+#define _POSIX_C_SOURCE 200809L
+#include "support/difference.h"
 #include "support/testing.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
 
 #define MODEL "models/emoji-clip"
 enum { THREADS = 4, ROUNDS = 2, PICTURES = 2, TEXTS = 2, D = 128 };
@@ -299,6 +303,216 @@ static void waiting_is_cancelled(void **state)
     close_shared(NULL);
 }
 
+/* ---- Calls between the batches of others ----------------------------------------------------- */
+
+enum { LONG_PICTURES = 64, BATCH = 4, S = 64 };
+
+/* A call that takes a second or so, another one that begins within it, and their results. */
+static struct {
+    atomic_bool short_runs, short_ended, long_ended;
+    atomic_size_t done; /* items of the long one */
+    size_t done_before; /* the short one ended */
+    bool started;
+    pthread_t thread;
+    int error;
+    float pictures[LONG_PICTURES * D], texts[TEXTS * D];
+} pair;
+
+static void sleep_milliseconds(long milliseconds)
+{
+    nanosleep(&(const struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
+}
+
+static int prepare_slowly(void *user, size_t index, float *values)
+{
+    (void)user;
+    sleep_milliseconds(4);
+    for (size_t i = 0; i < 3 * S * S; i++)
+        values[i] = (float)((i * (index + 3)) % 17) / 8 - 1;
+    return 0;
+}
+
+static void *encode_short(void *argument)
+{
+    (void)argument;
+    pair.error = encode_shared_texts(pair.texts);
+    pair.done_before = pair.done;
+    pair.short_ended = true;
+    return NULL;
+}
+
+static int start_short(void *user, uint64_t done, uint64_t total)
+{
+    void *(*run)(void *) = *(void *(**)(void *))user;
+    assert_int_equal(total, LONG_PICTURES);
+    pair.done = done;
+    if (!pair.started)
+        assert_int_equal(pthread_create(&pair.thread, NULL, run, NULL), 0);
+    pair.started = true;
+    return 0;
+}
+
+/* Where there are two devices, the calls use both. They give other bits, so that a picture's depend
+ * on which of them has computed it. */
+static size_t device_count;
+
+static void check_bits(const float *found, const float *expected, size_t count)
+{
+    if (device_count > 1)
+        assert_true(largest_difference(found, expected, count) < 1e-5);
+    else
+        assert_memory_equal(found, expected, count * sizeof(*found));
+}
+
+static int open_pair(void **state)
+{
+    (void)state;
+    struct vkclip_device_info infos[2] = {{.size = sizeof(infos[0])}};
+    assert_int_equal(vkclip_list_devices(infos, 2, &device_count), VKCLIP_OK);
+    const struct vkclip_device_params params = {
+        .size = sizeof(params), .cache_dir = "", .device = device_count > 1 ? "0,1" : NULL};
+    const struct vkclip_model_params model = {.size = sizeof(model), .max_batch = BATCH};
+    assert_int_equal(vkclip_open_device(&params, &shared.device), VKCLIP_OK);
+    assert_int_equal(vkclip_open_model(shared.device, MODEL, &model, &shared.model), VKCLIP_OK);
+    assert_int_equal(encode_shared_texts(shared.texts), VKCLIP_OK);
+    return 0;
+}
+
+static int close_pair(void **state)
+{
+    (void)state;
+    close_shared(NULL);
+    return 0;
+}
+
+static void begin_pair(void)
+{
+    pair.short_runs = pair.short_ended = pair.long_ended = pair.started = false;
+    pair.done = 0;
+}
+
+/* A text does not wait until many pictures are encoded, whether these are a call's or a job's. */
+static void short_calls_run_within_long_ones(void **state)
+{
+    static float alone[LONG_PICTURES * D];
+    void *(*run)(void *) = encode_short;
+    (void)state;
+    assert_int_equal(vkclip_encode_source(shared.model, prepare_slowly, LONG_PICTURES, NULL, alone),
+                     VKCLIP_OK);
+    for (int as_job = 0; as_job < 2; as_job++) {
+        struct vkclip_job *job = NULL;
+        struct vkclip_encode_params params = {
+            .size = sizeof(params), .progress = start_short, .user = &run};
+        begin_pair();
+        params.job = as_job ? &job : NULL;
+        int error = vkclip_encode_source(shared.model, prepare_slowly, LONG_PICTURES, &params,
+                                         pair.pictures);
+        if (!error && as_job)
+            error = vkclip_wait_job(job, -1, NULL);
+        assert_int_equal(error, VKCLIP_OK);
+        assert_true(pair.started);
+        assert_int_equal(pthread_join(pair.thread, NULL), 0);
+        vkclip_close_job(&job);
+        assert_int_equal(pair.error, VKCLIP_OK);
+        if (pair.done_before > LONG_PICTURES / 2)
+            fail_msg("a text was encoded after %zu of %d pictures", pair.done_before,
+                     LONG_PICTURES);
+        check_bits(pair.texts, shared.texts, TEXTS * D);
+        check_bits(pair.pictures, alone, LONG_PICTURES * D);
+    }
+}
+
+/* Has the device until the other call has ended. */
+static int prepare_after_long(void *user, size_t index, float *values)
+{
+    (void)user, (void)index;
+    pair.short_runs = true;
+    while (!pair.long_ended)
+        sleep_milliseconds(1);
+    memset(values, 0, 3 * S * S * sizeof(*values));
+    return 0;
+}
+
+static void *encode_blocking(void *argument)
+{
+    float embeds[D];
+    (void)argument;
+    pair.error = vkclip_encode_source(shared.model, prepare_after_long, 1, NULL, embeds);
+    return NULL;
+}
+
+static int cancel_while_other_runs(void *user, uint64_t done, uint64_t total)
+{
+    start_short(user, done, total);
+    return pair.short_runs;
+}
+
+/* A call that has given way can be cancelled although the other one never ends. */
+static void giving_way_is_cancelled(void **state)
+{
+    void *(*run)(void *) = encode_blocking;
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .progress = cancel_while_other_runs, .user = &run};
+    (void)state;
+    begin_pair();
+    const int error =
+        vkclip_encode_source(shared.model, prepare_slowly, LONG_PICTURES, &params, pair.pictures);
+    pair.long_ended = true;
+    assert_int_equal(error, VKCLIP_ECANCELLED);
+    assert_int_equal(pthread_join(pair.thread, NULL), 0);
+    assert_int_equal(pair.error, VKCLIP_OK);
+    assert_int_equal(encode_shared_texts(pair.texts), VKCLIP_OK);
+    check_bits(pair.texts, shared.texts, TEXTS * D);
+}
+
+enum { CALLERS = 3, MANY_TEXTS = 100 };
+
+struct caller {
+    size_t number;
+    int error;
+    float embeds[MANY_TEXTS * D];
+};
+
+/* Each caller has texts of its own. */
+static int encode_many_texts(struct caller *caller)
+{
+    char texts[MANY_TEXTS][32];
+    const char *list[MANY_TEXTS];
+    for (size_t i = 0; i < MANY_TEXTS; i++) {
+        snprintf(texts[i], sizeof(texts[i]), "picture %zu of %zu", i, caller->number);
+        list[i] = texts[i];
+    }
+    return vkclip_encode_texts(shared.model, list, MANY_TEXTS, NULL, caller->embeds);
+}
+
+static void *run_caller(void *argument)
+{
+    struct caller *caller = argument;
+    caller->error = encode_many_texts(caller);
+    return NULL;
+}
+
+/* Long calls of one kind on one model take turns, and give what they give alone. */
+static void long_calls_take_turns(void **state)
+{
+    static struct caller callers[CALLERS], alone[CALLERS];
+    pthread_t threads[CALLERS];
+    (void)state;
+    if (device_count > 1)
+        skip(); /* The host does the same. */
+    for (size_t i = 0; i < CALLERS; i++) {
+        callers[i].number = alone[i].number = i;
+        assert_int_equal(encode_many_texts(&alone[i]), VKCLIP_OK);
+    }
+    for (size_t i = 0; i < CALLERS; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, run_caller, &callers[i]), 0);
+    for (size_t i = 0; i < CALLERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(callers[i].error, VKCLIP_OK);
+        check_bits(callers[i].embeds, alone[i].embeds, MANY_TEXTS * D);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -307,5 +521,11 @@ int main(void)
         cmocka_unit_test(closing_waits_for_the_call),
         cmocka_unit_test(waiting_is_cancelled),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest of_one_model[] = {
+        cmocka_unit_test(short_calls_run_within_long_ones),
+        cmocka_unit_test(giving_way_is_cancelled),
+        cmocka_unit_test(long_calls_take_turns),
+    };
+    const int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    return failed + cmocka_run_group_tests(of_one_model, open_pair, close_pair);
 }
