@@ -284,6 +284,8 @@ static void note_failure(struct models *models, const char *path, int error)
     failure->error = error;
     failure->until = clock_seconds() + TRY_AGAIN;
     snprintf(failure->message, sizeof(failure->message), "%s", vkclip_last_error());
+    /* immich's server does not show its users why a request was refused. */
+    log_message(VKCLIP_LOG_WARNING, "%s", failure->message);
 }
 
 /* ---- Use ----------------------------------------------------------------------------------------- */

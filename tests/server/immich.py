@@ -177,6 +177,7 @@ class Immich(unittest.TestCase):
         status, answer = self.predict(entries.replace(name, 'ViT-B-16__openai'), text='a dog')
         self.assertEqual(status, 404)
         self.assertIn("'vkclip pull ViT-B-16__openai'", answer['detail'])
+        self.assertIn("'vkclip pull ViT-B-16__openai'", self.server.read_log())
         status, answer = self.predict(entries.replace(name, 'ViT-Z-99__nobody'), text='a dog')
         self.assertEqual((status, 'no such model' in answer['detail']), (404, True))
 
