@@ -516,6 +516,9 @@ struct vkclip_model_info {
     char weights_path[1024];   /* the file with the weights, or its name if it has no path */
     char weights_type[16];     /* the type of most of them: "F32", "F16", "BF16" */
     char tokenizer_path[1024]; /* the file with the vocabulary */
+    /* What the towers are, "" where there is none: vit, resnet, convnext, eva, siglip for pictures,
+     * and text (CLIP's), t5, bert (XLM-R, RoBERTa), siglip for texts. */
+    char image_kind[16], text_kind[16];
 };
 
 /* Opens a checkpoint. `path` is one of

@@ -98,6 +98,8 @@ static void fill_info(struct vkclip_model *model)
     info->family = config->family;
     info->image = tower_describe(config, TOWER_IMAGE);
     info->text = tower_describe(config, TOWER_TEXT);
+    snprintf(info->image_kind, sizeof(info->image_kind), "%s", tower_kind_name(config->image.kind));
+    snprintf(info->text_kind, sizeof(info->text_kind), "%s", tower_kind_name(config->text.kind));
     memcpy(info->stages, config->stages, sizeof(info->stages));
     memcpy(info->stage_widths, config->stage_widths, sizeof(info->stage_widths));
     info->image_size = config->image_size;

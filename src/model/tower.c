@@ -22,6 +22,19 @@ const struct tower_row *tower_kind_row(enum tower_kind kind)
     return rows[kind];
 }
 
+const char *tower_kind_name(enum tower_kind kind)
+{
+    switch (kind) {
+#define X(name, text) \
+    case KIND_##name: \
+        return #text;
+        TOWER_KINDS(X)
+#undef X
+    default:
+        return "";
+    }
+}
+
 const struct tower_row *tower_find(const struct config *config, enum tower tower)
 {
     return rows[config_tower(config, tower)->kind];

@@ -115,6 +115,8 @@ TOWER_KINDS(X)
 const struct tower_row *tower_kind_row(enum tower_kind kind);
 /* Returns the row of a model's tower, or NULL if the model does not have it. */
 const struct tower_row *tower_find(const struct config *config, enum tower tower);
+/* Returns the name that users see of a kind, "" of none. */
+const char *tower_kind_name(enum tower_kind kind);
 
 /* Returns the public description of a tower, which is all zeros if the model does not have it. */
 struct vkclip_tower_info tower_describe(const struct config *config, enum tower tower);

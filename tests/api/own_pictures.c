@@ -217,6 +217,16 @@ static void refusals(void **state)
     assert_int_equal(vkclip_encode_vulkan_images(model, images, 3, &params, NULL), 0);
     assert_int_equal(results.good, 2);
     assert_int_equal(results.bad, 1);
+    const struct vkclip_vulkan_buffer buffer = {.size = sizeof(buffer)};
+    struct vkclip_job *job = NULL;
+    const struct vkclip_encode_params as_job = {.size = sizeof(as_job), .job = &job};
+    assert_int_equal(vkclip_encode_vulkan_images(model, images, 1, &as_job, embeds),
+                     VKCLIP_EINVALID);
+    assert_non_null(strstr(vkclip_last_error(), "has no jobs"));
+    assert_int_equal(vkclip_encode_vulkan_buffers(model, &buffer, 1, &as_job, embeds),
+                     VKCLIP_EINVALID);
+    assert_non_null(strstr(vkclip_last_error(), "has no jobs"));
+    assert_null(job);
     images[0].layout = VK_IMAGE_LAYOUT_UNDEFINED;
     assert_int_equal(vkclip_encode_vulkan_images(model, images, 1, NULL, embeds), VKCLIP_EINVALID);
     images[0] = image;

@@ -22,6 +22,7 @@ class Info(CommandTest):
                           info['image']['mlp'], info['image']['positions']), (192, 6, 3, 768, 65))
         self.assertEqual((info['text']['width'], info['text']['layers'], info['text']['activation']),
                          (192, 4, 'quick_gelu'))
+        self.assertEqual((info['image']['kind'], info['text']['kind']), ('vit', 'text'))
         self.assertEqual((info['image_size'], info['patch_size'], info['context'],
                           info['vocabulary'], info['embed_dim']), (64, 8, 32, 2240, 128))
         self.assertAlmostEqual(info['logit_scale'], 30.03, places=2)

@@ -313,7 +313,7 @@ vkclip_model_info._fields_ = [('size', _c.c_size_t), ('family', vkclip_family), 
     ('parameters', _c.c_uint64), ('weights_bytes', _c.c_uint64), ('memory_bytes', _c.c_uint64),
     ('precision', vkclip_precision), ('weights', vkclip_weights), ('tokenizer', _c.c_bool),
     ('tokenizer_context', _c.c_uint32), ('weights_path', _c.c_char * 1024), ('weights_type', _c.c_char * 16),
-    ('tokenizer_path', _c.c_char * 1024)]
+    ('tokenizer_path', _c.c_char * 1024), ('image_kind', _c.c_char * 16), ('text_kind', _c.c_char * 16)]
 
 vkclip_hub_model._fields_ = [('name', _c.c_char_p), ('aliases', _c.c_char_p), ('repository', _c.c_char_p),
     ('family', _c.c_char_p), ('millions', _c.c_uint32), ('embed_dim', _c.c_uint32), ('languages', _c.c_char_p),

@@ -70,13 +70,13 @@ static const char *find_partner(const struct vkclip_model_info *info, const char
 /* ---- JSON -------------------------------------------------------------------------------------- */
 
 /* A tower that is absent is null. */
-static json_t *tower_json(const struct vkclip_tower_info *tower)
+static json_t *tower_json(const struct vkclip_tower_info *tower, const char *kind)
 {
     if (!tower->width)
         return json_null();
-    return json_pack("{si si si si si ss sb}", "width", (int)tower->width, "layers",
-                     (int)tower->layers, "heads", (int)tower->heads, "mlp", (int)tower->mlp,
-                     "positions", (int)tower->positions, "activation",
+    return json_pack("{ss si si si si si ss sb}", "kind", kind, "width", (int)tower->width,
+                     "layers", (int)tower->layers, "heads", (int)tower->heads, "mlp",
+                     (int)tower->mlp, "positions", (int)tower->positions, "activation",
                      activation_name(tower->activation), "projection", tower->projection);
 }
 
@@ -99,10 +99,10 @@ static bool print_json(const struct vkclip_model_info *info, const char *path)
     bool good = json;
     good &= set_item(json, "path", cli_json_text(path, strlen(path)));
     good &= set_item(json, "family", json_string(family_name(info->family)));
-    good &= set_item(json, "image", tower_json(&info->image));
+    good &= set_item(json, "image", tower_json(&info->image, info->image_kind));
     if (find_partner(info, path))
         good &= set_item(json, "partner", json_string(find_partner(info, path)));
-    good &= set_item(json, "text", tower_json(&info->text));
+    good &= set_item(json, "text", tower_json(&info->text, info->text_kind));
     if (info->stages[0])
         good &= set_item(json, "stages",
                          json_pack("[iiii]", (int)info->stages[0], (int)info->stages[1],
@@ -141,11 +141,11 @@ static bool print_json(const struct vkclip_model_info *info, const char *path)
 
 /* ---- Text -------------------------------------------------------------------------------------- */
 
-static void print_tower(const char *name, const struct vkclip_tower_info *tower)
+static void print_tower(const char *name, const struct vkclip_tower_info *tower, const char *kind)
 {
     if (tower->width)
-        printf("%-12s %u layers of width %u, %u heads, MLP %u, %u positions, %s%s\n", name,
-               tower->layers, tower->width, tower->heads, tower->mlp, tower->positions,
+        printf("%-12s %s, %u layers of width %u, %u heads, MLP %u, %u positions, %s%s\n", name,
+               kind, tower->layers, tower->width, tower->heads, tower->mlp, tower->positions,
                activation_name(tower->activation), tower->projection ? "" : ", no projection");
     else
         printf("%-12s none\n", name);
@@ -169,7 +169,7 @@ static void print_image_tower(const struct vkclip_model_info *info)
         printf("%-12s %ux%u pixels\n", "", size, size);
         return;
     }
-    print_tower("image tower", &info->image);
+    print_tower("image tower", &info->image, info->image_kind);
     if (info->image.width)
         printf("%-12s %ux%u pixels in patches of %ux%u\n", "", size, size, info->patch_size,
                info->patch_size);
@@ -177,7 +177,7 @@ static void print_image_tower(const struct vkclip_model_info *info)
 
 static void print_text_tower(const struct vkclip_model_info *info)
 {
-    print_tower("text tower", &info->text);
+    print_tower("text tower", &info->text, info->text_kind);
     if (info->text.width)
         printf("%-12s %u token ids, %u at a time\n", "", info->vocabulary, info->context);
 }
