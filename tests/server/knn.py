@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """knn.py COMMAND [unittest's arguments]: asks vkclip serve what clip-retrieval's client and front end ask its back end."""
 import base64
+import http.server
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 import zlib
 
@@ -141,6 +143,29 @@ class Knn(unittest.TestCase):
         # The front end sends the thumbnail of a result back.
         found = client.query(image=found[0]['image'])
         self.assertEqual(found[0]['caption'][:5], '1f308')
+
+    def test_addresses_of_pictures(self):
+        """A server that may fetch asks no address of its own network, whatever the name or the form of the number."""
+        asked = []
+
+        class Inside(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+
+        inside = http.server.HTTPServer(('127.0.0.1', 0), Inside)
+        threading.Thread(target=inside.serve_forever, daemon=True).start()
+        with Server(COMMAND, '-m', MODEL, '--index', self.folder.name + '/pictures', '--allow-fetch',
+                    environment={'VKCLIP_INDEX': self.folder.name + '/index.db'}) as server:
+            for host in ('127.0.0.1', 'localhost', '[::1]', '2130706433', '0x7f.1', '[::ffff:127.0.0.1]'):
+                status, answer = Client(server).ask(image_url=f'http://{host}:{inside.server_port}/a.png')
+                self.assertEqual(status, 400, answer)
+                self.assertIn('image_url: the picture cannot be fetched', answer['message'])
+                status, answer = server.ask_json('POST', '/v1/embeddings',
+                                                 {'input': f'http://{host}:{inside.server_port}/a.png'})
+                self.assertEqual((status, answer['error']['param']), (400, 'input'))
+        inside.shutdown()
+        inside.server_close()
+        self.assertEqual(asked, [])
 
     def test_counts(self):
         """Results past num_images have no more than a number and a similarity."""

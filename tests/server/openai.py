@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 from serving import MODEL, Server
@@ -87,6 +88,27 @@ class OpenAI(unittest.TestCase):
         self.assertEqual(self.ask(input=TEXTS)['usage'], answer['usage'])
         self.compare(self.embed(input=rows[1]), expected[1:2])
         self.compare(self.embed(input=rows[1] + [0, 0]), expected[1:2])
+
+    def test_requests_at_once(self):
+        """Rows of several lengths, texts and other lengths of vectors do not share a batch."""
+        texts = [' '.join(['dog'] * count) for count in range(1, 13)]
+        rows = [tokenize(text) for text in texts]
+        self.assertEqual(len({len(row) for row in rows}), len(rows))
+        bodies = [{'input': [value] * 20, 'normalized': normalized}
+                  for pair in zip(rows, texts) for value in pair for normalized in (True, False)]
+        expected = [self.embed(**body)[0] for body in bodies]
+        found = [None] * len(bodies)
+
+        def ask(number):
+            found[number] = self.embed(**bodies[number])
+
+        threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(bodies))]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        for vectors, vector in zip(found, expected):
+            self.compare([[value / 10 for value in row] for row in vectors], [[value / 10 for value in vector]] * 20)
 
     def test_forms_of_inputs(self):
         """Texts and pictures may be mixed, in the forms that other servers take."""
