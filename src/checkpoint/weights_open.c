@@ -1,69 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * Works on the list of tensor views that the reader of every file format returns.
+ * Makes the list of weights of the tensor views that the reader of every file format returns, and
+ * tells what is known of them.
  */
-#include "checkpoint/weights.h"
-#include "base/array.h"
+#include "checkpoint/weights_internal.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/memory.h"
-#include "base/string.h"
 #include "checkpoint/clip_cpp.h"
-#include "checkpoint/container.h"
 #include "checkpoint/diffusion.h"
 #include "checkpoint/prefixes.h"
 #include "checkpoint/scales.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-
-/* A product that is added to rows of a tensor. */
-struct addend {
-    struct weights_product product;
-    uint64_t first; /* row of the tensor */
-    struct addend *next;
-};
-
-struct weight {
-    char *name; /* canonical name */
-    unsigned rank;
-    uint64_t shape[TENSOR_MAX_RANK];
-    /* Parts along the first dimension: query, key and value, gate and value, or one part that is
-     * the whole tensor. A part that is NULL is zero. */
-    const struct tensor_view *views[3];
-    unsigned view_count;
-    unsigned part, parts; /* of a tensor in parts until they are stacked, see names.h */
-    bool keyless;         /* The second part is zero and in no file. */
-    bool transposed;      /* stored as [D,width], while the canonical shape is [width,D] */
-    bool copy;            /* of another tensor, if there is one of the same name */
-    bool ruled;           /* The file's form has a rule for the stored name. */
-    struct tensor_view *replacement; /* NULL, or views[0] with memory of its own */
-    struct addend *addends;          /* in the order in which they are added */
-    float *appended;                 /* the last `appended_rows` rows, which no file has; or NULL */
-    uint64_t appended_rows;
-};
-
-struct weights {
-    struct file_source source; /* kept by file_source_keep */
-    const char *path;          /* the source's name */
-    struct container container;
-    struct file_stamp *stamps; /* of the source, and after it of each shard */
-    const struct diffusion_encoder *encoder;
-    struct tensor_view *views; /* sorted by name; the format owns data and most names */
-    char *names;               /* of views that lost a wrapper within their names; or NULL */
-    size_t view_count;
-    struct tensor_view *slices; /* rows of views that are tensors of their own */
-    size_t slice_count;
-    enum vkclip_family family;
-    enum names_form form;
-    enum dtype dtype;
-    uint64_t parameters, bytes;
-    struct weight *tensors; /* sorted by name */
-    size_t count;
-};
 
 /* ---- The file -------------------------------------------------------------------------------- */
 
@@ -399,37 +351,12 @@ int weights_open_selection(const struct file_source *source,
     return error;
 }
 
-static void free_product(const struct weights_product *product)
-{
-    memory_free(product->left);
-    memory_free(product->right);
-}
-
-static void free_addends(struct weight *weight)
-{
-    for (struct addend *addend = weight->addends, *next; addend; addend = next) {
-        next = addend->next;
-        free_product(&addend->product);
-        memory_free(addend);
-    }
-}
-
-static void free_weight(struct weight *weight)
-{
-    memory_free(weight->name);
-    if (weight->replacement)
-        memory_free((void *)weight->replacement->data);
-    memory_free(weight->replacement);
-    free_addends(weight);
-    memory_free(weight->appended);
-}
-
 void weights_close(struct weights **weights)
 {
     if (!weights || !*weights)
         return;
     for (size_t i = 0; i < (*weights)->count; i++)
-        free_weight(&(*weights)->tensors[i]);
+        weights_free_one(&(*weights)->tensors[i]);
     memory_free((*weights)->tensors);
     container_close(&(*weights)->container);
     memory_free((*weights)->stamps);
@@ -546,7 +473,7 @@ static int compare_name(const void *name, const void *weight)
     return strcmp(name, ((const struct weight *)weight)->name);
 }
 
-static struct weight *find_weight(const struct weights *weights, const char *name)
+struct weight *weights_find(const struct weights *weights, const char *name)
 {
     if (!weights->count)
         return NULL;
@@ -556,237 +483,10 @@ static struct weight *find_weight(const struct weights *weights, const char *nam
 bool weights_shape(const struct weights *weights, const char *name, uint64_t shape[TENSOR_MAX_RANK],
                    unsigned *rank)
 {
-    const struct weight *weight = find_weight(weights, name);
+    const struct weight *weight = weights_find(weights, name);
     if (!weight)
         return false;
     memcpy(shape, weight->shape, sizeof(weight->shape));
     *rank = weight->rank;
     return true;
-}
-
-/* ---- Reading --------------------------------------------------------------------------------- */
-
-/* Reads rows of the canonical [width,D], which are columns of the stored [D,width]. */
-static int read_transposed(const struct tensor_view *view, uint64_t first, uint64_t rows,
-                           float *values)
-{
-    const uint64_t stored_rows = view->shape[0], width = view->shape[1];
-    float piece[256];
-    for (uint64_t stored_row = 0; stored_row < stored_rows; stored_row++)
-        for (uint64_t row = 0; row < rows; row += ARRAY_COUNT(piece)) {
-            const uint64_t left = rows - row;
-            const uint64_t taken = left < ARRAY_COUNT(piece) ? left : ARRAY_COUNT(piece);
-            int error = tensor_view_read(view, stored_row * width + first + row, taken, piece);
-            if (error)
-                return error;
-            for (uint64_t i = 0; i < taken; i++)
-                values[(row + i) * stored_rows + stored_row] = piece[i];
-        }
-    return VKCLIP_OK;
-}
-
-/* Reads rows of a tensor whose parts are stacked along its first dimension. */
-static int read_stacked(const struct weight *weight, uint64_t first, uint64_t rows, float *values)
-{
-    const uint64_t all_rows = weight->rank ? weight->shape[0] - weight->appended_rows : 1;
-    const uint64_t part_rows = all_rows / weight->view_count;
-    const uint64_t length = tensor_view_elements(weight->views[0]) / part_rows;
-    while (rows) {
-        const uint64_t part_first = first % part_rows, left = part_rows - part_first;
-        const uint64_t taken = left < rows ? left : rows;
-        const struct tensor_view *view = weight->views[first / part_rows];
-        int error = VKCLIP_OK;
-        if (view)
-            error = tensor_view_read(view, part_first * length, taken * length, values);
-        else
-            memset(values, 0, taken * length * sizeof(*values));
-        if (error)
-            return error;
-        values += taken * length;
-        first += taken;
-        rows -= taken;
-    }
-    return VKCLIP_OK;
-}
-
-/* Adds a product to rows [first, first + rows) of the tensor that it belongs to. */
-static void add_product(const struct addend *addend, uint64_t first, uint64_t rows, float *values)
-{
-    const struct weights_product *product = &addend->product;
-    const uint64_t columns = product->columns;
-    for (uint64_t row = 0; row < rows; row++) {
-        float *target = values + row * columns;
-        if (first + row < addend->first || first + row - addend->first >= product->rows)
-            continue;
-        const float *left = product->left + (first + row - addend->first) * product->rank;
-        for (uint64_t i = 0; i < product->rank; i++)
-            for (uint64_t column = 0; column < columns; column++)
-                target[column] += left[i] * product->right[i * columns + column];
-    }
-}
-
-/* Copies those of the rows that no file has, and returns how many others come before them. */
-static uint64_t read_appended(const struct weight *weight, uint64_t all_rows, uint64_t first,
-                              uint64_t rows, float *values)
-{
-    const uint64_t stored = all_rows - weight->appended_rows, end = first + rows;
-    if (end <= stored)
-        return rows;
-    const uint64_t length = tensor_view_elements(weight->views[0]) / stored;
-    const uint64_t begin = first > stored ? first : stored;
-    memcpy(values + (begin - first) * length, weight->appended + (begin - stored) * length,
-           (end - begin) * length * sizeof(*values));
-    return begin - first;
-}
-
-int weights_read(const struct weights *weights, const char *name, uint64_t first, uint64_t rows,
-                 float *values)
-{
-    const struct weight *weight = find_weight(weights, name);
-    if (!weight)
-        return error_fail(VKCLIP_EABSENT, "%s: tensor %s is missing", weights_path(weights), name);
-    const uint64_t all_rows = weight->rank ? weight->shape[0] : 1;
-    if (first > all_rows || rows > all_rows - first)
-        return error_fail(VKCLIP_EINVALID, "%s: %s: has %llu rows, asked for %llu from %llu on",
-                          weights_path(weights), name, (unsigned long long)all_rows,
-                          (unsigned long long)rows, (unsigned long long)first);
-    if (!rows || !weight->views[0]->size)
-        return VKCLIP_OK;
-    const uint64_t stored = read_appended(weight, all_rows, first, rows, values);
-    int error = weight->transposed ? read_transposed(weight->views[0], first, stored, values)
-                                   : read_stacked(weight, first, stored, values);
-    for (const struct addend *addend = weight->addends; addend && !error; addend = addend->next)
-        add_product(addend, first, rows, values);
-    return error;
-}
-
-/* ---- Replacing ------------------------------------------------------------------------------- */
-
-int weights_replace(struct weights *weights, const char *name, const uint64_t *shape, float *values)
-{
-    struct weight *weight = find_weight(weights, name);
-    struct tensor_view *view = weight ? memory_calloc(1, sizeof(*view)) : NULL;
-    if (!view || weight->replacement) {
-        memory_free(view);
-        memory_free(values);
-        if (!weight)
-            return error_fail(VKCLIP_EABSENT, "%s: has no tensor %s", weights->path, name);
-        return error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
-    }
-    *view = (struct tensor_view){.name = weight->name,
-                                 .dtype = DTYPE_F32,
-                                 .rank = weight->rank,
-                                 .data = values,
-                                 .size = sizeof(float),
-                                 .resident = true};
-    for (unsigned i = 0; i < weight->rank; i++) {
-        weight->shape[i] = view->shape[i] = shape[i];
-        view->size *= shape[i];
-    }
-    weight->views[0] = weight->replacement = view;
-    weight->view_count = 1;
-    weight->transposed = false;
-    return VKCLIP_OK;
-}
-
-/* ---- Adding ---------------------------------------------------------------------------------- */
-
-void weights_remove(struct weights *weights, const char *name)
-{
-    struct weight *weight = find_weight(weights, name);
-    if (!weight)
-        return;
-    const size_t after = (size_t)(&weights->tensors[weights->count] - (weight + 1));
-    free_weight(weight);
-    memmove(weight, weight + 1, after * sizeof(*weight));
-    weights->count--;
-}
-
-/* Makes room for a tensor at its place in the list. Returns NULL if memory runs out or if there is
- * a tensor of that name. */
-static struct weight *insert_weight(struct weights *weights, const char *name)
-{
-    struct weight *tensors =
-        memory_realloc(weights->tensors, (weights->count + 1) * sizeof(*weights->tensors));
-    size_t place = 0;
-    if (!tensors)
-        return NULL;
-    weights->tensors = tensors;
-    while (place < weights->count && strcmp(tensors[place].name, name) < 0)
-        place++;
-    if (place < weights->count && !strcmp(tensors[place].name, name))
-        return NULL;
-    memmove(&tensors[place + 1], &tensors[place], (weights->count - place) * sizeof(*tensors));
-    tensors[place] = (struct weight){0};
-    weights->count++;
-    return &tensors[place];
-}
-
-int weights_add(struct weights *weights, const char *name, unsigned rank, const uint64_t *shape,
-                float *values)
-{
-    char *copy = string_format("%s", name);
-    struct tensor_view *view = memory_calloc(1, sizeof(*view));
-    struct weight *weight = copy && view ? insert_weight(weights, name) : NULL;
-    if (!weight) {
-        memory_free(copy);
-        memory_free(view);
-        memory_free(values);
-        return error_fail(VKCLIP_EMEMORY, "%s: no place for the tensor %s", weights->path, name);
-    }
-    *view = (struct tensor_view){.name = copy,
-                                 .dtype = DTYPE_F32,
-                                 .rank = rank,
-                                 .data = values,
-                                 .size = sizeof(float),
-                                 .resident = true};
-    *weight = (struct weight){
-        .name = copy, .rank = rank, .views = {view}, .view_count = 1, .replacement = view};
-    for (unsigned i = 0; i < rank; i++) {
-        weight->shape[i] = view->shape[i] = shape[i];
-        view->size *= shape[i];
-    }
-    return VKCLIP_OK;
-}
-
-int weights_append_rows(struct weights *weights, const char *name, uint64_t rows, float *values)
-{
-    struct weight *weight = find_weight(weights, name);
-    if (!weight || weight->rank != 2 || weight->view_count != 1 || weight->transposed ||
-        weight->appended) {
-        memory_free(values);
-        return error_fail(VKCLIP_EINVALID, "%s: %s cannot get more rows", weights->path, name);
-    }
-    weight->appended = values;
-    weight->appended_rows = rows;
-    weight->shape[0] += rows;
-    return VKCLIP_OK;
-}
-
-int weights_add_product(struct weights *weights, const char *name, uint64_t first,
-                        const struct weights_product *product)
-{
-    struct weight *weight = find_weight(weights, name);
-    struct addend *addend = NULL;
-    int error = VKCLIP_OK;
-    if (!weight)
-        error = error_fail(VKCLIP_EABSENT, "%s: has no tensor %s", weights->path, name);
-    else if (weight->rank != 2 || weight->shape[1] != product->columns ||
-             first > weight->shape[0] || product->rows > weight->shape[0] - first)
-        error = error_fail(VKCLIP_EINVALID,
-                           "%s: %s: a product of %llu rows and %llu columns does not fit into it",
-                           weights->path, name, (unsigned long long)product->rows,
-                           (unsigned long long)product->columns);
-    else if (!(addend = memory_alloc(sizeof(*addend))))
-        error = error_fail(VKCLIP_EMEMORY, "%s: out of memory", name);
-    if (error) {
-        free_product(product);
-        return error;
-    }
-    *addend = (struct addend){.product = *product, .first = first};
-    struct addend **last = &weight->addends;
-    while (*last)
-        last = &(*last)->next;
-    *last = addend;
-    return VKCLIP_OK;
 }
