@@ -40,10 +40,11 @@
  *              caller that a call on the same device has called, a close function closes nothing,
  *              leaves the handle as it is, and logs that.
  *   Forks      In a forked child all functions refuse the handles of its parent with EINVALID, and
- *              the close functions only set them to NULL. The parent goes on as if there was no
- *              child. A child may open devices of its own if the driver can do so (SwiftShader
- *              cannot while the parent has a device open), but no index that its parent has open,
- *              which SQLite does not bear.
+ *              the close functions only set them to NULL; an archive, which has neither threads nor
+ *              a device, stays usable. The parent goes on as if there was no child. A child may
+ *              open devices of its own if the driver can do so (SwiftShader cannot while the parent
+ *              has a device open), but no index that its parent has open, which SQLite does not
+ *              bear.
  *   Params     A params struct that is all zero but for its `size` means the defaults, and so does
  *              NULL in its place.
  *   Growth     A program that was compiled with one version of this header works with a library of
@@ -1637,9 +1638,9 @@ VKCLIP_API int vkclip_search(struct vkclip_index *index, struct vkclip_model *mo
 /* Copies the model's embeddings to the memory of the first of its devices, where searches by this
  * model run from now on, with the same results. That is faster on a GPU, if there are many
  * searches; the copy takes as long as some of them. Embeddings that change are copied again, and if
- * the device fails, the processor searches. Searches wait for their turn on that device from
- * now on, and fail when it was closed. Errors: ENODEVICE, EDEVICEMEMORY, EDEVICE, ELOST, and those
- * of vkclip_search. */
+ * the device fails, the processor searches. From now on calls on this index that take a model or a
+ * device wait for their turn on that device, and fail when it was closed, also those that need
+ * none. Errors: ENODEVICE, EDEVICEMEMORY, EDEVICE, ELOST, and those of vkclip_search. */
 VKCLIP_API int vkclip_upload_index(struct vkclip_index *index, struct vkclip_model *model);
 
 /* Receives a picture of the index and its embedding [D], of unit length. Return nonzero to

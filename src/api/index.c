@@ -10,6 +10,8 @@
 #include "base/memory.h"
 #include "search/export.h"
 
+#include <math.h>
+
 bool vkclip_has_search(void)
 {
     return true;
@@ -166,8 +168,9 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
 
 int vkclip_watch_index(struct vkclip_index *index, double seconds, bool *changed)
 {
-    if (!index || !changed)
-        return error_fail(VKCLIP_EINVALID, "vkclip_watch_index: index and changed expected");
+    if (!index || !changed || isnan(seconds))
+        return error_fail(VKCLIP_EINVALID,
+                          "vkclip_watch_index: index, a number of seconds, and changed expected");
     struct index_call call;
     const int error = index_enter(&call, __func__, index);
     return error ? error : index_leave(&call, index_watch(index, seconds, changed));

@@ -322,8 +322,8 @@ int vkclip_read_embedding(struct vkclip_index *index, const struct vkclip_model 
     if (!index || !model || !embed)
         return error_fail(VKCLIP_EINVALID,
                           "vkclip_read_embedding: index, model and embedding expected");
-    struct turn turn;
-    int error = guard_enter_both(&turn, __func__, model->guard, index->guard);
+    struct index_call call;
+    int error = index_enter_both(&call, __func__, model->guard, index);
     if (error)
         return error;
     error = identity_of_model(model, index->cache_folder, identity);
@@ -333,5 +333,5 @@ int vkclip_read_embedding(struct vkclip_index *index, const struct vkclip_model 
         error = read_embedding(index, number, id, model->info.embed_dim, embed, &found);
     if (!error && !found)
         error = refuse_id(id);
-    return guard_leave(&turn, error);
+    return index_leave(&call, error);
 }

@@ -550,6 +550,12 @@ static int upload(void)
     return vkclip_upload_index(asking, model);
 }
 
+static int read_embedding(void)
+{
+    float embed[D];
+    return vkclip_read_embedding(asking, model, 1, embed);
+}
+
 static int watch(void)
 {
     bool changed = true;
@@ -628,6 +634,7 @@ static void calls_of_an_index(void **state)
     cancel("vkclip_export_index", export, remove_output);
     remove_output();
     cancel("vkclip_upload_index", upload, NULL);
+    cancel("vkclip_read_embedding", read_embedding, NULL);
     cancel("vkclip_watch_index", watch, NULL);
     prune_much();
     wait_for_lock();

@@ -4,6 +4,7 @@
  * threads were doing, and the child may open a device of its own. An alarm ends a child that hangs.
  */
 #define _GNU_SOURCE
+#include "support/scratch.h"
 #include "support/testing.h"
 
 #include <pthread.h>
@@ -155,6 +156,34 @@ static void inherited_handles(void **state)
     check_parent();
 }
 
+static struct vkclip_archive *archive;
+
+static int use_archive(void)
+{
+    struct vkclip_image image = {0};
+    const int error = vkclip_load_archived(archive, 0, NULL, &image);
+    vkclip_free_image(&image);
+    vkclip_close_archive(&archive);
+    return error || archive;
+}
+
+/* An archive is usable in both processes, one after the other and at the same time. */
+static void archives(void **state)
+{
+    (void)state;
+    if (!strstr(vkclip_get_build(), "tar"))
+        skip();
+    char *folder = scratch_folder(), *path = scratch_path(folder, "pictures.tar");
+    char *command = string_format("tar -C " MODEL "/samples -cf %s .", path);
+    assert_int_equal(system(command), 0);
+    assert_int_equal(vkclip_open_archive(path, &archive), VKCLIP_OK);
+    run_child(use_archive, true);
+    assert_int_equal(use_archive(), 0);
+    scratch_remove(folder);
+    free(command);
+    free(path);
+}
+
 static void own_handles(void **state)
 {
     (void)state;
@@ -218,9 +247,8 @@ static void fork_within_call(void **state)
 int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(inherited_handles),
-        cmocka_unit_test(busy_parent),
-        cmocka_unit_test(fork_within_call),
+        cmocka_unit_test(inherited_handles), cmocka_unit_test(archives),
+        cmocka_unit_test(busy_parent),       cmocka_unit_test(fork_within_call),
         cmocka_unit_test(own_handles),
     };
     (void)argv;

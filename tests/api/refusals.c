@@ -458,6 +458,7 @@ static void indexes(void **state)
         vkclip_index_paths(index, model, with_null, 1, NULL, WITHOUT_SIZE(vkclip_update_result)),
         SIZE_OF(vkclip_update_result));
     REFUSED(vkclip_watch_index(NULL, 0, &changed), "index");
+    REFUSED(vkclip_watch_index(index, NAN, &changed), "a number of seconds");
     REFUSED(vkclip_remove_indexed(index, with_null, 2, NULL),
             "`paths` has 2 strings, of which number 1 is NULL");
     REFUSED(vkclip_prune_index(NULL, NULL), "index");

@@ -98,6 +98,8 @@ def test_inside(model):
     assert cost.operations > 0 and cost.nodes[0].op == 'EMBEDDING' and not model.profile(run=False).nodes
     with pytest.raises(ValueError, match='tower'):
         model.profile('video')
+    with pytest.raises(ValueError, match='batch is -1'):
+        model.profile(batch=-1)
 
 
 def test_probe():

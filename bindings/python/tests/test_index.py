@@ -57,6 +57,8 @@ def test_what_it_is(index, folder, model):
     assert [(entry.embed_dim, entry.vectors) for entry in index.models()] == [(128, 5)]
     assert index.update(model).encoded == 0
     assert index.watch(0) is False
+    with pytest.raises(TypeError, match='seconds is'):
+        index.watch('soon')
     with vkclip.Index(index.info.path, read_only=True) as other:
         assert other.info == index.info
         with pytest.raises(vkclip.Error):
@@ -104,6 +106,8 @@ def test_filters(index, model):
     np.testing.assert_array_equal(index.embedding(model, hits[0].id), embeds[0])
     with pytest.raises(vkclip.AbsentError):
         index.embedding(model, 999)
+    with pytest.raises(ValueError, match='id is'):
+        index.embedding(model, hits[0].id + 2 ** 64)
     for wrong, kind in (('2020', TypeError), (datetime.datetime.now(datetime.timezone.utc), ValueError)):
         with pytest.raises(kind, match='time zone|expected a date'):
             index.search(model, 'owl', filter=vkclip.Filter(after=wrong))
@@ -136,6 +140,10 @@ def test_contents(index, folder, model, tmp_path):
     for function in (index.thumbnail, index.thumbnail_file, index.files, index.open):
         with pytest.raises(vkclip.AbsentError):
             function(999)
+        for wrong, kind in ((hit.id + 2 ** 64, ValueError), (str(hit.id), TypeError)):
+            with pytest.raises(kind, match='id is'):
+                function(wrong)
+    np.testing.assert_array_equal(index.embedding(model, np.int64(hit.id)), index.embedding(model, hit.id))
     assert index.export(model, tmp_path / 'export') == 6
     assert np.load(tmp_path / 'export/img_emb/img_emb_0.npy').shape == (6, 128)
     assert index.remove(folder / 'rocket.png') == 1 and index.info.files == 6

@@ -18,8 +18,8 @@ from ._handle import Caller, Closable, Handle, Progress
 from ._image import Pixels, take_pixels
 from ._library import check, lib
 from ._model import Model
-from ._struct import (FloatArray, Path, describe, encode_path, encode_paths, encode_strings, floats, new, numbers,
-                      optional, strings, type_name, value_of)
+from ._struct import (FloatArray, Path, convert, describe, encode_path, encode_paths, encode_strings, floats, new,
+                      numbers, optional, strings, type_name, value_of)
 
 Moment = Union[datetime.date, int]
 """A date, a datetime without a time zone, or seconds since 1970 in local time."""
@@ -188,6 +188,12 @@ def _describe_hit(place: Any) -> Hit:
                     latitude=optional(entry.latitude), longitude=optional(entry.longitude))
 
 
+def _picture(id: int) -> int:
+    """Returns a picture's number, which ctypes would cut to 64 bits, and take as no integer of NumPy."""
+    number: int = convert(ctypes.c_int64, 'id', id)
+    return number
+
+
 def _seconds(moment: Optional[Moment]) -> int:
     if moment is None or isinstance(moment, int):
         return moment or 0
@@ -314,9 +320,9 @@ class Index(Closable):
         """Waits until pictures below the folders of the index change, and returns True, or False after `seconds`; a
         negative number waits for ever. Call it with 0 before `update` and with -1 after it. Other calls on this index
         wait meanwhile."""
-        changed = ctypes.c_bool()
+        changed, wait = ctypes.c_bool(), convert(ctypes.c_double, 'seconds', seconds)
         with self._caller.call(self._handle):
-            check(lib.vkclip_watch_index(self._handle.pointer, seconds, ctypes.byref(changed)))
+            check(lib.vkclip_watch_index(self._handle.pointer, wait, ctypes.byref(changed)))
         return changed.value
 
     def remove(self, paths: Union[Path, Iterable[Path]]) -> int:
@@ -402,8 +408,9 @@ class Index(Closable):
         """Returns the embedding [D] of a picture, of unit length."""
         other = Model._handle_of(model)
         embed = np.empty(model.embed_dim, np.float32)
+        picture = _picture(id)
         with self._caller.call(self._handle, other):
-            check(lib.vkclip_read_embedding(self._handle.pointer, other.pointer, id, floats(embed)))
+            check(lib.vkclip_read_embedding(self._handle.pointer, other.pointer, picture, floats(embed)))
         return embed
 
     def upload(self, model: Model) -> None:
@@ -415,31 +422,33 @@ class Index(Closable):
     def files(self, id: int) -> List[Hit]:
         """Describes each file of a picture that is present, in the order of their paths."""
         found: List[Hit] = []
+        picture = _picture(id)
         with self._caller.call(self._handle) as call:
             hit = call.wrap(_lib.vkclip_hit_fn, lambda place: found.append(_describe_hit(place)))
-            check(lib.vkclip_find_indexed(self._handle.pointer, id, hit, None))
+            check(lib.vkclip_find_indexed(self._handle.pointer, picture, hit, None))
         return found
 
     def open(self, id: int) -> BinaryIO:
         """Opens a file of a picture for reading, provided that nobody has written to it since it was indexed."""
-        descriptor, size = ctypes.c_int(), ctypes.c_uint64()
+        descriptor, size, picture = ctypes.c_int(), ctypes.c_uint64(), _picture(id)
         with self._caller.call(self._handle):
-            check(lib.vkclip_open_indexed(self._handle.pointer, id, ctypes.byref(descriptor), ctypes.byref(size)))
+            check(lib.vkclip_open_indexed(self._handle.pointer, picture, ctypes.byref(descriptor), ctypes.byref(size)))
         return os.fdopen(descriptor.value, 'rb')
 
     def thumbnail_file(self, id: int) -> bytes:
         """Returns the thumbnail of a picture as a JPEG file."""
         found: List[bytes] = []
+        picture = _picture(id)
         with self._caller.call(self._handle) as call:
             take = call.wrap(_lib.vkclip_bytes_fn, lambda data, size: found.append(ctypes.string_at(data, size)))
-            check(lib.vkclip_read_thumbnail(self._handle.pointer, id, take, None))
+            check(lib.vkclip_read_thumbnail(self._handle.pointer, picture, take, None))
         return found[0]
 
     def thumbnail(self, id: int) -> Pixels:
         """Decodes the thumbnail of a picture to uint8 [height, width, 3]."""
-        image = _lib.vkclip_image()
+        image, picture = _lib.vkclip_image(), _picture(id)
         with self._caller.call(self._handle):
-            check(lib.vkclip_load_thumbnail(self._handle.pointer, id, ctypes.byref(image)))
+            check(lib.vkclip_load_thumbnail(self._handle.pointer, picture, ctypes.byref(image)))
         return take_pixels(image)
 
     # ---- Duplicates ----

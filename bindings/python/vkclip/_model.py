@@ -22,8 +22,8 @@ from ._image import Images, Picture, Pictures, is_path, split
 from ._job import Job
 from ._library import check, lib
 from ._prompt import Prompt, prompt_params, take_prompt
-from ._struct import (FloatArray, IntArray, Path, describe, encode_path, encode_paths, encode_strings, encode_texts,
-                      floats, integers, new, numbers, strings, type_name)
+from ._struct import (FloatArray, IntArray, Path, convert, describe, encode_path, encode_paths, encode_strings,
+                      encode_texts, floats, integers, new, numbers, strings, type_name)
 
 Labels = Union[Sequence[str], npt.NDArray[Any]]
 Texts = Union[str, Iterable[str]]
@@ -614,9 +614,10 @@ class Model(Closable):
         names = {name: number for number, name in _lib.vkclip_tower.names.items()}
         if tower not in names:
             raise ValueError(f"tower is {tower!r}, expected 'image' or 'text'")
+        count = convert(ctypes.c_uint32, 'batch', batch)
         with Call(self._handle) as call:
             node = call.wrap(_lib.vkclip_node_fn, take) if run else _lib.vkclip_node_fn(0)
-            check(lib.vkclip_profile(self._handle.pointer, names[tower], batch, node, None, ctypes.byref(cost)))
+            check(lib.vkclip_profile(self._handle.pointer, names[tower], count, node, None, ctypes.byref(cost)))
         return describe(Profile, cost, nodes=tuple(nodes))
 
     # ---- Preparation, which needs no device ----

@@ -81,8 +81,8 @@ def strings(encoded: Sequence[bytes]) -> Any:
     return (ctypes.c_char_p * max(len(encoded), 1))(*encoded)
 
 
-def _convert(kind: Any, name: str, value: Any) -> Any:
-    """Returns a value as a member of a struct takes it."""
+def convert(kind: Any, name: str, value: Any) -> Any:
+    """Returns a value as a member of a struct, or an argument of this type, takes it."""
     if issubclass(kind, _lib.Enum):
         numbers = {text: number for number, text in kind.names.items()}
         if not isinstance(value, str) or value.replace('_', '-') not in numbers:
@@ -124,7 +124,7 @@ def new(kind: Any, /, **members: Any) -> Any:
         struct.size = ctypes.sizeof(kind)
     for name, value in members.items():
         if value is not None:
-            setattr(struct, name, _convert(kinds[name], name, value))
+            setattr(struct, name, convert(kinds[name], name, value))
     return struct
 
 
