@@ -47,7 +47,7 @@ make() {
     else
         build "$jobs" -DCMAKE_BUILD_TYPE=Release
         cp build/libvkclip.so build/vkclip build/vkclip.1 build/*.spdx.json "$out"
-        build "$jobs" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DBUILD_SHARED_LIBS=OFF
+        build "$jobs" -DCMAKE_BUILD_TYPE=Release -DBUILD_SHARED_LIBS=OFF
         cp build/libvkclip.a "$out"
         DEB_BUILD_OPTIONS="nocheck parallel=$jobs" quietly packaging/debian.sh "$tree.debian" -us -uc -b
         cp "$tree.debian"/*.deb "$out"

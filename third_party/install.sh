@@ -18,6 +18,7 @@ This system has no apt, so nothing was installed. vkclip needs these packages:
             mesa-vulkan-drivers jansson-devel utf8proc-devel gumbo-parser-devel stb_image-devel zlib-devel
             libzip-devel; tar shards of training data: libarchive-devel
             vkclip pull: libcurl-devel openssl-devel; vkclip index: sqlite-devel xxhash-devel libpq-devel
+            vkclip serve: libmicrohttpd-devel
             more pictures: libjpeg-turbo-devel libspng-devel libexif-devel libwebp-devel libtiff-devel libavif-devel
             libheif-devel libjxl-devel
             tests: libcmocka-devel gcc-c++ clang compiler-rt vulkan-validation-layers python3-numpy
@@ -25,15 +26,16 @@ This system has no apt, so nothing was installed. vkclip needs these packages:
             gtk4-devel xorg-x11-server-Xvfb xdotool
   Arch      cmake ninja gcc pkgconf glslang vulkan-headers vulkan-icd-loader vulkan-swrast
             jansson libutf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
-            vkclip pull: curl openssl; vkclip index: sqlite xxhash postgresql-libs
+            vkclip pull: curl openssl; vkclip index: sqlite xxhash postgresql-libs; vkclip serve: libmicrohttpd
             more pictures: libjpeg-turbo libspng libexif libwebp libtiff libavif libheif libjxl
             tests: cmocka clang compiler-rt vulkan-validation-layers python-numpy python-pillow python-pytest mypy
             python-setuptools python-wheel postgresql gtk4 xorg-server-xvfb xdotool
   Homebrew  cmake ninja pkgconf glslang vulkan-headers vulkan-loader molten-vk
-            jansson utf8proc gumbo-parser stb zlib libzip; tar shards of training data: libarchive
-            vkclip pull: curl openssl; vkclip index: sqlite xxhash libpq
+            jansson utf8proc gumbo-parser zlib libzip; tar shards of training data: libarchive
+            vkclip pull: curl openssl@3; vkclip index: sqlite xxhash libpq; vkclip serve: libmicrohttpd
             more pictures: jpeg-turbo libspng libexif webp libtiff libavif libheif jpeg-xl
             tests: cmocka llvm vulkan-validationlayers numpy postgresql
+            Homebrew has no stb: -DStbImage_INCLUDE_DIR=FOLDER names a clone of https://github.com/nothings/stb
   Windows   the Vulkan SDK (headers, glslang, validation layer), CMake, and vcpkg, which takes the libraries from
             vcpkg.json; tests: cmocka
 NAMES

@@ -24,7 +24,7 @@ def read(path):
 
 
 def same(what, found, expected):
-    """Notes what is missing and what is too much in a set, or that a value differs."""
+    """Notes what a set lacks and what it has too much, or that a value differs."""
     if found == expected:
         return
     if isinstance(expected, set):
@@ -81,12 +81,12 @@ def check_options(path):
 def check_debian():
     wanted = [line.split('#')[0].split() for line in read('third_party/packages.txt').splitlines()]
     wanted = {use: {row[1] for row in wanted if row and row[0] == use} for use in ('build', 'test')}
-    same('third_party/packages.txt', names('debian') - wanted['build'], set())
+    same('third_party/packages.txt', wanted['build'] & names('debian'), names('debian'))
     control = read('packaging/debian/control')
     depends = set(re.findall(r'([a-z0-9.+-]+)(?: [(<][^,]*)?(?:,|\n)', re.search(r'Build-Depends:(.*?\n)\S', control, re.S).group(1)))
-    same('packaging/debian/control lacks', names('debian') - depends, set())
+    same('packaging/debian/control', depends & names('debian'), names('debian'))
     tools = {'debhelper-compat', 'dh-sequence-python3'}
-    same('packaging/debian/control has', depends - wanted['build'] - wanted['test'] - tools, set())
+    same('packaging/debian/control, others', depends - wanted['build'] - wanted['test'] - tools, set())
     soversion = '.'.join(version.split('.')[:2]) if version.startswith('0.') else version.split('.')[0]
     same('packaging/debian/control, library', set(re.findall(r'\blibvkclip[0-9][0-9.]*', control)), {f'libvkclip{soversion}'})
     rules = read('packaging/debian/rules')
@@ -138,6 +138,14 @@ def check_homebrew():
     check_options(path)
     if shutil.which('ruby'):
         run(['ruby', '-c', path])
+
+
+def check_install():
+    """What install.sh says on systems without apt names every library."""
+    text = read('third_party/install.sh')
+    for system, after, column in (('Arch', 'Homebrew', 'arch'), ('Homebrew', 'Windows', 'homebrew')):
+        words = set(re.findall(r'[\w@.+-]+', re.search(f'^  {system} (.*?)^  {after} ', text, re.S | re.M).group(1)))
+        same(f'third_party/install.sh, {system}', words & names(column), names(column))
 
 
 def package_name(dependency):
@@ -216,7 +224,7 @@ def check_nix():
             run(['nix-instantiate', '--parse', file])
 
 
-for check in (check_cmake, check_debian, check_arch, check_homebrew, check_vcpkg, check_conan, check_nix):
+for check in (check_cmake, check_debian, check_arch, check_homebrew, check_install, check_vcpkg, check_conan, check_nix):
     check()
 for failure in failures:
     print(f'FAILED: {failure}')
