@@ -844,6 +844,14 @@ VKCLIP_API int vkclip_decode_image(const void *data, size_t size, const char *na
                                    struct vkclip_image *image);
 VKCLIP_API void vkclip_free_image(struct vkclip_image *image);
 
+/* Receives the bytes of a file, which are valid during the call of the function. */
+typedef void vkclip_bytes_fn(void *user, const void *data, size_t size);
+/* Makes a small JPEG file of a picture, to be shown: its longer side has at most `side` pixels,
+ * each the mean of those that it covers, and what is transparent is white. Errors: EINVALID,
+ * EMEMORY. */
+VKCLIP_API int vkclip_make_thumbnail(const struct vkclip_image *image, uint32_t side,
+                                     vkclip_bytes_fn *bytes, void *user);
+
 /* A format of picture files. */
 struct vkclip_image_format {
     const char *name;
@@ -1659,8 +1667,6 @@ VKCLIP_API int vkclip_list_indexed(struct vkclip_index *index, const struct vkcl
 VKCLIP_API int vkclip_load_thumbnail(struct vkclip_index *index, int64_t id,
                                      struct vkclip_image *image);
 
-/* Receives the bytes of a file, which are valid during the call of the function. */
-typedef void vkclip_bytes_fn(void *user, const void *data, size_t size);
 /* Gives the thumbnail that the index has of a picture as it is kept, a JPEG file. Errors: EABSENT
  * (it has none), EIO, EMEMORY. */
 VKCLIP_API int vkclip_read_thumbnail(struct vkclip_index *index, int64_t id, vkclip_bytes_fn *bytes,

@@ -388,11 +388,10 @@ static int resize_picture(const struct vkclip_image *image, struct resample_axis
     return VKCLIP_OK;
 }
 
-static int check_arguments(const struct vkclip_image *image,
-                           const struct image_transform *transform)
+int image_check(const struct vkclip_image *image)
 {
-    if (!image || !image->pixels || !transform || !transform->size)
-        return error_fail(VKCLIP_EINVALID, "no picture or no size to preprocess it to");
+    if (!image || !image->pixels)
+        return error_fail(VKCLIP_EINVALID, "no picture");
     if (!image->width || !image->height || image->width > INT_MAX || image->height > INT_MAX)
         return error_fail(VKCLIP_EINVALID, "picture of %u x %u pixels, expected 1 to %d each way",
                           image->width, image->height, INT_MAX);
@@ -407,6 +406,14 @@ static int check_arguments(const struct vkclip_image *image,
         return error_fail(VKCLIP_EINVALID, "picture rows of %zu bytes, expected at least %llu",
                           image->stride, (unsigned long long)least);
     return VKCLIP_OK;
+}
+
+static int check_arguments(const struct vkclip_image *image,
+                           const struct image_transform *transform)
+{
+    if (!image || !image->pixels || !transform || !transform->size)
+        return error_fail(VKCLIP_EINVALID, "no picture or no size to preprocess it to");
+    return image_check(image);
 }
 
 /* Refuses a picture that has no pixel after the resize, or more across than an int counts. */

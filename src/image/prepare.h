@@ -53,6 +53,9 @@ struct image_view {
 };
 int image_find_view(uint32_t width, uint32_t height, const struct image_transform *transform,
                     struct image_view *view);
+/* Refuses pictures of a caller that are none: without pixels, with other channels, with short rows.
+ */
+int image_check(const struct vkclip_image *image);
 /* Converts a decoded CMYK picture, whose rows have no padding, to RGB in its own memory. Does
  * nothing with other pictures. */
 void image_make_rgb(struct vkclip_image *image);

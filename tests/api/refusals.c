@@ -166,6 +166,11 @@ static void models(void **state)
     free(output);
 }
 
+static void ignore_bytes(void *user, const void *data, size_t size)
+{
+    (void)user, (void)data, (void)size;
+}
+
 static void texts(void **state)
 {
     (void)state;
@@ -275,6 +280,9 @@ static void pictures(void **state)
     REFUSED(vkclip_decode_image(NULL, 3, NULL, NULL, &image), "data");
     REFUSED(vkclip_decode_image("P6", 2, NULL, WITHOUT_SIZE(vkclip_image_params), &image),
             SIZE_OF(vkclip_image_params));
+    REFUSED(vkclip_make_thumbnail(&image, 0, ignore_bytes, NULL), "side");
+    REFUSED(vkclip_make_thumbnail(&image, 8, NULL, NULL), "function");
+    REFUSED(vkclip_make_thumbnail(&image, 8, ignore_bytes, NULL), "no picture");
     REFUSED(vkclip_open_archive(NULL, &archive), "path");
     REFUSED(vkclip_open_tar("a.tar", WITHOUT_SIZE(vkclip_archive_params), &archive),
             SIZE_OF(vkclip_archive_params));

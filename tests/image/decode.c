@@ -73,6 +73,56 @@ static void test_png(void **state)
     }
 }
 
+/* ---- Thumbnails ------------------------------------------------------------------------------ */
+
+/* Is a vkclip_bytes_fn. */
+static void decode_thumbnail(void *user, const void *data, size_t size)
+{
+    if (vkclip_decode_image(data, size, "thumbnail", NULL, user))
+        fail_msg("%s", vkclip_last_error());
+}
+
+/* Uniform pictures survive JPEG nearly unchanged. Rows may have padding, alpha is over white, and
+ * inks become colours. */
+static void test_thumbnails(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t channels;
+        bool cmyk;
+        uint8_t pixel[4], expected[3];
+    } cases[] = {{1, false, {100}, {100, 100, 100}},
+                 {2, false, {0, 255}, {0, 0, 0}},
+                 {2, false, {0, 0}, {255, 255, 255}},
+                 {3, false, {200, 100, 50}, {200, 100, 50}},
+                 {4, false, {200, 100, 50, 0}, {255, 255, 255}},
+                 {4, true, {255, 0, 0, 0}, {0, 255, 255}},
+                 {4, true, {0, 0, 0, 255}, {0, 0, 0}}};
+    enum { WIDTH = 40, HEIGHT = 20, SIDE = 16 };
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        uint8_t pixels[HEIGHT][WIDTH * 4 + 3] = {{0}};
+        struct vkclip_image image = {.pixels = pixels[0],
+                                     .width = WIDTH,
+                                     .height = HEIGHT,
+                                     .channels = cases[i].channels,
+                                     .stride = sizeof(pixels[0]),
+                                     .cmyk = cases[i].cmyk};
+        struct vkclip_image small = {0};
+        for (size_t y = 0; y < HEIGHT; y++)
+            for (size_t x = 0; x < WIDTH * cases[i].channels; x++)
+                pixels[y][x] = cases[i].pixel[x % cases[i].channels];
+        if (vkclip_make_thumbnail(&image, SIDE, decode_thumbnail, &small))
+            fail_msg("%s", vkclip_last_error());
+        assert_int_equal(small.width, SIDE);
+        assert_int_equal(small.height, SIDE / 2);
+        for (size_t c = 0; c < 3; c++)
+            if (abs(small.pixels[c] - cases[i].expected[c]) > 3)
+                fail_msg("case %zu: channel %zu is %u, expected %u", i, c, small.pixels[c],
+                         cases[i].expected[c]);
+        vkclip_free_image(&small);
+    }
+}
+
 /* ---- A GIF whose code table fills up and stays, as gifsicle makes them ----------------------- */
 
 struct gif_writer {
@@ -291,9 +341,13 @@ static void test_kept_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_samples),          cmocka_unit_test(test_png),
-        cmocka_unit_test(test_gif_full_table),   cmocka_unit_test(test_cut_and_damaged),
-        cmocka_unit_test(test_what_was_lacking), cmocka_unit_test(test_kept_memory),
+        cmocka_unit_test(test_samples),
+        cmocka_unit_test(test_thumbnails),
+        cmocka_unit_test(test_png),
+        cmocka_unit_test(test_gif_full_table),
+        cmocka_unit_test(test_cut_and_damaged),
+        cmocka_unit_test(test_what_was_lacking),
+        cmocka_unit_test(test_kept_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -256,6 +256,7 @@ vkclip_log_fn = _c.CFUNCTYPE(None, _c.c_void_p, vkclip_log_level, _c.c_char_p)
 vkclip_progress_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_uint64, _c.c_uint64)
 vkclip_check_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_check))
 vkclip_tuning_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_tuning))
+vkclip_bytes_fn = _c.CFUNCTYPE(None, _c.c_void_p, _c.c_void_p, _c.c_size_t)
 vkclip_hidden_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_char_p, _c.POINTER(_c.c_float), _c.POINTER(_c.c_size_t),
     _c.c_size_t, _c.c_size_t, _c.c_size_t)
 vkclip_item_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_item))
@@ -267,7 +268,6 @@ vkclip_failure_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_char_p, _c.c_int, _
 vkclip_update_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_update_progress))
 vkclip_hit_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_hit))
 vkclip_indexed_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_hit), _c.POINTER(_c.c_float))
-vkclip_bytes_fn = _c.CFUNCTYPE(None, _c.c_void_p, _c.c_void_p, _c.c_size_t)
 vkclip_group_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.POINTER(vkclip_group))
 vkclip_share_fn = _c.CFUNCTYPE(_c.c_int, _c.c_void_p, _c.c_double)
 
@@ -551,6 +551,7 @@ FUNCTIONS: List[Any] = [
     ('vkclip_decode_image', _c.c_int, _c.c_void_p, _c.c_size_t, _c.c_char_p, _c.POINTER(vkclip_image_params),
         _c.POINTER(vkclip_image)),
     ('vkclip_free_image', None, _c.POINTER(vkclip_image)),
+    ('vkclip_make_thumbnail', _c.c_int, _c.POINTER(vkclip_image), _c.c_uint32, vkclip_bytes_fn, _c.c_void_p),
     ('vkclip_get_image_format', _c.POINTER(vkclip_image_format), _c.c_size_t),
     ('vkclip_find_image_format', _c.POINTER(vkclip_image_format), _c.c_char_p),
     ('vkclip_open_archive', _c.c_int, _c.c_char_p, _c.POINTER(_c.POINTER(vkclip_archive))),
