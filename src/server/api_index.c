@@ -55,7 +55,8 @@ void handle_index(struct request *request)
     }
     server_index_get_status(request->server->index, &status);
     answer_json(request, 200,
-                json_pack("{ss sI sI sI sI sI ss so so}", "path", info.path, "files",
+                json_pack("{ss sb sI sI sI sI sI ss so so}", "path", info.path, "writable",
+                          server_index_is_writable(request->server->index), "files",
                           (json_int_t)info.files, "pictures", (json_int_t)info.pictures, "missing",
                           (json_int_t)info.missing, "failed", (json_int_t)info.failed, "bytes",
                           (json_int_t)info.bytes, "model",

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * /api/v1/search. A search gives a list, which stays for a while, and a request a piece of it.
+ * /api/v1/search. A search gives a list, which stays for a while, and a request a piece of it. What
+ * a page needs to know of the whole list is given on request: "ratios" are the widths of all
+ * pictures as percentages of their heights, from which it knows where each will be shown, "facets"
+ * is what there is to choose from, and "cut" asks how many pictures have at least this z.
  */
+#include "base/array.h"
 #include "base/calendar.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/string.h"
+#include "server/facets.h"
 #include "server/handlers.h"
 #include "server/index.h"
 #include "server/internal.h"
 #include "server/picture.h"
 #include "server/search.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,29 +156,29 @@ static int read_params(const json_t *body, struct vkclip_search_params *params)
 
 /* ---- The list ------------------------------------------------------------------------------------ */
 
-/* What a list is kept under: the request without the piece of it that is wanted. */
-static char *make_key(const json_t *body)
+/* What a list is kept under: the request without what may differ from piece to piece, and the
+ * number of passes, because a pass may have changed the index. */
+static char *make_key(struct request *request, const json_t *body)
 {
+    static const char *const left_out[] = {"offset", "limit", "ratios", "cut", "fresh"};
+    struct index_status status;
     json_t *copy = json_copy((json_t *)(uintptr_t)body);
-    json_object_del(copy, "offset");
-    json_object_del(copy, "limit");
-    char *key = copy ? json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    for (size_t i = 0; i < ARRAY_COUNT(left_out); i++)
+        json_object_del(copy, left_out[i]);
+    server_index_get_status(request->server->index, &status);
+    char *text = copy ? json_dumps(copy, JSON_COMPACT | JSON_SORT_KEYS) : NULL;
+    char *key = text ? string_format("%llu %s", (unsigned long long)status.passes, text) : NULL;
+    free(text);
     json_decref(copy);
     return key;
 }
 
-static int find_list(struct request *request, const json_t *body, const char *key,
-                     const struct result_list **found)
+static int search(struct request *request, const json_t *body, struct result_list *list)
 {
-    struct results *results = request->server->results;
     const json_t *query = json_object_get(body, "query");
     struct vkclip_search_params params;
-    *found = server_results_find(results, key);
-    if (*found)
-        return VKCLIP_OK;
     const size_t count = json_array_size(query);
     struct search_part *parts = calloc(count + 1, sizeof(*parts));
-    struct result_list *list = server_results_begin();
     int error = parts && list ? read_query(request, query, parts)
                               : error_fail(VKCLIP_EMEMORY, "out of memory");
     if (!error)
@@ -181,49 +188,113 @@ static int find_list(struct request *request, const json_t *body, const char *ke
     for (size_t i = 0; parts && i < count; i++)
         free(parts[i].item.data);
     free(parts);
-    if (!error)
-        server_results_keep(results, key, list);
-    *found = error ? NULL : list;
-    if (error)
+    if (error || !json_is_true(json_object_get(body, "facets")))
+        return error;
+    list->facets = facets_count(list->hits, list->count);
+    return list->facets ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+}
+
+/* Finds a kept list, or searches. With "fresh" a search runs in any case, because the index has
+ * changed. */
+static int find_list(struct request *request, const json_t *body, const char *key,
+                     const struct result_list **found)
+{
+    struct results *results = request->server->results;
+    const bool fresh = json_is_true(json_object_get(body, "fresh"));
+    *found = fresh ? NULL : server_results_find(results, key);
+    if (*found)
+        return VKCLIP_OK;
+    struct result_list *list = server_results_begin();
+    const int error = search(request, body, list);
+    if (error) {
         server_results_release(results, list);
+        return error;
+    }
+    server_results_keep(results, key, list);
+    *found = list;
+    return VKCLIP_OK;
+}
+
+static json_t *pack_ratios(const struct result_list *list)
+{
+    json_t *ratios = json_array();
+    for (size_t i = 0; i < list->count; i++) {
+        const struct vkclip_hit *hit = &list->hits[i];
+        const double height = hit->height ? hit->height : 1;
+        json_array_append_new(ratios, json_integer((json_int_t)(100 * hit->width / height + 0.5)));
+    }
+    return ratios;
+}
+
+static size_t count_above(const struct result_list *list, double cut)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < list->count; i++)
+        count += (double)list->hits[i].z >= cut;
+    return count;
+}
+
+/* The piece of the list that the request wants, and what it wants to know of the whole list. */
+struct piece {
+    double offset, limit;
+    double cut; /* NAN: it was not asked for */
+    bool ratios;
+};
+
+static int read_piece(const json_t *body, struct piece *piece)
+{
+    *piece = (struct piece){.limit = DEFAULT_LIMIT,
+                            .cut = NAN,
+                            .ratios = json_is_true(json_object_get(body, "ratios"))};
+    int error = read_number(body, "offset", 0, MOST_RESULTS, &piece->offset);
+    if (!error)
+        error = read_number(body, "limit", 0, MOST_LIMIT, &piece->limit);
+    if (!error)
+        error = read_number(body, "cut", -100, 100, &piece->cut);
     return error;
 }
 
-static void answer_list(struct request *request, const struct result_list *list, size_t offset,
-                        size_t limit)
+static void answer_list(struct request *request, const struct result_list *list,
+                        const struct piece *piece)
 {
+    const size_t offset = (size_t)piece->offset, limit = (size_t)piece->limit;
     json_t *hits = json_array();
     for (size_t i = offset; i < list->count && i < offset + limit; i++)
         json_array_append_new(hits, picture_pack(&list->hits[i], true));
-    answer_json(request, 200,
-                json_pack("{sI sI so}", "total", (json_int_t)list->count, "offset",
-                          (json_int_t)offset, "hits", hits));
+    json_t *answer = json_pack("{sI sI so}", "total", (json_int_t)list->count, "offset",
+                               (json_int_t)offset, "hits", hits);
+    if (answer && piece->ratios)
+        json_object_set_new(answer, "ratios", pack_ratios(list));
+    if (answer && !isnan(piece->cut))
+        json_object_set_new(answer, "above",
+                            json_integer((json_int_t)count_above(list, piece->cut)));
+    if (answer && list->facets)
+        json_object_set_new(answer, "facets", facets_pack(list->facets));
+    answer_json(request, 200, answer);
 }
 
 void handle_search(struct request *request)
 {
     const struct result_list *list = NULL;
-    double offset = 0, limit = DEFAULT_LIMIT;
+    struct piece piece;
     if (!picture_has_index(request))
         return;
     json_t *body = request_json(request);
     if (!body)
         return;
-    char *key = make_key(body);
+    char *key = make_key(request, body);
     int error = json_is_object(body) ? VKCLIP_OK
                                      : error_fail(VKCLIP_EINVALID, "the body: expected an object");
     if (!error && !key)
         error = error_fail(VKCLIP_EMEMORY, "out of memory");
     if (!error)
-        error = read_number(body, "offset", 0, MOST_RESULTS, &offset);
-    if (!error)
-        error = read_number(body, "limit", 0, MOST_LIMIT, &limit);
+        error = read_piece(body, &piece);
     if (!error)
         error = find_list(request, body, key, &list);
     if (error)
         answer_library_error(request, error);
     else
-        answer_list(request, list, (size_t)offset, (size_t)limit);
+        answer_list(request, list, &piece);
     server_results_release(request->server->results, list);
     free(key);
     json_decref(body);

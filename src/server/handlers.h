@@ -18,6 +18,7 @@ void handle_openai_embeddings(struct request *request);
 void handle_search(struct request *request);
 void handle_picture(struct request *request);
 void handle_thumbnail(struct request *request);
+void handle_preview(struct request *request);
 void handle_original(struct request *request);
 void handle_index(struct request *request);
 void handle_index_update(struct request *request);

@@ -253,6 +253,11 @@ static void update(void *user)
     vkclip_close_index(&handle);
 }
 
+bool server_index_is_writable(const struct served_index *index)
+{
+    return index->has_thread;
+}
+
 bool server_index_start_update(struct served_index *index, bool retry)
 {
     mutex_lock(&index->lock);

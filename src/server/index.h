@@ -37,6 +37,8 @@ struct vkclip_model *server_index_model(struct served_index *index);
 /* The name of that model for models_use. */
 const char *server_index_model_name(struct served_index *index);
 
+/* Tells whether passes can run here. */
+bool server_index_is_writable(const struct served_index *index);
 /* Starts a pass; false: the index cannot be written, or one runs. */
 bool server_index_start_update(struct served_index *index, bool retry);
 void server_index_stop_update(struct served_index *index);

@@ -50,8 +50,7 @@ static int read_descriptor(int file, uint64_t size, uint64_t most, struct encode
     return VKCLIP_OK;
 }
 
-/* Reads the file of a picture of the index. */
-static int read_indexed(struct request *request, int64_t id, struct encode_item *item)
+int input_read_indexed(struct request *request, int64_t id, struct encode_item *item)
 {
     struct served_index *index = request->server->index;
     struct vkclip_index *handle;
@@ -83,7 +82,7 @@ static int read_image(struct request *request, const json_t *json, size_t number
     if (json_is_string(image))
         return encode_read_picture(request, json_string_value(image), name, item);
     if (json_is_integer(id))
-        return read_indexed(request, json_integer_value(id), item);
+        return input_read_indexed(request, json_integer_value(id), item);
     return error_fail(VKCLIP_EINVALID, "%s: expected a data URL, or {\"id\": N}", name);
 }
 

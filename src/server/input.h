@@ -35,4 +35,7 @@ bool input_open(struct request *request, struct input *input);
 int input_read(struct request *request, const char *texts_name, struct input *input);
 void input_free(struct input *input);
 
+/* Reads the file of a picture of the index. encode_free frees it, or free(item->data). */
+int input_read_indexed(struct request *request, int64_t id, struct encode_item *item);
+
 #endif

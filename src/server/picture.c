@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "server/handlers.h"
 #include "server/index.h"
+#include "server/input.h"
 #include "server/internal.h"
 
 #include <math.h>
@@ -19,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
+
+enum { PREVIEW_SIDE = 2048 };
 
 bool picture_has_index(struct request *request)
 {
@@ -125,7 +128,7 @@ static void add_cache_headers(struct request *request, const char *etag)
 /* ---- Thumbnails -------------------------------------------------------------------------------- */
 
 /* Is a vkclip_bytes_fn. */
-static void send_thumbnail(void *user, const void *data, size_t size)
+static void send_jpeg(void *user, const void *data, size_t size)
 {
     struct request *request = user;
     char etag[64];
@@ -147,9 +150,33 @@ void handle_thumbnail(struct request *request)
         return;
     int error = server_index_take(request->server->index, &handle);
     if (!error) {
-        error = vkclip_read_thumbnail(handle, request->id, send_thumbnail, request);
+        error = vkclip_read_thumbnail(handle, request->id, send_jpeg, request);
         server_index_give(request->server->index, handle);
     }
+    if (error)
+        answer_library_error(request, error);
+}
+
+/* ---- Previews ---------------------------------------------------------------------------------- */
+
+/* Sends a JPEG that fills a screen, for browsers that do not show the picture's format. */
+void handle_preview(struct request *request)
+{
+    const struct vkclip_image_params params = {.size = sizeof(params),
+                                               .max_pixels = request->server->options.max_pixels,
+                                               .orient = true,
+                                               .least_side = PREVIEW_SIDE};
+    struct vkclip_image image = {.pixels = NULL};
+    struct encode_item item = {.data = NULL};
+    if (!picture_has_index(request))
+        return;
+    int error = input_read_indexed(request, request->id, &item);
+    if (!error)
+        error = vkclip_decode_image(item.data, item.size, "picture", &params, &image);
+    if (!error)
+        error = vkclip_make_thumbnail(&image, PREVIEW_SIDE, send_jpeg, request);
+    vkclip_free_image(&image);
+    free(item.data);
     if (error)
         answer_library_error(request, error);
 }

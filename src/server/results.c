@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
+#include "server/facets.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,13 +38,21 @@ int server_results_open(size_t bytes, double seconds, struct results **result)
     return VKCLIP_OK;
 }
 
+void server_results_cut(struct result_list *list, size_t count)
+{
+    while (list->count > count) {
+        const struct vkclip_hit *last = &list->hits[--list->count];
+        free((char *)last->path);
+        free((char *)last->camera);
+        free((char *)last->format);
+    }
+}
+
 static void free_entry(struct entry *entry)
 {
-    for (size_t i = 0; i < entry->list.count; i++) {
-        free((char *)entry->list.hits[i].path);
-        free((char *)entry->list.hits[i].camera);
-        free((char *)entry->list.hits[i].format);
-    }
+    server_results_cut(&entry->list, 0);
+    facets_free(entry->list.facets);
+    free(entry->list.groups);
     free(entry->list.hits);
     free(entry->key);
     free(entry);
@@ -117,6 +126,21 @@ bool server_results_add(struct result_list *list, const struct vkclip_hit *hit)
     entry->bytes +=
         sizeof(copy) + strlen(copy.path) + strlen(copy.camera) + strlen(copy.format) + 3;
     list->hits[list->count++] = copy;
+    return true;
+}
+
+bool server_results_add_group(struct result_list *list, const struct result_group *group)
+{
+    struct entry *entry = (struct entry *)list;
+    const size_t count = list->group_count;
+    if (!(count & (count - 1))) { /* The array is full whenever it has a power of two. */
+        void *groups = realloc(list->groups, (count ? 2 * count : 1) * sizeof(*list->groups));
+        if (!groups)
+            return false;
+        list->groups = groups;
+    }
+    entry->bytes += sizeof(*group);
+    list->groups[list->group_count++] = *group;
     return true;
 }
 

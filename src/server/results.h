@@ -11,12 +11,23 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct facets;
 struct results;
 
-/* The list of one search, in its order. The texts belong to the list. */
+/* A group of duplicates, whose hits follow each other. */
+struct result_group {
+    enum vkclip_group_kind kind;
+    double cosine;
+    size_t first, count;
+};
+
+/* The list of one search, in its order. What it points to belongs to the list. */
 struct result_list {
     struct vkclip_hit *hits; /* [count] */
     size_t count;
+    struct facets *facets;       /* NULL: nobody asked for them */
+    struct result_group *groups; /* [group_count]; NULL: it is no list of duplicates */
+    size_t group_count;
 };
 
 /* Keeps lists of `bytes` in total, each for `seconds`. */
@@ -30,6 +41,9 @@ const struct result_list *server_results_find(struct results *results, const cha
 struct result_list *server_results_begin(void);
 /* False: out of memory. */
 bool server_results_add(struct result_list *list, const struct vkclip_hit *hit);
+bool server_results_add_group(struct result_list *list, const struct result_group *group);
+/* Leaves out what follows the first `count` results. */
+void server_results_cut(struct result_list *list, size_t count);
 void server_results_keep(struct results *results, const char *key, struct result_list *list);
 void server_results_release(struct results *results, const struct result_list *list);
 /* Forgets all lists, because the index has changed. */

@@ -24,6 +24,7 @@ static const struct route routes[] = {
     {"POST", "/api/v1/search", handle_search, 0, ERROR_PROBLEM},
     {"GET", "/api/v1/pictures/{id}", handle_picture, 0, ERROR_PROBLEM},
     {"GET", "/api/v1/pictures/{id}/thumbnail", handle_thumbnail, 0, ERROR_PROBLEM},
+    {"GET", "/api/v1/pictures/{id}/preview", handle_preview, 0, ERROR_PROBLEM},
     {"GET", "/api/v1/pictures/{id}/original", handle_original, 0, ERROR_PROBLEM},
     {"POST", "/api/v1/archive", handle_archive, 0, ERROR_PROBLEM},
     {"POST", "/api/v1/classify", handle_classify, 0, ERROR_PROBLEM},

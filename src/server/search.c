@@ -25,10 +25,16 @@ static int take_hit(void *user, const struct vkclip_hit *hit)
     return finding->no_memory || request_is_over(finding->request, 0, 0);
 }
 
-/* Is a vkclip_indexed_fn. */
+/* Is a vkclip_indexed_fn. The files of one picture, which has one id, follow each other. */
 static int take_indexed(void *user, const struct vkclip_hit *hit, const float *embed)
 {
+    struct finding *finding = user;
+    struct result_list *list = finding->list;
     (void)embed;
+    if (list->count && list->hits[list->count - 1].id == hit->id) {
+        list->hits[list->count - 1].copies++;
+        return request_is_over(finding->request, 0, 0);
+    }
     return take_hit(user, hit);
 }
 
@@ -123,6 +129,7 @@ int search_find(struct request *request, struct search_part *parts, size_t count
     } else if (!error) {
         error = vkclip_list_indexed(handle, model, params, take_indexed, &finding);
         qsort(list->hits, list->count, sizeof(*list->hits), compare_dates);
+        server_results_cut(list, params->top);
     }
     if (handle)
         server_index_give(index, handle);
