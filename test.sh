@@ -9,7 +9,7 @@ if [ "${1-}" = --quick ]; then
 fi
 third_party/install.sh --tests
 # The build needs none of what is fetched here, so that it runs meanwhile. Each script reports what it could not fetch.
-for name in swiftshader drivers readers pglite node openai; do third_party/$name.sh & done
+for name in swiftshader drivers readers pglite node openai browser; do third_party/$name.sh & done
 if command -v ninja >/dev/null; then export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"; fi
 build() {
     cmake -S . -B build -DCMAKE_BUILD_TYPE=Release -DVKCLIP_WERROR=ON
