@@ -38,15 +38,19 @@ char *base64_decode(const char *text, size_t *size)
     while (padding < 2 && padding < length && text[length - 1 - padding] == '=')
         padding++;
     char *data = length % 4 ? NULL : memory_alloc(length / 4 * 3 + 1);
+    uint8_t values[256]; /* of characters; 64 stands for those that are no digits */
     uint32_t group = 0;
     *size = 0;
+    memset(values, 64, sizeof(values));
+    for (uint8_t i = 0; i < 64; i++)
+        values[(uint8_t)digits[i]] = i;
     for (size_t i = 0; data && i < length; i++) {
-        const char *digit = i < length - padding ? strchr(digits, text[i]) : digits;
-        if (!digit) {
+        const uint8_t value = i < length - padding ? values[(uint8_t)text[i]] : 0;
+        if (value > 63) {
             memory_free(data);
             return NULL;
         }
-        group = group << 6 | (uint32_t)(digit - digits);
+        group = group << 6 | value;
         for (unsigned k = 0; i % 4 == 3 && k < 3; k++)
             data[(*size)++] = (char)(group >> (16 - 8 * k) & 0xff);
     }
