@@ -13,6 +13,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* What a number of an embedding takes until its request ends, as a float and in JSON. */
+enum { NUMBER_BYTES = 48 };
+
 /* ---- Pictures as clients write them -------------------------------------------------------------- */
 
 int encode_read_picture(struct request *request, const char *text, const char *name,
@@ -227,6 +230,9 @@ int encode_items(struct request *request, const struct loaded_model *model,
                  struct encode_item *items, size_t count, float *embeds)
 {
     struct alike alike = {.request = request, .model = model, .items = items, .embeds = embeds};
+    if (!request_hold(request, count * model->info.embed_dim * NUMBER_BYTES))
+        return error_fail(VKCLIP_EMEMORY,
+                          "the server is busy: its requests take all memory that they may");
     bool *done = calloc(count + 1, sizeof(*done));
     alike.numbers = calloc(count + 1, sizeof(*alike.numbers));
     int error = done && alike.numbers

@@ -47,17 +47,18 @@ static int read_name(const char *headers, char **name)
 {
     static const char key[] = "Content-Disposition:";
     char value[MOST_HEADERS];
-    for (const char *line = headers; line; line = strstr(line, line_end)) {
-        line += line == headers ? 0 : strlen(line_end);
-        if (strncasecmp(line, key, sizeof(key) - 1))
-            continue;
+    for (const char *line = headers; *line && !*name;) {
         const size_t length = strcspn(line, line_end);
-        char *copy = strndup(line, length);
-        if (!copy)
-            return error_fail(VKCLIP_EMEMORY, "out of memory for a form");
-        *name = header_find_parameter(copy, "name", value, sizeof(value)) ? strdup(value) : NULL;
-        free(copy);
-        break;
+        if (!strncasecmp(line, key, sizeof(key) - 1)) {
+            char *copy = strndup(line, length);
+            const bool found = copy && header_find_parameter(copy, "name", value, sizeof(value));
+            *name = found ? strdup(value) : NULL;
+            free(copy);
+            if (!copy || (found && !*name))
+                return error_fail(VKCLIP_EMEMORY, "out of memory for a form");
+        }
+        line += length;
+        line += strspn(line, line_end);
     }
     return *name ? VKCLIP_OK : error_fail(VKCLIP_EINVALID, "a part of the form has no name");
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "server/header.h"
+#include "base/string.h"
 
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
@@ -91,4 +93,42 @@ size_t header_unescape(char *text)
     }
     *end = 0;
     return (size_t)(end - start);
+}
+
+/* Reads a number, which is the largest one where it has too many digits. */
+static bool read_number(const char **text, uint64_t *number)
+{
+    char *end;
+    if (!**text || !strchr(digits, **text))
+        return false;
+    *number = strtoull(*text, &end, 10);
+    *text = end;
+    return true;
+}
+
+bool header_read_range(const char *text, uint64_t size, struct header_range *range)
+{
+    static const char unit[] = "bytes=";
+    uint64_t first = 0, last = 0;
+    *range = (struct header_range){0, size, false};
+    if (!text || !string_begins_with(text, unit))
+        return true;
+    text += strlen(unit);
+    const bool has_first = read_number(&text, &first);
+    if (*text++ != '-')
+        return true;
+    const bool has_last = read_number(&text, &last);
+    if (*text || (!has_first && !has_last))
+        return true;
+    range->partial = true;
+    range->first = first;
+    if (!has_first) {
+        range->size = last < size ? last : size;
+        range->first = size - range->size;
+    } else if (first < size && (!has_last || first <= last)) {
+        range->size = (has_last && last < size ? last + 1 : size) - first;
+    } else {
+        range->size = 0;
+    }
+    return range->size;
 }

@@ -11,7 +11,6 @@
 #include "server/forward.h"
 #include "server/handlers.h"
 #include "server/internal.h"
-#include "server/strict_json.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -154,7 +153,7 @@ void handle_immich_predict(struct request *request)
     if (!error)
         entries = form_find(&form, "entries");
     if (entries)
-        strict_json_read(entries->data, entries->size, &prediction.entries);
+        request_read_json(request, entries->data, entries->size, &prediction.entries);
     if (error || !entries)
         answer_error(request, 422, "%s", error ? vkclip_last_error() : "expected the part entries");
     else if (!json_is_object(prediction.entries) || !json_object_size(prediction.entries))

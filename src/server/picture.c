@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/file.h"
 #include "server/handlers.h"
+#include "server/header.h"
 #include "server/index.h"
 #include "server/input.h"
 #include "server/internal.h"
@@ -183,50 +184,6 @@ void handle_preview(struct request *request)
 
 /* ---- Originals --------------------------------------------------------------------------------- */
 
-/* A part of a file. */
-struct range {
-    uint64_t first, size;
-};
-
-/* Reads "bytes=FIRST-LAST", "bytes=FIRST-" or "bytes=-COUNT". Other forms and several ranges are
- * ignored, which RFC 9110 allows. False: the range lies outside of the file. */
-static bool read_range(const char *text, uint64_t size, struct range *range, bool *partial)
-{
-    char *end;
-    *range = (struct range){0, size};
-    *partial = false;
-    if (!text || strncmp(text, "bytes=", 6) || strchr(text, ','))
-        return true;
-    text += 6;
-    const bool suffix = *text == '-';
-    if (!(text[suffix] >= '0' && text[suffix] <= '9'))
-        return true;
-    const uint64_t first = strtoull(text + suffix, &end, 10);
-    uint64_t last = size - 1;
-    if (suffix) {
-        if (*end)
-            return true;
-        range->size = first < size ? first : size;
-        range->first = size - range->size;
-        *partial = true;
-        return first && size;
-    }
-    if (*end != '-')
-        return true;
-    if (end[1] >= '0' && end[1] <= '9')
-        last = strtoull(end + 1, &end, 10);
-    else
-        end++;
-    if (*end || last < first)
-        return *end != 0;
-    *partial = true;
-    if (first >= size)
-        return false;
-    range->first = first;
-    range->size = (last < size ? last + 1 : size) - first;
-    return true;
-}
-
 static const char *find_type(const char *format)
 {
     static const struct {
@@ -272,8 +229,7 @@ static void send_original(struct request *request, int file, uint64_t size,
                           const struct original *original)
 {
     struct stat status;
-    struct range range;
-    bool partial;
+    struct header_range range;
     char etag[96], text[96];
     fstat(file, &status);
     snprintf(etag, sizeof(etag), "\"%llx-%llx-%llx\"", (unsigned long long)size,
@@ -286,21 +242,21 @@ static void send_original(struct request *request, int file, uint64_t size,
         close(file);
         return;
     }
-    if (!read_range(wanted, size, &range, &partial)) {
+    if (!header_read_range(wanted, size, &range)) {
         close(file);
         answer_error(request, 416, "%s: the file has %llu bytes", wanted, (unsigned long long)size);
         snprintf(text, sizeof(text), "bytes */%llu", (unsigned long long)size);
         answer_header(request, "Content-Range", text);
         return;
     }
-    answer_file(request, partial ? 206 : 200, find_type(original->format), file, range.first,
+    answer_file(request, range.partial ? 206 : 200, find_type(original->format), file, range.first,
                 range.size);
     add_cache_headers(request, etag);
     answer_header(request, "Accept-Ranges", "bytes");
     /* A picture that holds scripts, as SVG does, must not run them in the page's origin. */
     answer_header(request, "Content-Security-Policy", "sandbox; default-src 'none'");
     add_name(request, original->name);
-    if (!partial)
+    if (!range.partial)
         return;
     snprintf(text, sizeof(text), "bytes %llu-%llu/%llu", (unsigned long long)range.first,
              (unsigned long long)(range.first + range.size - 1), (unsigned long long)size);

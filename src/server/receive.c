@@ -90,6 +90,19 @@ static bool may_be_json(const char *type)
     return good;
 }
 
+int request_read_json(struct request *request, const char *text, size_t size, json_t **json)
+{
+    size_t bytes;
+    *json = NULL;
+    const int error = strict_json_measure(text, size, &bytes);
+    if (error)
+        return error;
+    if (!request_hold(request, bytes))
+        return error_fail(VKCLIP_EMEMORY,
+                          "the server is busy: its requests take all memory that they may");
+    return strict_json_read(text, size, json);
+}
+
 json_t *request_json(struct request *request)
 {
     json_t *json;
@@ -99,7 +112,7 @@ json_t *request_json(struct request *request)
                      type);
         return NULL;
     }
-    const int error = strict_json_read(request->body, request->size, &json);
+    const int error = request_read_json(request, request->body, request->size, &json);
     drop_body(request);
     if (error)
         answer_library_error(request, error);

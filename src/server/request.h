@@ -61,8 +61,10 @@ int request_is_over(void *request, uint64_t done, uint64_t total);
  */
 bool request_hold(struct request *request, size_t bytes);
 
-/* Parses the body as JSON with an object or array at the top (strict_json.h), and frees it. NULL:
- * it was answered with 400. */
+/* Reads JSON with an object or array at the top (strict_json.h), whose memory counts among that of
+ * bodies. Errors: EINVALID, EMEMORY (there is no room). */
+int request_read_json(struct request *request, const char *text, size_t size, json_t **json);
+/* The same for the body, which is freed. NULL: the request was answered. */
 json_t *request_json(struct request *request);
 
 /* ---- Answers ----------------------------------------------------------------------------------- */
