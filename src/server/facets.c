@@ -6,7 +6,7 @@
 #include "server/facets.h"
 #include "base/calendar.h"
 #include "base/file.h"
-#include "server/picture.h"
+#include "server/request.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -125,9 +125,9 @@ json_t *facets_pack(const struct facets *facets)
     for (enum facet_kind kind = 0; kind < FACET_KINDS; kind++) {
         json_t *list = json_array();
         for (size_t i = 0; i < facets->counts[kind]; i++)
-            json_array_append_new(
-                list, json_pack("{so sI}", "value", picture_pack_text(facets->rows[kind][i].value),
-                                "count", (json_int_t)facets->rows[kind][i].count));
+            json_array_append_new(list, json_pack("{so sI}", "value",
+                                                  answer_text(facets->rows[kind][i].value), "count",
+                                                  (json_int_t)facets->rows[kind][i].count));
         json_object_set_new(json, kind_names[kind], list);
     }
     return json;
