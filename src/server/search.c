@@ -128,7 +128,8 @@ int search_find(struct request *request, struct search_part *parts, size_t count
         error = run_search(&finding, handle, model, parts, count, dim, embeds, params);
     } else if (!error) {
         error = vkclip_list_indexed(handle, model, params, take_indexed, &finding);
-        qsort(list->hits, list->count, sizeof(*list->hits), compare_dates);
+        if (list->count) /* Without any, there is no array. */
+            qsort(list->hits, list->count, sizeof(*list->hits), compare_dates);
         server_results_cut(list, params->top);
     }
     if (handle)

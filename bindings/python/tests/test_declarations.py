@@ -55,6 +55,7 @@ UNUSED = {
     'vkclip_get_device_info': 'vkclip_get_device_infos tells the same of all devices of a handle',
     'vkclip_has_postgresql': 'vkclip_get_build names what a build has',
     'vkclip_has_search': 'vkclip_get_build names what a build has',
+    'vkclip_make_thumbnail': 'Pillow makes thumbnails',
     'vkclip_open_archive': 'vkclip_open_tar does the same, and can be cancelled',
     'vkclip_set_allocator': 'a function of Python that allocates is slow, and would run in every thread of the library',
 }
