@@ -13,6 +13,7 @@
 #include <windows.h>
 #else
 #include <sys/stat.h>
+#include <unistd.h>
 #endif
 
 #ifdef _WIN32
@@ -79,6 +80,12 @@ bool file_status_of_descriptor(int file, struct file_status *status)
 {
     return find_status((HANDLE)_get_osfhandle(file), status);
 }
+
+bool file_is_own_socket(const char *path)
+{
+    (void)path;
+    return false;
+}
 #else
 static int64_t to_nanoseconds(struct timespec time)
 {
@@ -120,6 +127,12 @@ bool file_status_of_link(const char *path, struct file_status *status)
     struct stat found;
     const int result = lstat(path, &found);
     return copy_status(result, &found, status);
+}
+
+bool file_is_own_socket(const char *path)
+{
+    struct stat found;
+    return !stat(path, &found) && S_ISSOCK(found.st_mode) && found.st_uid == getuid();
 }
 
 bool file_status_of_descriptor(int file, struct file_status *status)

@@ -23,4 +23,7 @@ bool file_status(const char *path, struct file_status *status);
 bool file_status_of_link(const char *path, struct file_status *status);
 bool file_status_of_descriptor(int file, struct file_status *status);
 
+/* Tells whether a path leads to a socket of this user, so that nobody else can have made it. */
+bool file_is_own_socket(const char *path);
+
 #endif

@@ -104,11 +104,7 @@ static bool begin_again(struct body *body)
     body->have = 0;
     if (!body->file)
         return !body->error;
-    body->file = freopen(body->path, "wb", body->file);
-    if (body->file)
-        setvbuf(body->file, NULL, _IONBF, 0);
-    else
-        body->error = errno;
+    body->error = file_truncate(body->file, 0) ? 0 : errno;
     return !body->error;
 }
 

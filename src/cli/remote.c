@@ -3,11 +3,11 @@
  * Speaks /v1/embeddings. The user's own server is found by its Unix socket, which nobody else can
  * have made: its file must be the user's.
  */
-#define _GNU_SOURCE
 #include "cli/remote.h"
 #include "base/base64.h"
 #include "base/environment.h"
 #include "base/error.h"
+#include "base/file.h"
 #include "base/string.h"
 #include "cli/http.h"
 #include "cli/log.h"
@@ -16,8 +16,6 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 const struct cli_option cli_remote_options[] = {
     CLI_OPTION(0, "server", "auto|never|ADDRESS", CLI_TEXT,
@@ -32,12 +30,6 @@ struct cli_remote {
 };
 
 /* ---- Finding it -------------------------------------------------------------------------------- */
-
-static bool is_own_socket(const char *path)
-{
-    struct stat status;
-    return !stat(path, &status) && S_ISSOCK(status.st_mode) && status.st_uid == getuid();
-}
 
 static char *make_url(const struct cli_remote *remote, const char *path)
 {
@@ -76,7 +68,7 @@ static bool is_alike(struct cli_remote *remote, const struct cli_model_options *
 /* The model's path, which only the user's own server accepts, or its name. */
 static char *find_model(const struct cli_model_options *model)
 {
-    char *path = realpath(model->path, NULL);
+    char *path = file_resolve(model->path);
     return path ? path : string_format("%s", model->path);
 }
 
@@ -116,7 +108,7 @@ int cli_find_remote(struct cli_session *session, const struct cli_remote_options
     *remote = NULL;
     if (!strcmp(address, "never"))
         return CLI_DONE;
-    if (automatic && (server_socket_path(path, sizeof(path)) || !is_own_socket(path)))
+    if (automatic && (server_socket_path(path, sizeof(path)) || !file_is_own_socket(path)))
         return CLI_DONE;
     if (automatic)
         address = path;

@@ -78,9 +78,9 @@ static bool take_exponent(struct number *number, long *exponent)
 /* Reads "inf", "infinity" and "nan" in any case. */
 static bool take_word(struct number *number, double *value)
 {
-    static const struct {
+    const struct {
         const char *lower, *upper;
-        double value;
+        double value; /* which is no constant expression with the newest C library of Windows */
     } words[] = {{"infinity", "INFINITY", INFINITY}, {"inf", "INF", INFINITY}, {"nan", "NAN", NAN}};
     const size_t start = number->place;
     for (size_t i = 0; i < ARRAY_COUNT(words); i++) {

@@ -167,7 +167,7 @@ static void read_line(struct gpu *gpu, const char *line)
     if (sscanf(line, "%7s %lf %lf %119[^\n]", state, &work, &seconds, name) != 4 || !(work >= 0) ||
         !(seconds >= 0))
         return;
-    for (enum row_state i = ROW_KNOWN; i < ARRAY_COUNT(state_names); i++) {
+    for (enum row_state i = ROW_KNOWN; i <= ROW_OUT; i++) {
         struct gpu_row *row = strcmp(state, state_names[i]) ? NULL : rows_get(gpu, name);
         if (!row)
             continue;

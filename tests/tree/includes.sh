@@ -2,7 +2,8 @@
 # includes.sh checks who includes whom. The first component of an include names the folder, and the table in
 # docs/architecture.md says which folders each folder may see besides itself. NAME.c and NAME.h count as one file, and
 # no files include each other in a circle. No source file is longer than 800 lines. Only vulkan/ sees Vulkan's own
-# headers, and only base/environment.c reads the environment, which base/process.c hands on.
+# headers, only base/environment.c reads the environment, which base/process.c hands on, and only base/ and the server
+# use what is not of C11.
 set -eu
 failed=0
 fail() {
@@ -80,6 +81,19 @@ grep -lwE '(secure_)?getenv|_wgetenv|environ|getenv_s|_dupenv_s|GetEnvironmentVa
 while read -r file; do
     fail "$file reads the environment: expected in src/base/environment.c"
 done <"$work/environment"
+
+# What systems have in different forms is in base/, whose functions take paths in UTF-8 on Windows. The server, which
+# Windows does not have, is the only exception.
+posix='aio|arpa/.*|conio|cpio|direct|dirent|dlfcn|fcntl|fnmatch|ftw|getopt|glob|grp|iconv|io|langinfo|libgen|linux/.*'
+posix="$posix|mach.*/.*|mqueue|net/.*|netdb|netinet/.*|poll|process|psapi|pthread|pwd|regex|sched|semaphore|share"
+posix="$posix|shellapi|shlobj|spawn|strings|sys/.*|syslog|termios|threads|unistd|utime|windows|winsock2?|wordexp"
+macros='_(GNU|POSIX_C|DEFAULT|BSD|XOPEN)_SOURCE'
+functions='(fopen|freopen|remove|rename|tmpfile|tmpnam|timespec_get)\('
+grep -rnE "^ *# *include *<($posix)\.h>|^ *# *define *$macros|(^|[^[:alnum:]_.>])$functions" src |
+    grep -vE '^src/(base|server)/' >"$work/posix" || true
+while read -r line; do
+    fail "$line: expected a function of src/base, because systems differ in this"
+done <"$work/posix"
 
 # The drawing above the table shows the same folders.
 for folder in $(printf '%s\n' "$table" | awk '{print $1}'); do

@@ -1,0 +1,53 @@
+#!/bin/sh
+# windows.sh CLANG HEADERS BUILD checks that the library and the command can be compiled for Windows, as far as that is
+# possible without a C library of Windows: in the dialect of Visual Studio's compiler, which knows none of GNU C, with
+# the headers of MinGW-w64. vkclip was never built with Visual Studio. What clang says of MinGW's headers in that
+# dialect does not count. Other libraries' headers are those of this system, which come last, so that a header of POSIX
+# is not found where Windows has one of that name.
+set -eu
+clang=$1 headers=$2 build=$3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+root=$PWD
+
+# Visual Studio 2022 defines __STDC__ with /std:c11, which clang leaves out in its dialect.
+# compile FILE... prints what is wrong in the files, whose paths are relative, and in headers of the project.
+compile() {
+    "$clang" --target=x86_64-pc-windows-msvc -fms-compatibility-version=19.38 -std=c11 -pedantic -Wall -Wextra -Wshadow \
+        -Wgnu -Wvla -fsyntax-only -ferror-limit=0 -fno-caret-diagnostics -D_WIN32_WINNT=0x0A00 -DWIN32_LEAN_AND_MEAN \
+        -DNOMINMAX -D__STDC__=1 -DBUILD_WORDS='""' -I"$root/include" -I"$root/src" -I"$root" -I"$build/shaders" -I"$build/rows" \
+        -isystem "$headers" -idirafter /usr/include -idirafter "/usr/include/$(uname -m)-linux-gnu" \
+        -idirafter /usr/include/stb -idirafter /usr/include/postgresql "$@" 2>&1 |
+        grep -E '^[^:]+:[0-9]+:[0-9]+: (fatal error|error|warning):' | grep -E "^([^/]|$root)" || true
+}
+
+# What Visual Studio lacks must be found, or nothing is checked.
+cat >"$work/wrong.c" <<'EOF'
+#include <stdlib.h>
+int measure(int count);
+int measure(int count)
+{
+    int values[count];
+    return ({ (int)sizeof(values); }) + (realpath("", NULL) ? 1 : 0);
+}
+EOF
+(cd "$work" && compile wrong.c) >"$work/found"
+for part in 'variable length array' 'GNU statement expression' "function 'realpath'"; do
+    grep -q "$part" "$work/found" || {
+        echo "FAILED: expected that this is found, so that files can be checked: $part"
+        cat "$work/found"
+        exit 1
+    }
+done
+
+# src/server has sockets: vkclip serve is left out on Windows.
+find src -name '*.c' ! -path 'src/server/*' | sort >"$work/files"
+# Paths have no blanks.
+# shellcheck disable=SC2046
+compile $(cat "$work/files") >"$work/found"
+if [ -s "$work/found" ]; then
+    cat "$work/found"
+    echo "FAILED: Visual Studio could not compile this: expected C11 and the functions of src/base"
+    exit 1
+fi
+echo "$(wc -l <"$work/files") files are C11 without extensions for Windows, too"
