@@ -200,6 +200,14 @@ void handle_duplicates(struct request *request)
 
 /* ---- Forgetting -------------------------------------------------------------------------------- */
 
+static bool are_ids(const json_t *ids)
+{
+    for (size_t i = 0; i < json_array_size(ids); i++)
+        if (json_integer_value(json_array_get(ids, i)) <= 0)
+            return false;
+    return true;
+}
+
 /* Remembers that no two of the pictures are duplicates. */
 static int forget(struct vkclip_index *handle, const json_t *ids)
 {
@@ -227,7 +235,7 @@ void handle_forget_duplicates(struct request *request)
         return;
     const json_t *ids = json_object_get(body, "ids");
     const size_t count = json_array_size(ids);
-    int error = count < 2 || count > MOST_FORGOTTEN
+    int error = count < 2 || count > MOST_FORGOTTEN || !are_ids(ids)
                     ? error_fail(VKCLIP_EINVALID, "ids: expected an array of 2 to %d numbers",
                                  MOST_FORGOTTEN)
                     : server_index_take(request->server->index, &handle);
