@@ -219,6 +219,8 @@ static void end_batch(struct batcher *batcher, int error, double seconds)
         job->done++;
         if (error)
             fail_job(job, error, vkclip_last_error());
+        if (job->error)
+            remove_job(batcher, job);
         if (is_ended(job))
             condition_tell(&job->ended);
     }
@@ -262,7 +264,10 @@ int batcher_wait(struct batcher *batcher, struct request *request, struct batch_
     mutex_lock(&batcher->lock);
     while (!is_ended(job)) {
         condition_wait_for(&job->ended, &batcher->lock, CLOCK_MOMENT);
-        job->abandoned |= request_is_over(request, 0, 0);
+        if (!job->abandoned && request_is_over(request, 0, 0)) {
+            job->abandoned = true;
+            remove_job(batcher, job);
+        }
     }
     remove_job(batcher, job);
     batcher->counts.waiting -= job->count - job->next;

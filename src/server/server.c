@@ -2,7 +2,7 @@
  *
  * Starts the parts of the server in order, waits for a signal, and stops them in the other order.
  */
-#define _GNU_SOURCE /* sigtimedwait */
+#define _GNU_SOURCE /* pipe2 */
 #include "server/server.h"
 #include "base/clock.h"
 #include "base/environment.h"
@@ -17,7 +17,10 @@
 #include "server/listen.h"
 #include "server/results.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <math.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +28,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 /* The lists of the last searches take at most so many bytes. After so many seconds a search runs
  * again, because another process may have changed the index. */
@@ -220,16 +224,62 @@ static int start(struct server *server, struct listening *listening)
     return error;
 }
 
+/* ---- Signals ------------------------------------------------------------------------------------ */
+
+/* Drivers have threads that block no signal, so that any thread may get one. Its handler writes the
+ * signal's number into this pipe. */
+static int signal_pipe[2] = {-1, -1};
+
+static void note_signal(int number)
+{
+    const int before = errno;
+    const unsigned char byte = (unsigned char)number;
+    /* A full pipe has signals enough. */
+    if (write(signal_pipe[1], &byte, 1) < 0)
+        errno = before;
+}
+
+/* SIGHUP comes when a log is rotated, but without a log also when the terminal was closed. A reader
+ * of the log that has ended must not end the server. */
+static void handle_signals(const struct server_options *options, bool on)
+{
+    struct sigaction action = {.sa_handler = on ? note_signal : SIG_DFL, .sa_flags = SA_RESTART};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    if (options->access_log && strcmp(options->access_log, "-") != 0)
+        sigaction(SIGHUP, &action, NULL);
+    if (on)
+        signal(SIGPIPE, SIG_IGN);
+}
+
+static void close_signals(void)
+{
+    for (size_t i = 0; i < 2; i++) {
+        if (signal_pipe[i] >= 0)
+            close(signal_pipe[i]);
+        signal_pipe[i] = -1;
+    }
+}
+
+/* Waits a second for a signal; 0: none came. */
+static int wait_for_signal(void)
+{
+    struct pollfd look = {.fd = signal_pipe[0], .events = POLLIN};
+    unsigned char byte = 0;
+    if (poll(&look, 1, 1000) > 0 && read(signal_pipe[0], &byte, 1) < 0)
+        return 0;
+    return byte;
+}
+
 /* Waits for a signal that ends the server. Once a second, models that nobody uses are closed, and
  * connections that take too long. */
-static void wait_for_end(struct server *server, const sigset_t *signals)
+static void wait_for_end(struct server *server)
 {
-    const struct timespec second = {.tv_sec = 1};
     for (;;) {
-        const int signal = sigtimedwait(signals, NULL, &second);
+        const int signal = wait_for_signal();
         if (signal == SIGHUP)
             access_log_reopen();
-        else if (signal > 0)
+        else if (signal)
             return;
         models_expire(server->models);
         connections_sweep(server->connections);
@@ -252,7 +302,7 @@ static void stop(struct server *server, struct listening *listening)
     connections_drain(server->connections, done ? end : clock_seconds() + LAST_SECONDS);
 }
 
-static int serve(struct server *server, struct listening *listening, const sigset_t *signals)
+static int serve(struct server *server, struct listening *listening)
 {
     char *memory = NULL;
     int error = read_token(&server->options, &memory);
@@ -265,11 +315,8 @@ static int serve(struct server *server, struct listening *listening, const sigse
     if (!error)
         error = start(server, listening);
     if (!error) {
-        wait_for_end(server, signals);
-        /* A second signal ends the process at once. */
-        signal(SIGINT, SIG_DFL);
-        signal(SIGTERM, SIG_DFL);
-        pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+        wait_for_end(server);
+        handle_signals(&server->options, false); /* A second signal ends the process at once. */
         stop(server, listening);
     }
     close_parts(server);
@@ -277,29 +324,17 @@ static int serve(struct server *server, struct listening *listening, const sigse
     return error;
 }
 
-/* SIGHUP comes when a log is rotated, but without a log also when the terminal was closed. */
-static void choose_signals(const struct server_options *options, sigset_t *signals)
-{
-    sigemptyset(signals);
-    sigaddset(signals, SIGINT);
-    sigaddset(signals, SIGTERM);
-    if (options->access_log && strcmp(options->access_log, "-") != 0)
-        sigaddset(signals, SIGHUP);
-}
-
 int server_run(const struct server_options *given)
 {
     struct server server = {.options = *given, .started = time(NULL)};
     struct listening listening = {0};
-    sigset_t signals, before;
     set_defaults(&server.options);
-    choose_signals(&server.options, &signals);
-    /* All threads of the server inherit the mask, so that the signals wait for this one. A reader
-     * of the log that has ended must not end the server. */
-    pthread_sigmask(SIG_BLOCK, &signals, &before);
-    signal(SIGPIPE, SIG_IGN);
-    const int error = serve(&server, &listening, &signals);
+    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK))
+        return error_fail(VKCLIP_EIO, "the server cannot open a pipe: %s", strerror(errno));
+    handle_signals(&server.options, true);
+    const int error = serve(&server, &listening);
+    handle_signals(&server.options, false);
     listen_close(&listening);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    close_signals();
     return error;
 }

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -23,8 +24,11 @@ class Server:
         self.folder = tempfile.TemporaryDirectory()
         self.socket = os.path.join(self.folder.name, 'serve.sock')
         self.log = open(os.path.join(self.folder.name, 'log'), 'w+', encoding='utf-8')
+        for name, value in (('--listen', '127.0.0.1:0'), ('--unix', self.socket)):
+            if name not in arguments:
+                arguments = (name, value, *arguments)
         self.process = subprocess.Popen(
-            [command, 'serve', '--listen', '127.0.0.1:0', '--unix', self.socket, *arguments],
+            [command, 'serve', *arguments],
             stdout=subprocess.PIPE, stderr=self.log, text=True,
             env={**os.environ, **(environment or {})})
         line = self.process.stdout.readline()
@@ -56,6 +60,21 @@ class Server:
         self.log.close()
         self.folder.cleanup()
         return status
+
+    def connect(self, timeout=60):
+        return socket.create_connection(('127.0.0.1', self.port), timeout)
+
+    def metric(self, name):
+        """The sum of a metric over its labels."""
+        lines = self.ask('GET', '/metrics')[2].decode().splitlines()
+        return sum(float(line.split()[-1]) for line in lines if re.split('[{ ]', line)[0] == name)
+
+    def wait_for(self, condition, seconds=120):
+        """Waits until something holds, and tells whether it does."""
+        end = time.monotonic() + seconds
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.02)
+        return condition()
 
     def ask(self, method, path, body=None, headers=None):
         """Returns status, headers and body of an answer. A body that is no bytes is sent as JSON. Request and answer are
