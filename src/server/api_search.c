@@ -78,9 +78,10 @@ static int read_number(const json_t *body, const char *key, double least, double
     const json_t *json = json_object_get(body, key);
     if (!json || json_is_null(json))
         return VKCLIP_OK;
-    *value = json_number_value(json);
-    if (!json_is_number(json) || !(*value >= least && *value <= most))
+    const double given = json_number_value(json);
+    if (!json_is_number(json) || !(given >= least && given <= most))
         return error_fail(VKCLIP_EINVALID, "%s: expected a number from %g to %g", key, least, most);
+    *value = given; /* Only what is within the limits may be converted to an integer. */
     return VKCLIP_OK;
 }
 
