@@ -285,7 +285,7 @@ static int find_content(struct vkclip_index *index, const char *text, int64_t *i
     int error;
     *id = 0;
     if (end && end > text + 3 && !*end) {
-        error = store->read->find_picture(store, number, note_id, id);
+        error = store->read->each_copy(store, number, note_id, id);
     } else {
         char *path = walk_make_absolute(text);
         struct path_search search = {path, 0};

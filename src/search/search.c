@@ -30,7 +30,6 @@ struct vkclip_hit search_describe(const struct store_picture *picture)
     return (struct vkclip_hit){
         .id = picture->id,
         .path = picture->path,
-        .copies = picture->copies,
         .width = facts->width,
         .height = facts->height,
         .date = find_date(picture),
@@ -98,45 +97,28 @@ static int make_mask(const struct search *search, uint64_t **allowed)
 
 /* ---- Results ----------------------------------------------------------------------------------- */
 
+/* Looking a picture up takes as long as listing this many of them. */
+enum { LISTED_PER_LOOKUP = 8 };
+
 struct found {
     const struct search *search;
-    struct vkclip_hit *hits; /* their texts are copies */
+    struct vkclip_hit *hits; /* Their texts are copies. Before a hit is described it has none. */
     size_t count;
-    bool taken;   /* the last hit has been described */
-    size_t files; /* of the last hit that were listed */
 };
+
+static void free_hit(struct vkclip_hit *hit)
+{
+    memory_free((char *)hit->path);
+    memory_free((char *)hit->camera);
+    memory_free((char *)hit->format);
+}
 
 static void free_found(struct found *found)
 {
-    for (size_t i = 0; i < found->count; i++) {
-        memory_free((char *)found->hits[i].path);
-        memory_free((char *)found->hits[i].camera);
-        memory_free((char *)found->hits[i].format);
-    }
+    for (size_t i = 0; i < found->count; i++)
+        free_hit(&found->hits[i]);
     memory_free(found->hits);
     *found = (struct found){0};
-}
-
-/* Is a store_picture_fn: describes the last hit by the first of its files that passes the filters.
- */
-static int take_picture(void *user, const struct store_picture *picture)
-{
-    struct found *found = user;
-    struct vkclip_hit hit = search_describe(picture), *last = &found->hits[found->count];
-    found->files++;
-    if (found->taken || !filter_match(found->search->params, &hit))
-        return 0;
-    hit.score = last->score;
-    hit.z = last->z;
-    hit.path = string_format("%s", hit.path);
-    hit.camera = string_format("%s", hit.camera);
-    hit.format = string_format("%s", hit.format);
-    *last = hit;
-    found->taken = true;
-    found->count++;
-    if (!hit.path || !hit.camera || !hit.format)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for results");
-    return 0;
 }
 
 static bool is_left_out(const struct search *search, int64_t id)
@@ -147,42 +129,102 @@ static bool is_left_out(const struct search *search, int64_t id)
     return false;
 }
 
-/* Describes a hit by its first file that passes the filters, unless none is present. */
-static int take_hit(const struct search *search, int64_t id, struct found *found)
+/* Takes those hits of a scan that are results. */
+static void take_hits(const struct search *search, const struct scan_hit *hits,
+                      const struct scan_statistics *statistics, size_t top, struct found *found)
 {
-    const struct store_readers *read = search->current->store->read;
-    found->taken = false;
-    found->files = 0;
-    if (filter_is_empty(search->params))
-        return read->find_picture(search->current->store, id, take_picture, found);
-    const int error = read->each_copy(search->current->store, id, take_picture, found);
-    if (!error && found->taken)
-        found->hits[found->count - 1].copies = found->files;
-    return error;
-}
-
-/* Describes the hits of a scan that are results. *absent tells that the files of one are not there
- * any more, so that others of the index could take its place. */
-static int take_hits(const struct search *search, const struct scan_hit *hits,
-                     const struct scan_statistics *statistics, size_t top, struct found *found,
-                     bool *absent)
-{
-    double best = 0;
-    int error = VKCLIP_OK;
-    *absent = false;
-    for (size_t i = 0; !error && i < statistics->found && found->count < top; i++) {
+    for (size_t i = 0; i < statistics->found && found->count < top; i++) {
         const double score = (double)hits[i].score;
         const double z = query_z(score, statistics->mean, statistics->deviation);
         if (is_left_out(search, hits[i].id))
             continue;
-        best = found->count ? best : score;
-        if (!query_reaches(search->params, score, z, best))
+        if (!query_reaches(search->params, score, z,
+                           found->count ? (double)found->hits[0].score : score))
             break; /* z and shares fall with the score. */
-        found->hits[found->count] = (struct vkclip_hit){.score = hits[i].score, .z = (float)z};
-        error = take_hit(search, hits[i].id, found);
-        *absent |= !error && !found->taken;
+        found->hits[found->count++] =
+            (struct vkclip_hit){.id = hits[i].id, .score = hits[i].score, .z = (float)z};
     }
+}
+
+/* Counts a file of a hit's picture, and describes the hit by the first one that passes the filters.
+ */
+static int add_file(const struct search *search, struct vkclip_hit *hit,
+                    const struct store_picture *picture)
+{
+    struct vkclip_hit file = search_describe(picture);
+    hit->copies++;
+    if (hit->path || !filter_match(search->params, &file))
+        return VKCLIP_OK;
+    file.score = hit->score;
+    file.z = hit->z;
+    file.copies = hit->copies;
+    file.path = string_format("%s", file.path);
+    file.camera = string_format("%s", file.camera);
+    file.format = string_format("%s", file.format);
+    *hit = file;
+    return file.path && file.camera && file.format
+               ? VKCLIP_OK
+               : error_fail(VKCLIP_EMEMORY, "out of memory for results");
+}
+
+/* Hits that wait for their files, in the order of ids, in which the store lists files. */
+struct waiting {
+    const struct search *search;
+    struct vkclip_hit **hits, **end;
+};
+
+/* Is a store_picture_fn. */
+static int take_file(void *user, const struct store_picture *picture)
+{
+    struct waiting *waiting = user;
+    while (waiting->hits < waiting->end && (*waiting->hits)->id < picture->id)
+        waiting->hits++;
+    if (waiting->hits == waiting->end || (*waiting->hits)->id != picture->id)
+        return VKCLIP_OK;
+    return add_file(waiting->search, *waiting->hits, picture);
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+    const struct vkclip_hit *const *x = a, *const *y = b;
+    return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
+/* Describes many hits by one list of all pictures, and a few by looking each up. */
+static int describe_hits(struct found *found)
+{
+    const struct search *search = found->search;
+    struct store *store = search->current->store;
+    struct vkclip_hit **hits = memory_calloc(found->count, sizeof(struct vkclip_hit *));
+    int error =
+        hits || !found->count ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    for (size_t i = 0; hits && i < found->count; i++)
+        hits[i] = &found->hits[i];
+    if (hits && found->count > search->current->vectors.count / LISTED_PER_LOOKUP) {
+        struct waiting waiting = {search, hits, hits + found->count};
+        qsort(hits, found->count, sizeof(struct vkclip_hit *), compare_ids);
+        error = store->read->each_picture(store, take_file, &waiting);
+    } else {
+        for (size_t i = 0; !error && i < found->count; i++) {
+            struct waiting waiting = {search, &hits[i], &hits[i] + 1};
+            error = store->read->each_copy(store, hits[i]->id, take_file, &waiting);
+        }
+    }
+    memory_free(hits);
     return error;
+}
+
+/* Leaves out hits of which no file is there any more. Tells whether there were any: others of the
+ * index could take their place. */
+static bool drop_absent(struct found *found)
+{
+    size_t present = 0;
+    for (size_t i = 0; i < found->count; i++)
+        if (found->hits[i].path)
+            found->hits[present++] = found->hits[i];
+    const bool some = present < found->count;
+    found->count = present;
+    return some;
 }
 
 static int scan_hits(const struct search *search, size_t top, const uint64_t *allowed,
@@ -199,8 +241,11 @@ static int scan_hits(const struct search *search, size_t top, const uint64_t *al
     if (!error)
         error = current_top(search->current, search->query, scanned, allowed, hits, &statistics);
     if (!error)
-        error = take_hits(search, hits, &statistics, top, found, absent);
+        take_hits(search, hits, &statistics, top, found);
     memory_free(hits);
+    if (!error)
+        error = describe_hits(found);
+    *absent = !error && drop_absent(found);
     return error;
 }
 

@@ -208,25 +208,6 @@ static int each_copy(struct store *store, int64_t id, store_picture_fn *fn, void
                          &listing, "i", id);
 }
 
-static int find_picture(struct store *store, int64_t id, store_picture_fn *fn, void *user)
-{
-    struct row row;
-    int64_t copies;
-    int error = database_find_number(sql_database(store), sql_text(store, SQL_COUNT_COPIES), 0,
-                                     &copies, "i", id);
-    if (!error)
-        error =
-            database_find(sql_database(store), sql_text(store, SQL_FIND_PICTURE), &row, "i", id);
-    if (error || !row.rows)
-        return error;
-    struct store_picture picture = read_picture(&row);
-    picture.copies = (size_t)copies;
-    error =
-        picture.path ? fn(user, &picture) : error_fail(VKCLIP_EMEMORY, "out of memory for a path");
-    row_release(&row);
-    return error;
-}
-
 static int find_content(struct store *store, const struct store_hash *hash, int64_t model,
                         struct store_content *content)
 {
@@ -318,7 +299,6 @@ const struct store_readers sql_readers = {
     .each_present = each_present,
     .each_picture = each_picture,
     .each_copy = each_copy,
-    .find_picture = find_picture,
     .find_content = find_content,
     .read_vector = read_vector,
     .read_thumbnail = read_thumbnail,

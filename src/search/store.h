@@ -63,7 +63,6 @@ struct store_picture {
     const char *path;
     struct store_stamp stamp;
     struct store_facts facts;
-    size_t copies; /* store_find_picture: files with this content that are present */
 };
 
 /* What is known of a content whose hash was computed. */
@@ -127,8 +126,6 @@ struct store_readers {
     int (*each_picture)(struct store *store, store_picture_fn *fn, void *user);
     /* Lists those of one content. */
     int (*each_copy)(struct store *store, int64_t id, store_picture_fn *fn, void *user);
-    /* Calls the function for the first present file of a content, or not at all. */
-    int (*find_picture)(struct store *store, int64_t id, store_picture_fn *fn, void *user);
     /* Finds a content by its hash; content->id is 0 if there is none. */
     int (*find_content)(struct store *store, const struct store_hash *hash, int64_t model,
                         struct store_content *content);

@@ -151,7 +151,7 @@ static void texts_are_mended(void **state)
     assert_int_equal(
         store->write->put_file(store, "/\xff", &stamp, id, VKCLIP_EIO, "\xff broken", &before), 0);
     assert_int_equal(store->write->commit(store), 0);
-    assert_int_equal(store->read->find_picture(store, id, check_camera, &seen), 0);
+    assert_int_equal(store->read->each_copy(store, id, check_camera, &seen), 0);
     assert_true(seen);
     store_close(&store);
 }

@@ -186,7 +186,6 @@ static int check_facts(void *user, const struct store_picture *picture)
 {
     ++*(size_t *)user;
     assert_string_equal(picture->path, "/\xff picture");
-    assert_int_equal(picture->copies, 1);
     assert_string_equal(picture->facts.format, "JPEG");
     assert_null(picture->facts.camera);
     assert_int_equal(picture->facts.width, 40);
@@ -219,8 +218,8 @@ static void facts_and_thumbnails_are_kept(void **state)
     assert_int_equal(store->write->commit(store), 0);
     store_close(&store);
     store = open_store(folder);
-    assert_int_equal(store->read->find_picture(store, id, check_facts, &count), 0);
-    assert_int_equal(store->read->find_picture(store, id + 1, check_facts, &count), 0);
+    assert_int_equal(store->read->each_copy(store, id, check_facts, &count), 0);
+    assert_int_equal(store->read->each_copy(store, id + 1, check_facts, &count), 0);
     assert_int_equal(count, 1);
     assert_int_equal(store->read->read_thumbnail(store, id, &thumbnail, &size), 0);
     assert_int_equal(size, 5);
@@ -350,12 +349,6 @@ static void replace_pictures(void)
     store_close(&writer);
 }
 
-static int find_picture_late(struct store *store, int64_t id, store_picture_fn *fn, void *user)
-{
-    replace_pictures();
-    return readers->find_picture(store, id, fn, user);
-}
-
 static int each_picture_late(struct store *store, store_picture_fn *fn, void *user)
 {
     replace_pictures();
@@ -401,7 +394,6 @@ static void hits_are_of_one_moment(void **state)
         assert_int_equal(store->write->put_vector(store, id, 1, values, DIM), 0);
         assert_int_equal(store->write->commit(store), 0);
         struct store_readers late = *store->read;
-        late.find_picture = find_picture_late;
         late.each_picture = each_picture_late;
         readers = store->read;
         store->read = &late;
