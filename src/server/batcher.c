@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs stand in a queue. A batch takes items of the first job in it, and then of others for the
- * same tower; a job of which items are left goes to the end, so that a long one does not hold up
- * the others. While the device computes, the queue grows, so that batches grow with the load, and
- * only a device that is idle waits for more items.
+ * Jobs stand in a queue. A batch takes one item of the first job in it, then one of each other job
+ * for the same tower, and begins again while it has room: each job goes to the end after its turn,
+ * so that a single text waits for two or three batches among many long jobs. While the device
+ * computes, the queue grows, so that batches grow with the load, and only a device that is idle
+ * waits for more items.
  */
 #include "server/batcher.h"
 #include "base/clock.h"
@@ -25,6 +26,7 @@ struct batcher {
     uint32_t batch_size;
     double wait_seconds;
     bool closing;
+    bool prefers_new; /* The last batch began with a job of which the least was taken. */
     /* Of the batch that is computed; only its thread uses them. */
     struct entry {
         struct batch_job *job;
@@ -94,26 +96,44 @@ static bool wait_for_batch(struct batcher *batcher)
     }
 }
 
+/* Every second batch begins with a job of which the least was taken, so that a new job does not
+ * wait for a batch of each model, tower and length of tokens that others use. */
+static void choose_first(struct batcher *batcher)
+{
+    struct batch_job *least = batcher->first;
+    batcher->prefers_new = !batcher->prefers_new;
+    if (!batcher->prefers_new)
+        return;
+    for (struct batch_job *job = least->later; job; job = job->later)
+        if (job->next < least->next)
+            least = job;
+    remove_job(batcher, least);
+    least->later = batcher->first;
+    batcher->first = least;
+}
+
+static struct batch_job *find_alike(const struct batcher *batcher, const struct batch_job *first)
+{
+    struct batch_job *job = batcher->first;
+    while (job && !is_alike(job, first))
+        job = job->later;
+    return job;
+}
+
 static void take_batch(struct batcher *batcher)
 {
+    choose_first(batcher);
     const struct batch_job *first = batcher->first;
-    struct batch_job *rest = NULL, *job = batcher->first, *later;
+    struct batch_job *job;
     batcher->entry_count = 0;
-    for (; job && batcher->entry_count < batcher->batch_size; job = later) {
-        later = job->later;
-        if (!is_alike(job, first))
-            continue;
-        while (job->next < job->count && batcher->entry_count < batcher->batch_size) {
-            batcher->entries[batcher->entry_count++] = (struct entry){job, job->next++};
-            job->running++;
-            batcher->counts.waiting--;
-        }
+    while (batcher->entry_count < batcher->batch_size && (job = find_alike(batcher, first))) {
         remove_job(batcher, job);
+        batcher->entries[batcher->entry_count++] = (struct entry){job, job->next++};
+        job->running++;
+        batcher->counts.waiting--;
         if (job->next < job->count)
-            rest = job; /* Only the last one that was taken can have items left. */
+            append(batcher, job);
     }
-    if (rest)
-        append(batcher, rest);
 }
 
 /* ---- A batch ------------------------------------------------------------------------------------- */
