@@ -14,10 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum {
-    READ_BLOCK = 64 << 10, /* bytes of a file that are read at once */
-    SMALL_ANSWER = 4096    /* bytes that count for nothing, so that errors can always be told */
-};
+enum { READ_BLOCK = 64 << 10 /* bytes of a file that are read at once */ };
 
 static void set_answer(struct request *request, unsigned status, const char *type,
                        struct MHD_Response *answer)
@@ -44,7 +41,7 @@ void answer_header(struct request *request, const char *name, const char *value)
 /* Slow readers keep their answers in memory, so that there is a limit for all of them together. */
 static bool has_room(struct request *request, size_t size)
 {
-    if (size <= SMALL_ANSWER)
+    if (size <= SMALL_REQUEST)
         return true;
     if (!quota_take(&request->server->answers, size))
         return false;

@@ -24,7 +24,6 @@ enum { MOST_FILES = 10000, BLOCK = 64 << 10 };
 
 struct zip {
     struct request *request;
-    struct vkclip_index *handle;
     struct archive *archive;
     struct archive_entry *entry;
     char name[256]; /* of the picture's file */
@@ -62,15 +61,28 @@ static int copy_file(struct zip *zip, int file)
     }
 }
 
+/* Others may use the handle while a file is copied. */
+static int open_file(struct zip *zip, int64_t id, int *file, uint64_t *size)
+{
+    struct served_index *index = zip->request->server->index;
+    struct vkclip_index *handle;
+    *zip->name = 0;
+    int error = server_index_take(index, zip->request, &handle);
+    if (error)
+        return error;
+    error = vkclip_find_indexed(handle, id, take_name, zip);
+    if (!error)
+        error = vkclip_open_indexed(handle, id, file, size);
+    server_index_give(index, handle);
+    return error;
+}
+
 static int add_file(struct zip *zip, int64_t id)
 {
     char path[300];
     uint64_t size;
     int file;
-    *zip->name = 0;
-    int error = vkclip_find_indexed(zip->handle, id, take_name, zip);
-    if (!error)
-        error = vkclip_open_indexed(zip->handle, id, &file, &size);
+    int error = open_file(zip, id, &file, &size);
     if (error)
         return error;
     snprintf(path, sizeof(path), "%04zu-%s", ++zip->number, zip->name);
@@ -109,18 +121,29 @@ static int write_zip(struct zip *zip, const json_t *ids, int file)
     return error;
 }
 
+/* Slow readers keep their archives on the disk. */
+static bool has_room(struct request *request)
+{
+    struct quota *archives = &request->server->archives;
+    request->archives = quota_take(archives, 1);
+    if (!request->archives) {
+        metrics_reject(&request->server->metrics, METRICS_BUSY);
+        answer_error(request, 503, "the server is busy: %zu archives are written or sent",
+                     archives->most);
+    }
+    return request->archives;
+}
+
 static void answer_zip(struct request *request, const json_t *ids)
 {
+    if (!has_room(request))
+        return;
     struct zip zip = {.request = request};
     FILE *temporary = tmpfile();
     const int file = temporary ? dup(fileno(temporary)) : -1;
-    int error = file >= 0
-                    ? server_index_take(request->server->index, &zip.handle)
-                    : error_fail(VKCLIP_EIO, "the archive cannot be written: %s", strerror(errno));
-    if (!error)
-        error = write_zip(&zip, ids, file);
-    if (zip.handle)
-        server_index_give(request->server->index, zip.handle);
+    const int error =
+        file >= 0 ? write_zip(&zip, ids, file)
+                  : error_fail(VKCLIP_EIO, "the archive cannot be written: %s", strerror(errno));
     if (temporary)
         fclose(temporary);
     if (error) {

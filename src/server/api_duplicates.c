@@ -100,9 +100,10 @@ static int find_groups(struct request *request, double distance, struct result_l
     const struct loaded_model *model = NULL;
     const struct vkclip_duplicates_params params = {
         .size = sizeof(params), .distance = distance, .progress = ask_share};
-    int error = models_use(request->server->models, server_index_model_name(index), true, &model);
+    int error =
+        models_use(request->server->models, request, server_index_model_name(index), true, &model);
     if (!error)
-        error = server_index_take(index, &handle);
+        error = server_index_take(index, request, &handle);
     if (!error)
         error = vkclip_find_duplicates(handle, request->server->options.device, &params, take_group,
                                        &finding);
@@ -115,22 +116,35 @@ static int find_groups(struct request *request, double distance, struct result_l
     return finding.no_memory ? error_fail(VKCLIP_EMEMORY, "out of memory for duplicates") : error;
 }
 
+static int make_list(struct request *request, double distance, const char *key,
+                     const struct result_list **made)
+{
+    struct result_list *list = server_results_begin();
+    if (!list)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for duplicates");
+    *made = list;
+    const int error = find_groups(request, distance, list);
+    if (!error)
+        server_results_keep(request->server->results, key, list);
+    return error;
+}
+
+/* One request at a time, because others want the device, and most likely the same list. */
 static int find_list(struct request *request, double distance, const struct result_list **found)
 {
     struct results *results = request->server->results;
     struct index_status status;
     server_index_get_status(request->server->index, &status);
     char *key = string_format("%llu duplicates %g", (unsigned long long)status.passes, distance);
-    struct result_list *list = NULL;
-    int error = VKCLIP_OK;
-    *found = key ? server_results_find(results, key) : NULL;
-    if (!*found) {
-        *found = list = key ? server_results_begin() : NULL;
-        error = list ? find_groups(request, distance, list)
-                     : error_fail(VKCLIP_EMEMORY, "out of memory for duplicates");
+    *found = NULL;
+    int error = key ? gate_enter(request->server->comparing, request, 1)
+                    : error_fail(VKCLIP_EMEMORY, "out of memory for duplicates");
+    if (!error) {
+        *found = server_results_find(results, key);
+        if (!*found)
+            error = make_list(request, distance, key, found);
+        gate_leave(request->server->comparing, 1);
     }
-    if (!error && list)
-        server_results_keep(results, key, list);
     free(key);
     return error;
 }
@@ -238,7 +252,7 @@ void handle_forget_duplicates(struct request *request)
     int error = count < 2 || count > MOST_FORGOTTEN || !are_ids(ids)
                     ? error_fail(VKCLIP_EINVALID, "ids: expected an array of 2 to %d numbers",
                                  MOST_FORGOTTEN)
-                    : server_index_take(request->server->index, &handle);
+                    : server_index_take(request->server->index, request, &handle);
     if (!error) {
         error = forget(handle, ids);
         server_index_give(request->server->index, handle);

@@ -41,7 +41,7 @@ void handle_index(struct request *request)
         json_decref(folders);
         return;
     }
-    int error = server_index_take(request->server->index, &handle);
+    int error = server_index_take(request->server->index, request, &handle);
     if (!error) {
         error = vkclip_get_index_info(handle, &info);
         if (!error)
@@ -115,7 +115,7 @@ static int list_failures(struct failures *failures)
     if (!error)
         error = input_read_number(failures->request, "limit", MOST_FAILURES, &failures->limit);
     if (!error)
-        error = server_index_take(index, &handle);
+        error = server_index_take(index, failures->request, &handle);
     if (error)
         return error;
     error = vkclip_list_index_failures(handle, take_failure, failures);

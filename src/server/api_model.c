@@ -92,8 +92,8 @@ static int compare(struct comparison *comparison, const char *texts_name)
         return error;
     if (!input->image_count || !input->text_count)
         return error_fail(VKCLIP_EINVALID, "expected at least one picture and one text");
-    error =
-        models_use(request->server->models, input->model, request->is_local, &comparison->model);
+    error = models_use(request->server->models, request, input->model, request->is_local,
+                       &comparison->model);
     if (error)
         return error;
     const size_t dim = comparison->model->info.embed_dim;

@@ -13,24 +13,26 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* Seconds in which a connection must send a request; the second is for when half of the connections
- * are taken, so that clients which only hold them do not keep others out. */
-enum { SILENCE = 30, CROWDED_SILENCE = 5 };
+/* Seconds in which a connection must send a request when half of the connections are taken, so that
+ * clients which only hold them do not keep others out. */
+#define CROWDED_SILENCE 5.
 
 struct connections {
     struct mutex lock; /* protects all that follows */
     struct condition idle;
     struct connection *first;
     size_t count, most;
+    double silence;
     size_t busy; /* requests that have not ended */
 };
 
-int connections_open(size_t most, struct connections **result)
+int connections_open(size_t most, double silence, struct connections **result)
 {
     struct connections *connections = *result = calloc(1, sizeof(*connections));
     if (!connections)
         return error_fail(VKCLIP_EMEMORY, "out of memory for the server");
     connections->most = most;
+    connections->silence = silence;
     mutex_init(&connections->lock);
     condition_init(&connections->idle);
     return VKCLIP_OK;
@@ -167,10 +169,11 @@ void connections_sweep(struct connections *connections)
     const double now = clock_seconds();
     mutex_lock(&connections->lock);
     const bool crowded = connections->count > connections->most / 2;
+    const double silence =
+        crowded ? fmin(CROWDED_SILENCE, connections->silence) : connections->silence;
     for (struct connection *connection = connections->first; connection;
          connection = connection->next) {
-        const double silent = connection->since + (crowded ? CROWDED_SILENCE : SILENCE);
-        if (now > (connection->busy ? connection->until : silent))
+        if (now > (connection->busy ? connection->until : connection->since + silence))
             shutdown(connection->socket, SHUT_RDWR);
     }
     mutex_unlock(&connections->lock);

@@ -23,8 +23,8 @@ struct connection {
     struct connection *next, **link;
 };
 
-/* `most` is how many there may be. */
-int connections_open(size_t most, struct connections **connections);
+/* `most` is how many there may be. `silence` is how many seconds one may stay without a request. */
+int connections_open(size_t most, double silence, struct connections **connections);
 void connections_close(struct connections **connections);
 /* NULL: out of memory, and the connection is not watched. */
 struct connection *connections_add(struct connections *connections, int socket, bool is_unix);

@@ -31,6 +31,8 @@ int encode_read_picture(struct request *request, const char *text, const char *n
                               "%s: expected a data URL as data:image/png;base64,...", name);
         text = comma + 1;
     }
+    if (!request_hold(request, strlen(text) / 4 * 3))
+        return request_fail_memory();
     item->data = base64_decode(text, &item->size);
     if (!item->data || !item->size)
         return error_fail(VKCLIP_EINVALID, "%s: the picture is not base64", name);
@@ -231,8 +233,7 @@ int encode_items(struct request *request, const struct loaded_model *model,
 {
     struct alike alike = {.request = request, .model = model, .items = items, .embeds = embeds};
     if (!request_hold(request, count * model->info.embed_dim * NUMBER_BYTES))
-        return error_fail(VKCLIP_EMEMORY,
-                          "the server is busy: its requests take all memory that they may");
+        return request_fail_memory();
     bool *done = calloc(count + 1, sizeof(*done));
     alike.numbers = calloc(count + 1, sizeof(*alike.numbers));
     int error = done && alike.numbers

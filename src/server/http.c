@@ -11,6 +11,7 @@
 #include "server/receive.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <microhttpd.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -22,7 +23,6 @@
 
 enum {
     MOST_SOCKETS = 8,
-    SILENCE = 30,            /* seconds without a byte after which a connection is closed */
     THREADS = 2,             /* that read and write; the pool does the work */
     HEADER_MEMORY = 32 << 10 /* bytes of a request's line and headers */
 };
@@ -143,9 +143,9 @@ int http_listen(struct http *http, int socket, bool is_unix)
         end_request, listener, MHD_OPTION_NOTIFY_CONNECTION, note_connection, listener,
         MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_THREAD_POOL_SIZE,
         (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, options->max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)SILENCE, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
-        tls ? secrets : none, MHD_OPTION_END);
+        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(http->server->silence),
+        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_ARRAY, tls ? secrets : none, MHD_OPTION_END);
     if (!listener->daemon && tls)
         return error_fail(VKCLIP_EINVALID,
                           "%s and %s: expected a certificate and its key as PEM without a password",

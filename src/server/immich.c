@@ -126,7 +126,8 @@ static void predict(struct prediction *prediction)
     struct request *request = prediction->request;
     const struct loaded_model *model = NULL;
     float *embed = NULL;
-    int error = models_use(request->server->models, clean_name(prediction->name), false, &model);
+    int error =
+        models_use(request->server->models, request, clean_name(prediction->name), false, &model);
     if (!error && model->info.weights == VKCLIP_WEIGHTS_Q4)
         error = error_fail(VKCLIP_EUNSUPPORTED,
                            "weights of 4 bits are too coarse for immich, which takes pictures at a "

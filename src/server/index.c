@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "base/string.h"
 #include "base/thread.h"
+#include "server/request.h"
 #include "server/results.h"
 
 #include <stdlib.h>
@@ -56,17 +57,24 @@ static int open_handle(struct served_index *index, bool read_only, struct vkclip
     return vkclip_open_index(&params, handle);
 }
 
-int server_index_take(struct served_index *index, struct vkclip_index **handle)
+int server_index_take(struct served_index *index, struct request *request,
+                      struct vkclip_index **handle)
 {
+    bool over = false;
     *handle = NULL;
     mutex_lock(&index->lock);
-    while (!index->kept_count && index->open_count == MOST_OPEN)
-        condition_wait(&index->given, &index->lock);
-    if (index->kept_count)
+    while (!over && !index->kept_count && index->open_count == MOST_OPEN) {
+        condition_wait_for(&index->given, &index->lock, CLOCK_MOMENT);
+        over = request_is_over(request, 0, 0);
+    }
+    if (!over && index->kept_count)
         *handle = index->kept[--index->kept_count];
-    else
+    else if (!over)
         index->open_count++;
     mutex_unlock(&index->lock);
+    if (over)
+        return error_fail(VKCLIP_ECANCELLED,
+                          "the server is busy: the time for the request is over");
     if (*handle)
         return VKCLIP_OK;
     const int error = open_handle(index, index->read_only, handle);

@@ -9,6 +9,7 @@
 
 #include <stdint.h>
 
+struct request;
 struct served_index;
 struct results;
 
@@ -29,8 +30,10 @@ int server_index_open(const struct server_options *options, struct results *resu
 /* Ends the pass that runs, which the next one continues. */
 void server_index_close(struct served_index **index);
 
-/* Takes a handle, which no other thread has until index_give. */
-int server_index_take(struct served_index *index, struct vkclip_index **handle);
+/* Takes a handle, which no other thread has until server_index_give. Errors: those of
+ * vkclip_open_index, ECANCELLED (others had all handles for the request's time). */
+int server_index_take(struct served_index *index, struct request *request,
+                      struct vkclip_index **handle);
 void server_index_give(struct served_index *index, struct vkclip_index *handle);
 /* The model of the index, without a device: for searches by embeddings, which wait for no turn. */
 struct vkclip_model *server_index_model(struct served_index *index);

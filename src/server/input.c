@@ -32,11 +32,15 @@ int input_read_number(const struct request *request, const char *name, size_t mo
 
 /* ---- Pictures ---------------------------------------------------------------------------------- */
 
-static int read_descriptor(int file, uint64_t size, uint64_t most, struct encode_item *item)
+static int read_descriptor(struct request *request, int file, uint64_t size,
+                           struct encode_item *item)
 {
+    const uint64_t most = request->server->options.max_body;
     if (size > most)
         return error_fail(VKCLIP_EUNSUPPORTED, "the picture's file has %llu bytes, more than %llu",
                           (unsigned long long)size, (unsigned long long)most);
+    if (!request_hold(request, (size_t)size))
+        return request_fail_memory();
     item->data = malloc((size_t)size + 1);
     if (!item->data)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a picture");
@@ -58,13 +62,13 @@ int input_read_indexed(struct request *request, int64_t id, struct encode_item *
     int file = -1;
     if (!index)
         return error_fail(VKCLIP_EABSENT, "the server has no index; see --index");
-    int error = server_index_take(index, &handle);
+    int error = server_index_take(index, request, &handle);
     if (error)
         return error;
     error = vkclip_open_indexed(handle, id, &file, &size);
     server_index_give(index, handle);
     if (!error)
-        error = read_descriptor(file, size, request->server->options.max_body, item);
+        error = read_descriptor(request, file, size, item);
     if (file >= 0)
         close(file);
     return error;

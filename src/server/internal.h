@@ -19,6 +19,10 @@ struct results;
 struct served_index;
 struct workers;
 
+/* Bytes of a request, and of its answer, that count for nothing in the quotas, so that large
+ * requests and slow readers keep out no small ones. */
+enum { SMALL_REQUEST = 64 << 10 };
+
 struct server {
     struct server_options options; /* with defaults in place of zeros */
     struct connections *connections;
@@ -27,12 +31,15 @@ struct server {
     struct workers *workers;      /* decode the pictures of one request */
     struct gate *decoding;        /* pictures at a time */
     struct gate *prepared;        /* bytes of pixel values that wait for the device */
+    struct gate *comparing;       /* searches for duplicates, which take the device for long */
+    struct quota archives;        /* that are written or sent, because each takes disk space */
     struct batcher *batcher;
     struct models *models;
     struct served_index *index; /* NULL: none */
     struct results *results;    /* of searches */
     struct metrics metrics;
     struct http *http;
+    double silence;    /* seconds without a byte after which a connection is closed */
     int64_t started;   /* seconds since 1970 */
     uint64_t name_key; /* of the names of requests */
     atomic_uint_least64_t request_count;

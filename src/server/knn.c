@@ -198,14 +198,35 @@ static int leave_out_duplicates(struct knn *knn, struct vkclip_index *handle)
 
 /* ---- Answers ----------------------------------------------------------------------------------- */
 
+/* Where a picture's thumbnail goes. */
+struct thumbnail {
+    struct request *request;
+    json_t *json;
+    bool no_room;
+};
+
 /* Is a vkclip_bytes_fn. */
 static void take_thumbnail(void *user, const void *data, size_t size)
 {
-    json_t *json = user;
+    struct thumbnail *thumbnail = user;
     char *text = base64_encode(data, size);
-    if (text)
-        json_object_set_new(json, "image", json_string(text));
+    thumbnail->no_room = text && !request_hold(thumbnail->request, strlen(text));
+    if (text && !thumbnail->no_room)
+        json_object_set_new(thumbnail->json, "image", json_string(text));
     free(text);
+}
+
+/* Some pictures have none. Answers of 10,000 of them take long, and much memory. */
+static int add_thumbnail(struct request *request, struct vkclip_index *handle, int64_t id,
+                         json_t *json)
+{
+    struct thumbnail thumbnail = {request, json, false};
+    vkclip_read_thumbnail(handle, id, take_thumbnail, &thumbnail);
+    if (thumbnail.no_room)
+        return request_fail_memory();
+    if (request_is_over(request, 0, 0))
+        return error_fail(VKCLIP_ECANCELLED, "the time for the request is over");
+    return VKCLIP_OK;
 }
 
 /* Adds what the original has of a picture, for which the front end waits. */
@@ -215,15 +236,18 @@ static void describe(json_t *json, const char *path)
     json_object_set_new(json, "caption", picture_pack_text(file_name(path)));
 }
 
-static json_t *pack_result(struct vkclip_index *handle, const struct vkclip_hit *hit, bool whole)
+static int add_result(struct knn *knn, struct vkclip_index *handle, const struct vkclip_hit *hit,
+                      json_t *results)
 {
+    const bool whole = json_array_size(results) < knn->images;
     json_t *json =
         json_pack("{sI sf}", "id", (json_int_t)hit->id, "similarity", (double)hit->score);
-    if (!json || !whole)
-        return json;
+    if (json_array_append_new(results, json))
+        return error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    if (!whole)
+        return VKCLIP_OK;
     describe(json, hit->path);
-    vkclip_read_thumbnail(handle, hit->id, take_thumbnail, json); /* Some have none. */
-    return json;
+    return add_thumbnail(knn->request, handle, hit->id, json);
 }
 
 static int search(struct knn *knn)
@@ -240,7 +264,7 @@ static int search(struct knn *knn)
     knn->left_out = calloc(knn->list->count + 1, sizeof(*knn->left_out));
     if (!knn->left_out)
         return error_fail(VKCLIP_EMEMORY, "out of memory for results");
-    error = server_index_take(index, &handle);
+    error = server_index_take(index, knn->request, &handle);
     if (error)
         return error;
     if (knn->deduplicate)
@@ -248,8 +272,7 @@ static int search(struct knn *knn)
     json_t *results = json_array();
     for (size_t i = 0; !error && i < knn->list->count; i++)
         if (!knn->left_out[i])
-            json_array_append_new(results, pack_result(handle, &knn->list->hits[i],
-                                                       json_array_size(results) < knn->images));
+            error = add_result(knn, handle, &knn->list->hits[i], results);
     server_index_give(index, handle);
     if (error)
         json_decref(results);
@@ -292,7 +315,8 @@ static int take_metadata(void *user, const struct vkclip_hit *hit)
 }
 
 /* The original leaves out what it does not have, too. */
-static int add_metadata(struct vkclip_index *handle, const json_t *id, json_t *list)
+static int add_metadata(struct request *request, struct vkclip_index *handle, const json_t *id,
+                        json_t *list)
 {
     json_t *metadata = NULL;
     if (!json_is_integer(id))
@@ -300,10 +324,10 @@ static int add_metadata(struct vkclip_index *handle, const json_t *id, json_t *l
     const int error = vkclip_find_indexed(handle, json_integer_value(id), take_metadata, &metadata);
     if (error)
         return error == VKCLIP_EABSENT ? VKCLIP_OK : error;
-    vkclip_read_thumbnail(handle, json_integer_value(id), take_thumbnail, metadata);
-    json_array_append_new(list,
-                          json_pack("{sI so}", "id", json_integer_value(id), "metadata", metadata));
-    return VKCLIP_OK;
+    if (json_array_append_new(
+            list, json_pack("{sI so}", "id", json_integer_value(id), "metadata", metadata)))
+        return error_fail(VKCLIP_EMEMORY, "out of memory for results");
+    return add_thumbnail(request, handle, json_integer_value(id), metadata);
 }
 
 static int read_ids(const json_t *body, const json_t **ids)
@@ -325,9 +349,9 @@ void handle_knn_metadata(struct request *request)
     json_t *body = request_json(request), *list = json_array();
     int error = body ? read_ids(body, &ids) : VKCLIP_OK;
     if (body && !error)
-        error = server_index_take(index, &handle);
+        error = server_index_take(index, request, &handle);
     for (size_t i = 0; handle && !error && i < json_array_size(ids); i++)
-        error = add_metadata(handle, json_array_get(ids, i), list);
+        error = add_metadata(request, handle, json_array_get(ids, i), list);
     if (handle)
         server_index_give(index, handle);
     if (error)

@@ -10,6 +10,7 @@
 #include "base/thread.h"
 #include "base/file.h"
 #include "server/options.h"
+#include "server/request.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -28,8 +29,9 @@ struct entry {
 };
 
 /* A model that could not be opened is not tried again for so many seconds, because clients may ask
- * again at once. */
-enum { TRY_AGAIN = 5, MOST_FAILURES = 16 };
+ * again at once, and those that waited for it would try one after the other. Where memory was
+ * missing, the time is what Retry-After says. */
+enum { TRY_AGAIN = 3, TRY_MEMORY_AGAIN = 1, MOST_FAILURES = 16 };
 
 enum { MOST_NAME = 4096 }; /* bytes */
 
@@ -201,34 +203,50 @@ static int ask_progress(void *user, uint64_t done, uint64_t total)
     return atomic_load(&models->stopping);
 }
 
+/* Closes models until all that are left, and this one, have the memory that they may take. No model
+ * is closed for one that is too large alone. */
+static int make_room(struct models *models, const struct entry *entry)
+{
+    const uint64_t most = models->options->memory, bytes = entry->loaded.info.weights_bytes;
+    if (!most)
+        return VKCLIP_OK;
+    if (bytes > most)
+        return error_fail(VKCLIP_EUNSUPPORTED,
+                          "%s: its weights take %llu MiB, and those of all models of this server "
+                          "may take %llu MiB (--memory)",
+                          entry->path, (unsigned long long)(bytes + (1 << 20) - 1) >> 20,
+                          (unsigned long long)most >> 20);
+    while (total_bytes(models) > most)
+        if (!close_oldest(models))
+            return error_fail(VKCLIP_EDEVICEMEMORY, "%s: the models in use leave no memory for it",
+                              entry->path);
+    return VKCLIP_OK;
+}
+
 /* Opens without the lock, because it takes long, and again after each model that is closed for it.
  */
 static int open_entry(struct models *models, struct entry *entry)
 {
     const struct server_options *options = models->options;
     struct vkclip_model_params params = options->model_params;
+    struct vkclip_model_info info;
     params.progress = ask_progress;
     params.user = models;
-    for (;;) {
-        struct vkclip_model *model = NULL;
-        struct vkclip_model_info info = {.size = sizeof(info)};
+    mutex_unlock(&models->lock);
+    int error = check_model(options, entry->path, &info);
+    mutex_lock(&models->lock);
+    if (error)
+        return error;
+    entry->loaded.info = info;
+    error = make_room(models, entry);
+    if (error)
+        return error;
+    do {
         mutex_unlock(&models->lock);
-        int error = vkclip_open_model(options->device, entry->path, &params, &model);
-        if (!error)
-            error = vkclip_get_model_info(model, &info);
+        error = vkclip_open_model(options->device, entry->path, &params, &entry->loaded.model);
         mutex_lock(&models->lock);
-        entry->loaded.model = model;
-        entry->loaded.info = info;
-        if (error == VKCLIP_EDEVICEMEMORY && close_oldest(models))
-            continue;
-        if (error)
-            return error;
-        while (options->memory && total_bytes(models) > options->memory)
-            if (!close_oldest(models))
-                return error_fail(VKCLIP_EDEVICEMEMORY,
-                                  "%s: the models in use leave no memory for it", entry->path);
-        return VKCLIP_OK;
-    }
+    } while (error == VKCLIP_EDEVICEMEMORY && close_oldest(models));
+    return error ? error : vkclip_get_model_info(entry->loaded.model, &entry->loaded.info);
 }
 
 static struct entry *add_entry(struct models *models, const char *name, const char *path)
@@ -248,15 +266,19 @@ static struct entry *add_entry(struct models *models, const char *name, const ch
 }
 
 /* Waits until the entry of a path is open; NULL: there is none. */
-static struct entry *find_entry(struct models *models, const char *path)
+static int find_entry(struct models *models, struct request *request, const char *path,
+                      struct entry **entry)
 {
     for (;;) {
-        struct entry *entry = models->first;
-        while (entry && strcmp(entry->path, path))
-            entry = entry->later;
-        if (!entry || entry->state == OPEN)
-            return entry;
-        condition_wait(&models->changed, &models->lock);
+        *entry = models->first;
+        while (*entry && strcmp((*entry)->path, path))
+            *entry = (*entry)->later;
+        if (!*entry || (*entry)->state == OPEN)
+            return VKCLIP_OK;
+        if (request_is_over(request, 0, 0))
+            return error_fail(VKCLIP_ECANCELLED,
+                              "the time for the request is over while its model is opened");
+        condition_wait_for(&models->changed, &models->lock, CLOCK_MOMENT);
     }
 }
 
@@ -273,16 +295,18 @@ static int find_failure(struct models *models, const char *path)
     return VKCLIP_OK;
 }
 
-/* Memory may be free again at once, and a call that was cancelled says nothing about the model. */
+/* A call that was cancelled says nothing about the model. */
 static void note_failure(struct models *models, const char *path, int error)
 {
-    struct failure *failure = &models->failures[models->failure_count++ % MOST_FAILURES];
-    if (error == VKCLIP_EDEVICEMEMORY || error == VKCLIP_EMEMORY || error == VKCLIP_ECANCELLED)
+    struct failure *failure = &models->failures[models->failure_count % MOST_FAILURES];
+    const bool is_memory = error == VKCLIP_EDEVICEMEMORY || error == VKCLIP_EMEMORY;
+    if (error == VKCLIP_ECANCELLED)
         return;
+    models->failure_count++;
     free(failure->path);
     failure->path = strdup(path);
     failure->error = error;
-    failure->until = clock_seconds() + TRY_AGAIN;
+    failure->until = clock_seconds() + (is_memory ? TRY_MEMORY_AGAIN : TRY_AGAIN);
     snprintf(failure->message, sizeof(failure->message), "%s", vkclip_last_error());
     /* immich's server does not show its users why a request was refused. */
     log_message(VKCLIP_LOG_WARNING, "%s", failure->message);
@@ -333,7 +357,7 @@ static int open_model(struct models *models, const char *name, const char *path,
     return error;
 }
 
-int models_use(struct models *models, const char *name, bool paths,
+int models_use(struct models *models, struct request *request, const char *name, bool paths,
                const struct loaded_model **model)
 {
     const char *path = find_path(models, name, paths);
@@ -345,8 +369,9 @@ int models_use(struct models *models, const char *name, bool paths,
     if (!path)
         return explain_absence(name, VKCLIP_EIO);
     mutex_lock(&models->lock);
-    struct entry *entry = find_entry(models, path);
-    if (!entry)
+    struct entry *entry;
+    error = find_entry(models, request, path, &entry);
+    if (!error && !entry)
         error = open_model(models, name, path, &entry);
     if (!error) {
         entry->users++;

@@ -13,6 +13,7 @@
 #include <stdint.h>
 
 struct models;
+struct request;
 struct server_options;
 
 /* A model in use. */
@@ -26,10 +27,10 @@ int models_open(const struct server_options *options, struct models **models);
 void models_close(struct models **models);
 /* Finds a model by its name, an alias, or NULL for the default one, and opens it if it is not open.
  * With `paths`, which only requests of the server's own user have, an absolute path is a name, too.
- * Other threads that want the same one wait meanwhile. The model stays open until models_release.
- * Errors: EABSENT (no such name), EDEVICEMEMORY (no memory is left for it), those of
- * vkclip_open_model. */
-int models_use(struct models *models, const char *name, bool paths,
+ * Other requests for the same one wait meanwhile, but not beyond their time (ECANCELLED). The model
+ * stays open until models_release. Errors: EABSENT (no such name), EUNSUPPORTED (it is larger than
+ * all memory), EDEVICEMEMORY (no memory is left for it), those of vkclip_open_model. */
+int models_use(struct models *models, struct request *request, const char *name, bool paths,
                const struct loaded_model **model);
 void models_release(struct models *models, const struct loaded_model *model);
 /* Ends the opening of models, now and later. */

@@ -71,7 +71,7 @@ static int use_model(struct embeddings *embeddings)
     request->parameter = "model";
     if (name && !json_is_null(name) && !json_is_string(name))
         return error_fail(VKCLIP_EINVALID, "model: expected a string");
-    return models_use(request->server->models, json_string_value(name), request->is_local,
+    return models_use(request->server->models, request, json_string_value(name), request->is_local,
                       &embeddings->model);
 }
 

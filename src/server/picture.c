@@ -90,7 +90,7 @@ void handle_picture(struct request *request)
         json_decref(files.paths);
         return;
     }
-    int error = server_index_take(request->server->index, &handle);
+    int error = server_index_take(request->server->index, request, &handle);
     if (!error) {
         error = vkclip_find_indexed(handle, request->id, take_file, &files);
         server_index_give(request->server->index, handle);
@@ -149,7 +149,7 @@ void handle_thumbnail(struct request *request)
     struct vkclip_index *handle;
     if (!picture_has_index(request))
         return;
-    int error = server_index_take(request->server->index, &handle);
+    int error = server_index_take(request->server->index, request, &handle);
     if (!error) {
         error = vkclip_read_thumbnail(handle, request->id, send_jpeg, request);
         server_index_give(request->server->index, handle);
@@ -171,13 +171,17 @@ void handle_preview(struct request *request)
     struct encode_item item = {.data = NULL};
     if (!picture_has_index(request))
         return;
-    int error = input_read_indexed(request, request->id, &item);
-    if (!error)
-        error = vkclip_decode_image(item.data, item.size, "picture", &params, &image);
-    if (!error)
-        error = vkclip_make_thumbnail(&image, PREVIEW_SIDE, send_jpeg, request);
-    vkclip_free_image(&image);
-    free(item.data);
+    int error = gate_enter(request->server->decoding, request, 1);
+    if (!error) {
+        error = input_read_indexed(request, request->id, &item);
+        if (!error)
+            error = vkclip_decode_image(item.data, item.size, "picture", &params, &image);
+        if (!error)
+            error = vkclip_make_thumbnail(&image, PREVIEW_SIDE, send_jpeg, request);
+        vkclip_free_image(&image);
+        free(item.data);
+        gate_leave(request->server->decoding, 1);
+    }
     if (error)
         answer_library_error(request, error);
 }
@@ -271,7 +275,7 @@ void handle_original(struct request *request)
     uint64_t size = 0;
     if (!picture_has_index(request))
         return;
-    int error = server_index_take(request->server->index, &handle);
+    int error = server_index_take(request->server->index, request, &handle);
     if (!error) {
         error = vkclip_find_indexed(handle, request->id, take_name, &original);
         if (!error)

@@ -30,8 +30,7 @@ enum {
     OPEN_BODY = 64 << 10, /* bytes that those may send who need no token */
     FIRST_BODY = 4096,    /* bytes that are allocated at first */
     GRACE = 2,            /* seconds after the deadline, for requests that end by themselves */
-    SEND_SECONDS = 30,    /* that an answer may take, and a second more for each */
-    SEND_RATE = 16 << 10  /* bytes of it */
+    SEND_RATE = 16 << 10  /* bytes per second that a client must take of an answer */
 };
 
 /* Seconds after which it is looked again whether the client is still there. */
@@ -62,18 +61,37 @@ int request_is_over(void *user, uint64_t done, uint64_t total)
     return request->gone || now > request->deadline || atomic_load(&request->server->stopping);
 }
 
+/* What a request takes of the quota, if it holds so many bytes. */
+static size_t counted_bytes(size_t held)
+{
+    return held > SMALL_REQUEST ? held - SMALL_REQUEST : 0;
+}
+
 bool request_hold(struct request *request, size_t bytes)
 {
-    if (!quota_take(&request->server->bodies, bytes))
+    const size_t held = request->held + bytes;
+    if (!quota_take(&request->server->bodies, counted_bytes(held) - counted_bytes(request->held)))
         return false;
-    request->held += bytes;
+    request->held = held;
     return true;
+}
+
+int request_fail_memory(void)
+{
+    return error_fail(VKCLIP_EMEMORY,
+                      "the server is busy: its requests take all memory that they may");
+}
+
+void request_release(struct request *request, size_t bytes)
+{
+    const size_t held = request->held - bytes;
+    quota_give(&request->server->bodies, counted_bytes(request->held) - counted_bytes(held));
+    request->held = held;
 }
 
 static void drop_body(struct request *request)
 {
-    quota_give(&request->server->bodies, request->capacity);
-    request->held -= request->capacity;
+    request_release(request, request->capacity);
     free(request->body);
     request->body = NULL;
     request->size = request->capacity = 0;
@@ -98,8 +116,7 @@ int request_read_json(struct request *request, const char *text, size_t size, js
     if (error)
         return error;
     if (!request_hold(request, bytes))
-        return error_fail(VKCLIP_EMEMORY,
-                          "the server is busy: its requests take all memory that they may");
+        return request_fail_memory();
     return strict_json_read(text, size, json);
 }
 
@@ -271,7 +288,8 @@ static bool send_answer(struct request *request)
     if (!request->answer)
         return false;
     connections_limit(request->server->connections, request->from,
-                      clock_seconds() + SEND_SECONDS + (double)(request->sent / SEND_RATE));
+                      clock_seconds() + request->server->silence +
+                          (double)request->sent / SEND_RATE);
     return MHD_queue_response(request->connection, request->status, request->answer) == MHD_YES;
 }
 
@@ -401,7 +419,8 @@ void receive_close(struct request *request, bool complete)
     if (request->answer)
         MHD_destroy_response(request->answer);
     quota_give(&server->answers, request->answer_bytes);
-    quota_give(&server->bodies, request->held);
+    quota_give(&server->archives, request->archives);
+    request_release(request, request->held);
     connections_end(server->connections, request->from);
     free(request->body);
     free(request);

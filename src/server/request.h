@@ -41,8 +41,9 @@ struct request {
     unsigned status;
     uint64_t received, sent;
     size_t capacity;     /* of `body` */
-    size_t held;         /* bytes of the quota of bodies */
+    size_t held;         /* bytes of memory, see request_hold */
     size_t answer_bytes; /* bytes of the quota of answers */
+    size_t archives;     /* of the quota of archives */
     uint64_t most_body;
     bool too_long, no_room; /* of the body */
     bool early; /* The answer does not wait for the body, which is not worth receiving. */
@@ -60,6 +61,10 @@ int request_is_over(void *request, uint64_t done, uint64_t total);
 /* Counts memory that the request keeps until its end among that of bodies; false: there is no room.
  */
 bool request_hold(struct request *request, size_t bytes);
+/* Fails with EMEMORY, because request_hold found no room. */
+int request_fail_memory(void);
+/* Gives back what was held before the request's end. */
+void request_release(struct request *request, size_t bytes);
 
 /* Reads JSON with an object or array at the top (strict_json.h), whose memory counts among that of
  * bodies. Errors: EINVALID, EMEMORY (there is no room). */

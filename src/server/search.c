@@ -17,11 +17,14 @@ struct finding {
     bool no_memory;
 };
 
-/* Is a vkclip_hit_fn. */
+/* Is a vkclip_hit_fn. Long lists are memory of the request, as its body is. */
 static int take_hit(void *user, const struct vkclip_hit *hit)
 {
     struct finding *finding = user;
-    finding->no_memory = !server_results_add(finding->list, hit);
+    const size_t bytes =
+        sizeof(*hit) + strlen(hit->path) + strlen(hit->camera) + strlen(hit->format);
+    finding->no_memory =
+        !request_hold(finding->request, bytes) || !server_results_add(finding->list, hit);
     return finding->no_memory || request_is_over(finding->request, 0, 0);
 }
 
@@ -69,7 +72,7 @@ static int encode_parts(struct request *request, struct search_part *parts, size
         if (!parts[i].id && !parts[i].embed)
             items[item_count++] = parts[i].item;
     if (!error && item_count) {
-        error = models_use(request->server->models, name, true, &model);
+        error = models_use(request->server->models, request, name, true, &model);
         if (!error)
             error = encode_items(request, model, items, item_count, encoded);
         models_release(request->server->models, model);
@@ -123,7 +126,7 @@ int search_find(struct request *request, struct search_part *parts, size_t count
     if (!error)
         error = encode_parts(request, parts, count, dim, embeds);
     if (!error)
-        error = server_index_take(index, &handle);
+        error = server_index_take(index, request, &handle);
     if (!error && count) {
         error = run_search(&finding, handle, model, parts, count, dim, embeds, params);
     } else if (!error) {

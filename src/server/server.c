@@ -38,8 +38,10 @@ enum {
     MOST_TOKEN = 512,          /* characters */
     MOST_BODIES = 8,           /* times max_body that all bodies, and all answers, may take */
     MOST_PREPARED = 256 << 20, /* bytes of pixel values that wait for the device */
-    OTHER_FILES = 256,         /* that are open besides connections */
-    LAST_SECONDS = 1           /* in which clients are told that the server stops */
+    MOST_ARCHIVES = 8,
+    MOST_SILENCE = 30, /* seconds */
+    OTHER_FILES = 256, /* that are open besides connections */
+    LAST_SECONDS = 1   /* in which clients are told that the server stops */
 };
 
 #define DEFAULT(member, value) \
@@ -151,11 +153,14 @@ static int open_memory(struct server *server)
 {
     const struct server_options *options = &server->options;
     server->bodies.most = server->answers.most = (size_t)(MOST_BODIES * options->max_body);
+    server->archives.most = MOST_ARCHIVES;
     int error = workers_open(0, &server->workers);
     if (!error)
         error = gate_open(thread_processors(), &server->decoding);
     if (!error)
         error = gate_open(MOST_PREPARED, &server->prepared);
+    if (!error)
+        error = gate_open(1, &server->comparing);
     return error;
 }
 
@@ -163,12 +168,13 @@ static int open_parts(struct server *server)
 {
     struct server_options *options = &server->options;
     metrics_open(&server->metrics);
+    server->silence = fmin(MOST_SILENCE, options->timeout);
     server->name_key = (uint64_t)clock_date();
     int error = raise_file_limit(options);
     if (!error)
         error = access_log_open(options->access_log);
     if (!error)
-        error = connections_open(options->max_connections, &server->connections);
+        error = connections_open(options->max_connections, server->silence, &server->connections);
     if (!error)
         error = open_memory(server);
     if (!error)
@@ -199,6 +205,7 @@ static void close_parts(struct server *server)
     server_results_close(&server->results);
     batcher_close(&server->batcher);
     models_close(&server->models);
+    gate_close(&server->comparing);
     gate_close(&server->prepared);
     gate_close(&server->decoding);
     workers_close(&server->workers);
