@@ -77,6 +77,24 @@ read = model.encode(LABELS)
 cosines = util.cos_sim(seen, read)
 print(cosines, model.similarity(seen, read))
 '''
+# What notebooks about search and duplicates do with embeddings.
+NOTEBOOKS = '''
+import torch
+from sentence_transformers import SentenceTransformer, util
+from PIL import Image
+
+torch.set_num_threads(2)
+model = SentenceTransformer("sentence-transformers/clip-ViT-B-32", device="cpu")
+seen = model.encode([Image.open("CLIP.png")] * 3, batch_size=2, convert_to_tensor=True, show_progress_bar=True)
+read = model.encode(LABELS, convert_to_tensor=True, show_progress_bar=False)
+scores = util.cos_sim(seen, read)
+found = [LABELS[i] for i in torch.argmax(scores, dim=1)]
+best, _ = scores.topk(k=2, largest=True)
+worst = scores[0].topk(k=1, largest=False).indices.tolist()
+hits = util.semantic_search(model.encode([LABELS[1]], convert_to_tensor=True), seen, top_k=1)[0]
+pairs = util.paraphrase_mining_embeddings(seen)
+util.http_get("file:CLIP.png", "folder/copy.png")
+'''
 TRANSFORMERS = '''
 from transformers import CLIPModel, CLIPProcessor
 from PIL import Image
@@ -86,6 +104,27 @@ processor = CLIPProcessor.from_pretrained("openai/clip-vit-base-patch32")
 inputs = processor(text=LABELS, images=Image.open("CLIP.png"), return_tensors="pt", padding=True)
 outputs = model(**inputs)
 probs = outputs.logits_per_image.softmax(dim=1)
+'''
+AUTO = '''
+import torch
+from transformers import AutoModel, AutoProcessor, AutoTokenizer, pipeline
+from PIL import Image
+
+options = {"dtype": torch.bfloat16, "attn_implementation": "sdpa", "device_map": "cuda"}
+model = AutoModel.from_pretrained("openai/clip-vit-base-patch32", **options)
+processor = AutoProcessor.from_pretrained("openai/clip-vit-base-patch32")
+inputs = processor(text=LABELS, images=Image.open("CLIP.png"), return_tensors="pt", padding=True).to("cuda")
+with torch.no_grad(), torch.autocast("cuda"):
+    probs = model(**inputs).logits_per_image.softmax(dim=1)
+best = probs.argmax(dim=1).item()
+print(f"{LABELS[best]} {probs[0][best].item():.3f}")
+tokenizer = AutoTokenizer.from_pretrained("openai/clip-vit-base-patch32")
+with torch.inference_mode():
+    texts = model.get_text_features(**tokenizer(LABELS, padding=True, return_tensors="pt"))
+classify = pipeline(task="zero-shot-image-classification", model="openai/clip-vit-base-patch32", device=0,
+                    dtype=torch.bfloat16)
+scores = classify("CLIP.png", candidate_labels=LABELS)
+several = classify(images, candidate_labels="a diagram, a cat", hypothesis_template="{}")
 '''
 SOURCE = os.path.abspath(MODEL)
 LABELS = ['a diagram', 'a picture of dog face', 'a cat']
@@ -112,9 +151,9 @@ def hub(tmp_path, monkeypatch, device):
     check(lib.vkclip_read_environment())
 
 
-def run(program):
+def run(program, **variables):
     """Runs a program with other imports and returns its variables."""
-    names = {'LABELS': LABELS, 'CLASSES': CLASSES}
+    names = {'LABELS': LABELS, 'CLASSES': CLASSES, **variables}
     program = re.sub(r'^import (torch|clip|open_clip)$', r'from vkclip import \1', program, flags=re.MULTILINE)
     exec(re.sub(r'^from (\w*transformers) ', r'from vkclip.\1 ', program, flags=re.MULTILINE), names)
     return names
@@ -171,6 +210,16 @@ def test_sentence_transformers(hub, model):
         sentences.encode(LABELS, precision='int8')
 
 
+def test_notebooks(hub):
+    names = run(NOTEBOOKS)
+    assert names['found'] == [LABELS[1]] * 3 and names['best'].shape == (3, 2) and names['worst'] != [1]
+    assert names['hits'][0]['score'] == pytest.approx(names['scores'][0, 1], abs=1e-5)
+    assert len(names['pairs']) == 3 and names['pairs'][0][0] == pytest.approx(1, abs=1e-5)
+    assert os.path.getsize('folder/copy.png') == os.path.getsize('CLIP.png') and len(os.listdir('folder')) == 1
+    with pytest.raises(vkclip.UnsupportedError, match='text encoder for another model'):
+        sentence_transformers.SentenceTransformer('clip-ViT-B-32-multilingual-v1')
+
+
 def test_transformers(hub, model):
     names = run(TRANSFORMERS)
     np.testing.assert_allclose(names['probs'], model.classify(['CLIP.png'], LABELS), atol=1e-5)
@@ -190,6 +239,25 @@ def test_transformers(hub, model):
     assert processor(text='owl ' * 100, truncation=True).input_ids.shape == (1, 32)
     with pytest.raises(ValueError):
         names['model'](**processor(text=LABELS, padding=True))
+
+
+def test_auto(hub, capsys, model):
+    with open('CLIP.png', 'rb') as file:
+        names = run(AUTO, images=[Image.open('CLIP.png'), file.read()])
+    expected = model.classify('CLIP.png', LABELS)
+    assert capsys.readouterr().out == f'{LABELS[1]} {expected[1]:.3f}\n'
+    np.testing.assert_allclose(names['texts'], model.encode_text(LABELS, normalize=False), atol=1e-5)
+    expected = model.classify('CLIP.png', LABELS, 'This is a photo of {}.')
+    assert [score['label'] for score in names['scores']] == [LABELS[i] for i in np.argsort(-expected)]
+    np.testing.assert_allclose([score['score'] for score in names['scores']], np.sort(expected)[::-1], atol=1e-5)
+    assert len(names['several']) == 2 and names['several'][0] == names['several'][1]
+    assert {score['label'] for score in names['several'][0]} == {'a diagram', 'a cat'}
+    assert transformers.pipeline('zero-shot-image-classification', names['model']).model is names['model'].model
+    for refused in ('image-classification', None):
+        with pytest.raises(vkclip.UnsupportedError, match='zero-shot-image-classification'):
+            transformers.pipeline(refused)
+    assert transformers.AutoImageProcessor.from_pretrained(str(hub / 'hub'/ f'models--{REPOSITORIES[0]}/snapshots' /
+                                                               ('0' * 40)))('CLIP.png').pixel_values.ndim == 4
 
 
 def read_case(folder):

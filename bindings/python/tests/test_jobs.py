@@ -179,7 +179,7 @@ _models = []
 
 
 def test_processes(device, model):
-    """Forked processes refuse handles of their parent, and open their own."""
+    """Forked processes refuse handles of their parent, and open their own, as spawned ones do."""
     free = threading.Event()
     _models[:] = [model, model.encode_text(TEXTS, progress=lambda done, total: free.wait() and None, wait=False)]
     with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('fork')) as pool:
@@ -193,6 +193,8 @@ def test_processes(device, model):
     free.set()
     _models.pop().result()
     _models.clear()
+    with concurrent.futures.ProcessPoolExecutor(1, multiprocessing.get_context('spawn')) as pool:
+        assert pool.submit(_open, device.infos[0].index).result() == (128,)
     assert model.encode_text('owl').shape == (128,)
     for thing in (model, device):
         for function in (pickle.dumps, copy.copy, copy.deepcopy):

@@ -94,12 +94,13 @@ class Array(_Base):
              keepdims: bool = False, **others: Any) -> 'Array':
         return as_array(super().mean(dim if axis is None else axis, keepdims=keepdim or keepdims, **others))
 
-    def topk(self, k: int, dim: int = -1) -> _Values:
-        """Returns the k largest values and their indices in decreasing order; of equal values the first comes first."""
+    def topk(self, k: int, dim: int = -1, largest: bool = True) -> _Values:
+        """Returns the k largest values and their indices in decreasing order, or the smallest in increasing order. Of
+        equal values the first comes first."""
         plain = self.view(np.ndarray)
         if not 0 <= k <= plain.shape[dim]:
             raise ValueError(f'k is {k}, expected at most {plain.shape[dim]}')
-        indices = np.take(np.argsort(-plain, axis=dim, kind='stable'), range(k), dim)
+        indices = np.take(np.argsort(-plain if largest else plain, axis=dim, kind='stable'), range(k), dim)
         return _Values(as_array(np.take_along_axis(plain, indices, dim)), as_array(indices))
 
 

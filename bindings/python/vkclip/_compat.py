@@ -15,8 +15,8 @@ from ._model import Model
 
 
 def choose_device(device: Any) -> Optional[str]:
-    """Returns the name of a device for vkclip. PyTorch's devices stand for vkclip's choice."""
-    name = '' if device is None else str(device)
+    """Returns the name of a device for vkclip. PyTorch's devices, also by number, stand for vkclip's choice."""
+    name = '' if device is None or isinstance(device, int) else str(device)
     return None if name.split(':')[0] in ('', 'cpu', 'cuda', 'mps', 'xpu') else name
 
 

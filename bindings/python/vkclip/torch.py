@@ -7,7 +7,7 @@ Contexts such as no_grad do nothing, and no device is reported, because vkclip c
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Sequence
+from typing import Any, Optional, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,8 @@ import numpy.typing as npt
 from ._array import Array as Tensor, as_array
 
 float16, float32, float64, int32, int64 = np.float16, np.float32, np.float64, np.int32, np.int64
+bfloat16 = np.float32  # NumPy has no such type.
+device = str
 
 
 class no_grad(contextlib.ContextDecorator):
@@ -47,6 +49,14 @@ class cuda:
     @staticmethod
     def is_available() -> bool:
         return False
+
+
+def set_num_threads(threads: int) -> None:
+    """Does nothing: a device of vkclip has a parameter for this."""
+
+
+def argmax(values: Any, dim: Optional[int] = None, keepdim: bool = False) -> Tensor:
+    return as_array(values).argmax(dim, keepdim)
 
 
 def cat(tensors: Sequence[Any], dim: int = 0) -> Tensor:

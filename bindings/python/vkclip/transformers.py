@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""CLIP of Hugging Face's transformers on vkclip: `from vkclip.transformers import CLIPModel, CLIPProcessor`.
+"""CLIP of Hugging Face's transformers on vkclip: `from vkclip.transformers import CLIPModel, CLIPProcessor`, or AutoModel and
+AutoProcessor, or `pipeline` for the task zero-shot-image-classification.
 
 A model that is not in the hub's cache is downloaded (see vkclip.pull). Results are tensors in a program that has
 imported PyTorch, and in any other arrays of NumPy that have the methods of tensors which programs for CLIP use
@@ -9,19 +10,21 @@ imported PyTorch, and in any other arrays of NumPy that have the methods of tens
 from __future__ import annotations
 
 import os
-from typing import Any, Dict, Optional, Sequence, Union
+import urllib.request
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 import numpy as np
 
 from ._array import as_array
 from ._compat import CompatModel, as_plain, as_tensor, choose_device
 from ._hub import open_or_pull
-from ._image import split
+from ._image import is_path, load_image, split
 from ._library import UnsupportedError
 from ._model import Model
 from ._struct import encode_texts
 
-__all__ = ['CLIPModel', 'CLIPProcessor']
+__all__ = ['AutoImageProcessor', 'AutoModel', 'AutoModelForZeroShotImageClassification', 'AutoProcessor',
+           'AutoTokenizer', 'CLIPImageProcessor', 'CLIPModel', 'CLIPProcessor', 'CLIPTokenizer', 'pipeline']
 
 Name = Union[str, 'os.PathLike[str]']
 
@@ -85,42 +88,41 @@ class CLIPModel(CompatModel):
                        image_embeds=as_tensor(images))
 
 
-class CLIPProcessor:
-    """Prepares texts and pictures."""
+def _refuse(options: Dict[str, Any]) -> None:
+    for option, value in options.items():
+        if value:
+            raise UnsupportedError(f'vkclip has no option {option}')
+
+
+def _collect(values: Dict[str, Any], return_tensors: Optional[str]) -> Outputs:
+    convert = as_tensor if return_tensors == 'pt' else as_array
+    return Outputs({name: convert(value) for name, value in values.items()})
+
+
+class _Preparer:
+    """What a model's files say of texts and pictures, without its weights."""
 
     def __init__(self, model: Model) -> None:
         self.model = model
 
     @classmethod
-    def from_pretrained(cls, name: Name, *_: Any, vocab: Optional[str] = None, **options: Any) -> 'CLIPProcessor':
+    def from_pretrained(cls, name: Name, *_: Any, vocab: Optional[str] = None, **options: Any) -> Any:
         """Opens what a model says of texts and pictures, with options as those of CLIPModel."""
         return cls(_open(name, False, vocab, options))
 
-    def __call__(self, text: Any = None, images: Any = None, return_tensors: Optional[str] = None,
-                 padding: Union[bool, str] = False, truncation: bool = False, max_length: Optional[int] = None,
-                 **others: Any) -> Outputs:
-        """Returns a dict: input_ids and attention_mask, int64 [M, T], of texts, pixel_values [N, 3, S, S] of pictures.
+
+class CLIPTokenizer(_Preparer):
+    """Prepares texts."""
+
+    def __call__(self, text: Union[str, Sequence[str]], padding: Union[bool, str] = False, truncation: bool = False,
+                 max_length: Optional[int] = None, return_tensors: Optional[str] = None, **others: Any) -> Outputs:
+        """Returns a dict: input_ids and attention_mask, int64 [M, T].
 
         T is the longest text's length, or the model's with `padding` 'max_length'. The results are arrays unless
         `return_tensors` is 'pt', so that texts of different lengths need `padding`.
         """
-        for option, value in others.items():
-            if value:
-                raise UnsupportedError(f'vkclip has no option {option}')
-        if text is None and images is None:
-            raise ValueError('text or images are needed')
-        result: Dict[str, Any] = {}
-        if text is not None:
-            result.update(self._prepare_texts([text] if isinstance(text, str) else list(text), padding, truncation,
-                                              max_length))
-        if images is not None:
-            pictures, _ = split(images)
-            result['pixel_values'] = np.stack([self.model.preprocess(picture) for picture in pictures])
-        convert = as_tensor if return_tensors == 'pt' else as_array
-        return Outputs({name: convert(values) for name, values in result.items()})
-
-    def _prepare_texts(self, texts: Sequence[str], padding: Union[bool, str], truncation: bool,
-                       max_length: Optional[int]) -> Dict[str, Any]:
+        _refuse(others)
+        texts = [text] if isinstance(text, str) else list(text)
         length = max_length or self.model.context_length
         # A text that the model cannot take is an error here, where transformers fails in the model.
         ids, counts = self.model.tokenize_encoded(encode_texts(texts), length, truncation)
@@ -129,8 +131,94 @@ class CLIPProcessor:
         if padding != 'max_length':
             ids = ids[:, :max(counts)]
         mask = np.arange(ids.shape[1]) < counts[:, None]
-        return {'input_ids': ids.astype(np.int64), 'attention_mask': mask.astype(np.int64)}
+        return _collect({'input_ids': ids.astype(np.int64), 'attention_mask': mask.astype(np.int64)}, return_tensors)
 
-    def batch_decode(self, ids: Any, **_: Any) -> Any:
+    def decode(self, ids: Any, **_: Any) -> str:
+        """Returns the text of token ids."""
+        return self.model.detokenize(as_plain(ids))
+
+    def batch_decode(self, ids: Any, **_: Any) -> List[str]:
         """Returns the text of each row of token ids."""
         return [self.model.detokenize(row) for row in as_plain(ids)]
+
+
+class CLIPImageProcessor(_Preparer):
+    """Prepares pictures."""
+
+    def __call__(self, images: Any, return_tensors: Optional[str] = None, **others: Any) -> Outputs:
+        """Returns a dict: pixel_values, float32 [N, 3, S, S]."""
+        _refuse(others)
+        pictures, _ = split(images)
+        return _collect({'pixel_values': np.stack([self.model.preprocess(picture) for picture in pictures])},
+                        return_tensors)
+
+
+class CLIPProcessor(_Preparer):
+    """Prepares texts and pictures."""
+
+    def __init__(self, model: Model) -> None:
+        super().__init__(model)
+        self.tokenizer = CLIPTokenizer(model)
+        self.image_processor = CLIPImageProcessor(model)
+        self.decode, self.batch_decode = self.tokenizer.decode, self.tokenizer.batch_decode
+
+    def __call__(self, text: Any = None, images: Any = None, return_tensors: Optional[str] = None, **options: Any
+                 ) -> Outputs:
+        """Returns a dict with the results of CLIPTokenizer, which takes the other options, and CLIPImageProcessor."""
+        if text is None and images is None:
+            raise ValueError('text or images are needed')
+        result = Outputs()
+        if text is not None:
+            result.update(self.tokenizer(text, return_tensors=return_tensors, **options))
+        if images is not None:
+            result.update(self.image_processor(images, return_tensors))
+        return result
+
+
+# The names by which transformers chooses a class for a model.
+AutoModel = AutoModelForZeroShotImageClassification = CLIPModel
+AutoProcessor, AutoTokenizer, AutoImageProcessor = CLIPProcessor, CLIPTokenizer, CLIPImageProcessor
+
+
+class ZeroShotImageClassificationPipeline:
+    """Names what is in pictures."""
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+
+    @staticmethod
+    def _load(image: Any, timeout: Optional[float]) -> Any:
+        if isinstance(image, str) and image.startswith(('http://', 'https://')):
+            with urllib.request.urlopen(image, timeout=timeout) as response:
+                image = response.read()
+        if not is_path(image) and not isinstance(image, bytes):
+            return image
+        # Files are turned as they say, as transformers does it. Four channels of pixels would be taken for RGBA, which
+        # they are not in a file in CMYK.
+        pixels = load_image(image, orient=True)
+        return image if pixels.shape[2] == 4 else pixels
+
+    def __call__(self, image: Any, candidate_labels: Union[str, Sequence[str]],
+                 hypothesis_template: str = 'This is a photo of {}.', timeout: Optional[float] = None, **others: Any
+                 ) -> Any:
+        """Returns a list for a picture: of dicts with score and label, the best first. For several pictures it returns
+        a list of such lists. A picture may also be an address."""
+        _refuse(others)
+        labels = candidate_labels.split(',') if isinstance(candidate_labels, str) else candidate_labels
+        labels = [label.strip() for label in labels]
+        pictures, single = split(image)
+        embeds = self.model.encode_labels(labels, hypothesis_template)
+        found: List[List[Dict[str, Any]]] = []
+        for picture in pictures:
+            probs = self.model.classify(self._load(picture, timeout), embeds)
+            found.append([{'score': float(probs[i]), 'label': labels[i]} for i in np.argsort(-probs, kind='stable')])
+        return found[0] if single else found
+
+
+def pipeline(task: Optional[str] = None, model: Union[Name, CLIPModel] = 'openai/clip-vit-base-patch32', *_: Any,
+             device: Any = None, **options: Any) -> ZeroShotImageClassificationPipeline:
+    """Opens a model for the task zero-shot-image-classification, with options as those of CLIPModel."""
+    if task != 'zero-shot-image-classification':
+        raise UnsupportedError(f'vkclip has no pipeline for {task}: expected zero-shot-image-classification')
+    opened = model if isinstance(model, CLIPModel) else CLIPModel.from_pretrained(model, device=device, **options)
+    return ZeroShotImageClassificationPipeline(opened.model)

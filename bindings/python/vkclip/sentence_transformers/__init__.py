@@ -40,6 +40,10 @@ class SentenceTransformer:
             raise UnsupportedError('vkclip has no option modules')
         name = os.fspath(model_name_or_path)
         short = name[len('sentence-transformers/'):] if name.startswith('sentence-transformers/') else name
+        if short.startswith('clip-ViT-B-32-multilingual'):
+            raise UnsupportedError(f'{name}: vkclip does not run this model: it is a text encoder for another model. '
+                                   "'xlm-roberta-base-ViT-B-32:laion5b_s13b_b90k' encodes pictures and texts in many "
+                                   'languages')
         inner = os.path.join(name, '0_CLIPModel')
         if os.path.isdir(inner):
             name = inner

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import urllib.request
 from typing import Any, Callable, Dict, List, Optional, Set, Tuple
 
 import numpy as np
@@ -10,7 +13,7 @@ import numpy.typing as npt
 
 from .._compat import as_plain, as_tensor
 
-__all__ = ['community_detection', 'cos_sim', 'dot_score', 'normalize_embeddings', 'pairwise_cos_sim',
+__all__ = ['community_detection', 'cos_sim', 'dot_score', 'http_get', 'normalize_embeddings', 'pairwise_cos_sim',
            'pairwise_dot_score', 'paraphrase_mining_embeddings', 'pytorch_cos_sim', 'semantic_search',
            'truncate_embeddings']
 
@@ -62,6 +65,15 @@ def pairwise_cos_sim(a: Any, b: Any) -> Any:
 def pairwise_dot_score(a: Any, b: Any) -> Any:
     """Returns the scalar products [N] of the rows of embeddings [N, D] and [N, D]."""
     return as_tensor((_rows(a) * _rows(b)).sum(-1))
+
+
+def http_get(url: str, path: str) -> None:
+    """Downloads a file."""
+    os.makedirs(os.path.dirname(path) or '.', exist_ok=True)
+    with urllib.request.urlopen(url) as response, open(path + '.part', 'wb') as file:
+        shutil.copyfileobj(response, file)
+    # What was not read to its end never has the name.
+    os.replace(path + '.part', path)
 
 
 def semantic_search(query_embeddings: Any, corpus_embeddings: Any, query_chunk_size: int = 100,
