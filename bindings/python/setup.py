@@ -9,9 +9,15 @@ VKCLIP_MANYLINUX=2_34 makes a wheel for other Linux systems: libvkclip then has 
 the wheel is refused if libvkclip needs more than such systems have, or a newer glibc than that. VKCLIP_CMAKE_ARGS has
 further arguments for CMake, in which {root} stands for the folder of the source.
 
+The wheel has the licences and notices of all libraries whose code is in it, in *.dist-info/licenses, and the bill of
+materials, in *.dist-info/sboms. They come from the packages of Debian, Arch Linux or vcpkg that were linked; a wheel
+for other systems is refused where one is not found.
+
 With VKCLIP_BUNDLE=OFF nothing is built, and the package uses the system's libvkclip, as distributions want it.
 """
 
+import glob
+import json
 import os
 import platform
 import re
@@ -23,7 +29,10 @@ import sys
 from setuptools import setup
 from setuptools.command.build_py import build_py
 from setuptools.dist import Distribution
-from wheel.bdist_wheel import bdist_wheel
+try:
+    from setuptools.command.bdist_wheel import bdist_wheel
+except ImportError:  # before setuptools 70.1
+    from wheel.bdist_wheel import bdist_wheel
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUNDLE = os.environ.get('VKCLIP_BUNDLE') != 'OFF'
@@ -65,12 +74,89 @@ def choose_platform(library, default):
     return 'manylinux_%d_%d_%s' % (*glibc, platform.machine())
 
 
+def build_folder(command):
+    return os.path.abspath(os.path.join(command.get_finalized_command('build').build_base, 'cmake'))
+
+
+def library_path(command):
+    return os.path.join(command.get_finalized_command('build').build_lib, 'vkclip', NAME)
+
+
+def read_inside(bill):
+    """Returns the names and licences of the libraries whose code is in libvkclip, by its bill of materials."""
+    with open(bill) as file:
+        document = json.load(file)
+    # Tools, and libraries that are linked when the program starts, leave no code in it.
+    inside = {relation[end] for relation in document['relationships'] for end in ('spdxElementId', 'relatedSpdxElement')
+              if relation['relationshipType'] in ('STATIC_LINK', 'CONTAINS', 'BUILD_DEPENDENCY_OF')}
+    return {package['name']: package['licenseDeclared'] for package in document['packages']
+            if package['SPDXID'] in inside and package['SPDXID'] != 'SPDXRef-vkclip'}
+
+
+def find_notices(folder, libraries):
+    """Returns the files in which the packages of libraries have their licences and notices, by the names that they
+    get."""
+    found = {}
+    missing = []
+    with open(os.path.join(ROOT, 'third_party', 'libraries.txt')) as file:
+        packages = {line.split()[0]: line.split()[2:6] for line in file if line[0] != '#'}
+    # A library of vcpkg may contain others, which have packages there too.
+    for path in glob.glob(os.path.join(folder, 'vcpkg_installed', '*', 'share', '*', 'copyright')):
+        found[os.path.basename(os.path.dirname(path)) + '.txt'] = path
+    for library in libraries:
+        debian, arch, _, vcpkg = packages[library]
+        paths = [f'/usr/share/doc/{debian}/copyright', *sorted(glob.glob(f'/usr/share/licenses/{arch}/*'))]
+        paths = [path for path in paths if os.path.isfile(path)]
+        if vcpkg + '.txt' not in found:
+            found.update((f'{library}{i or ""}.txt', path) for i, path in enumerate(paths))
+            if not paths:
+                missing.append(library)
+    for path in list(found.values()):
+        with open(path, encoding='utf-8', errors='replace') as file:
+            # Debian has the text of a common licence once.
+            for name in re.findall(r'/usr/share/common-licenses/([\w-]+(?:\.\w+)*)', file.read()):
+                found[name + '.txt'] = '/usr/share/common-licenses/' + name
+    if missing:
+        message = f'the licences of {", ".join(missing)}, whose code is in libvkclip, were not found'
+        if MANYLINUX:
+            raise SystemExit(f'{message}: expected the packages of Debian, Arch Linux or vcpkg')
+        print(f'{message}: add them before the wheel is given to others')
+    return found
+
+
+def write_licences(command, information):
+    """Puts licences, notices and the bill of materials into the folder *.dist-info, and names them in METADATA."""
+    folder = build_folder(command)
+    bill = os.path.join(information, 'sboms', 'libvkclip.spdx.json')
+    os.makedirs(os.path.dirname(bill))
+    # The bill of materials has the checksums of the library as it is in the wheel, without its symbols.
+    subprocess.run(['cmake', f'-DDESCRIPTION={folder}/sbom/libvkclip.cmake', f'-DFILE={library_path(command)}',
+                    f'-DOUTPUT={bill}', '-P', os.path.join(ROOT, 'third_party', 'SbomWrite.cmake')], check=True)
+    libraries = read_inside(bill)
+    files = {name: os.path.join(ROOT, name) for name in ('LICENSE', 'NOTICE')}
+    files.update(sorted((f'libraries/{name}', path) for name, path in find_notices(folder, libraries).items()))
+    for name, path in files.items():
+        copy = os.path.join(information, 'licenses', name)
+        os.makedirs(os.path.dirname(copy), exist_ok=True)
+        shutil.copyfile(path, copy)
+    licences = {part for licence in libraries.values() for part in licence.split(' AND ')} - {'MIT'}
+    licences = sorted(f'({part})' if ' OR ' in part else part for part in licences)
+    with open(os.path.join(information, 'METADATA'), encoding='utf-8') as file:
+        head, separator, body = file.read().partition('\n\n')
+    replaced = ('Metadata-Version:', 'License', 'Dynamic: license')
+    lines = [line for line in head.splitlines() if not line.startswith(replaced)]
+    lines = ['Metadata-Version: 2.4', *lines, 'License-Expression: ' + ' AND '.join(['MIT', *licences]),
+             *[f'License-File: {name}' for name in files]]
+    with open(os.path.join(information, 'METADATA'), 'w', encoding='utf-8') as file:
+        file.write('\n'.join(lines) + (separator or '\n') + body)
+
+
 class BuildPy(build_py):
     def run(self):
         super().run()
         if not BUNDLE:
             return
-        folder = os.path.abspath(os.path.join(self.get_finalized_command('build').build_base, 'cmake'))
+        folder = build_folder(self)
         chosen = 'CMAKE_GENERATOR' in os.environ or not shutil.which('ninja')
         ninja = [] if chosen else ['-G', 'Ninja']
         # Debian's libzip, which reads PyTorch's files, has no static form.
@@ -85,28 +171,27 @@ class BuildPy(build_py):
                        check=True)
         found = next(path for path in (os.path.join(folder, NAME), os.path.join(folder, 'Release', NAME))
                      if os.path.exists(path))
-        package = os.path.join(self.build_lib, 'vkclip')
-        target = os.path.join(package, NAME)
+        target = os.path.join(self.build_lib, 'vkclip', NAME)
         # The name is that of a link to the file with the whole version. The package has the file alone.
         shutil.copyfile(os.path.realpath(found), target)
         if sys.platform.startswith('linux') and shutil.which('strip'):
             subprocess.run(['strip', target], check=True)
-        for text in ('LICENSE', 'NOTICE'):
-            shutil.copyfile(os.path.join(ROOT, text), os.path.join(package, text))
 
 
 class BdistWheel(bdist_wheel):
     def get_tag(self):
         if not BUNDLE:
             return 'py3', 'none', 'any'
-        library = os.path.join(self.get_finalized_command('build').build_lib, 'vkclip', NAME)
+        library = library_path(self)
         default = super().get_tag()[2]
         # The tag is asked for once before the library is built.
         return 'py3', 'none', choose_platform(library, default) if os.path.exists(library) else default
 
-    def write_wheelfile(self, *arguments, **named):
-        """Writes the last file before all are packed, and gives them modes that do not depend on the umask."""
-        super().write_wheelfile(*arguments, **named)
+    def write_wheelfile(self, information, *arguments, **named):
+        """Writes the last files before all are packed, and gives all modes that do not depend on the umask."""
+        super().write_wheelfile(information, *arguments, **named)
+        if BUNDLE:
+            write_licences(self, information)
         for folder, _, names in os.walk(self.bdist_dir):
             for name in names:
                 os.chmod(os.path.join(folder, name), 0o644)
@@ -119,4 +204,5 @@ class BinaryDistribution(Distribution):
         return BUNDLE
 
 
-setup(version=read_version(), cmdclass={'build_py': BuildPy, 'bdist_wheel': BdistWheel}, distclass=BinaryDistribution)
+setup(version=read_version(), license='MIT', distclass=BinaryDistribution,
+      cmdclass={'build_py': BuildPy, 'bdist_wheel': BdistWheel})

@@ -1,7 +1,8 @@
 #!/bin/sh
 # wheel.sh FOLDER PYTHON builds a wheel of vkclip for Python with the packages of the system and without network, for
 # this machine and for others, and installs each into an environment of its own. The wheel must have no library but
-# libvkclip. A wheel for others is refused where libvkclip needs too much.
+# libvkclip, and the licences of all that is in it. A wheel for others is refused where libvkclip needs too much.
+# libvkclip is built twice, with different parts, and quickly, without optimisation.
 set -eu
 folder=$1
 python=$2
@@ -11,6 +12,7 @@ rm -rf "$folder/wheels" "$folder/environment"
 mkdir -p "$folder/egg"
 # What is built lies in the test's folder and not in the source.
 printf '[build]\nbuild_base = %s/build\n[egg_info]\negg_base = %s/egg\n' "$folder" "$folder" >"$folder/setup.cfg"
+export VKCLIP_CMAKE_ARGS="${VKCLIP_CMAKE_ARGS-} -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O0"
 export DIST_EXTRA_CONFIG="$folder/setup.cfg" PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR="$folder/pip"
 fail() {
     echo "FAILED: $*"
@@ -36,6 +38,29 @@ PROGRAM
     cd "$OLDPWD"
 }
 
+# has_licences FILE compares the licences in a wheel with the libraries whose code is in it, by its bill of materials.
+has_licences() {
+    "$python" - "$1" <<'PROGRAM'
+import json, sys, zipfile
+from email import message_from_bytes
+with zipfile.ZipFile(sys.argv[1]) as wheel:
+    files = {name.partition('.dist-info/')[2]: wheel.read(name) for name in wheel.namelist() if '.dist-info/' in name}
+metadata, bill = message_from_bytes(files['METADATA']), json.loads(files['sboms/libvkclip.spdx.json'])
+named = {'licenses/' + name for name in metadata.get_all('License-File')}
+assert named == {name for name in files if name.startswith('licenses/')}, named
+static = {relation['relatedSpdxElement'] for relation in bill['relationships']
+          if relation['relationshipType'] == 'STATIC_LINK'}
+inside = {package['name']: package['licenseDeclared'] for package in bill['packages'] if package['SPDXID'] in static}
+assert {'jansson', 'gumbo', 'libutf8proc'} <= set(inside), inside
+expression = metadata['License-Expression']
+for name, licence in inside.items():
+    assert b'opyright' in files[f'licenses/libraries/{name}.txt'], name
+    assert all(part in expression.split(' AND ') for part in licence.split(' AND ')), (name, expression)
+assert b'Apache License' in files['licenses/libraries/Apache-2.0.txt'] and b'stb_image' in files['licenses/NOTICE']
+print('it has the licences of', *sorted(inside))
+PROGRAM
+}
+
 # check NAME-PATTERN looks at the wheel that was built, installs it and tries it.
 check() {
     file=$(echo "$folder"/wheels/*.whl)
@@ -51,6 +76,7 @@ check() {
     [ "$(echo "$libraries" | wc -l)" = 1 ] || fail "the wheel has $libraries"
     echo "$content" | grep -q 'vkclip/py.typed'
     echo "$content" | grep -q 'vkclip/sentence_transformers/util.py'
+    has_licences "$file"
     quietly pip install --no-deps "$file"
     says
     quietly pip uninstall -y vkclip
