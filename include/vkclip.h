@@ -1682,8 +1682,9 @@ VKCLIP_API int vkclip_find_indexed(struct vkclip_index *index, int64_t id, vkcli
                                    void *user);
 /* Opens a file of a picture of the index for reading, provided that nobody has written to it since
  * it was indexed (its size, inode, and times of modification and change are the same), so that a
- * path of the index never leads to another file. *file is a descriptor, which the caller closes,
- * and *size its bytes. Errors: EABSENT (there is no such picture or no such file), EIO. */
+ * path of the index never leads to another file, and none to what could not be decoded. *file is a
+ * descriptor, which the caller closes, and *size its bytes. Errors: EABSENT (there is no such
+ * picture or no such file), EIO. */
 VKCLIP_API int vkclip_open_indexed(struct vkclip_index *index, int64_t id, int *file,
                                    uint64_t *size);
 

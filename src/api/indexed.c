@@ -54,7 +54,7 @@ int vkclip_read_thumbnail(struct vkclip_index *index, int64_t id, vkclip_bytes_f
 
 /* Goes through the files of one content. */
 struct visit {
-    vkclip_hit_fn *hit; /* NULL: the first file that is unchanged is opened */
+    vkclip_hit_fn *hit; /* NULL: the first picture file that is unchanged is opened */
     void *user;
     size_t count;
     int file; /* -1: none is open */
@@ -67,7 +67,9 @@ static int visit_file(void *user, const struct store_picture *picture)
     struct visit *visit = user;
     visit->count++;
     if (!visit->hit) {
-        if (visit->file < 0)
+        /* What was never decoded has no width. A link with a picture's name may lead to any file,
+         * which the index must not give away. */
+        if (visit->file < 0 && picture->facts.width)
             file_hash_open(picture->path, &picture->stamp, &visit->file);
         visit->size = picture->stamp.size;
         return 0;
@@ -108,9 +110,10 @@ int vkclip_open_indexed(struct vkclip_index *index, int64_t id, int *file, uint6
     *file = -1;
     const int error = visit_files(index, __func__, id, &visit);
     if (!error && visit.file < 0)
-        return error_fail(VKCLIP_EABSENT,
-                          "id:%lld: none of its files is there as it was when it was indexed",
-                          (long long)id);
+        return error_fail(
+            VKCLIP_EABSENT,
+            "id:%lld: none of its files is there as it was when it was indexed as a picture",
+            (long long)id);
     *file = visit.file;
     *size = visit.size;
     return error;
