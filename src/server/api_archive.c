@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: MIT
  *
  * /api/v1/archive: the files of some pictures as one zip archive. It is written to a temporary file
- * without a name, which is gone when the answer was sent or the server has ended.
+ * without a name, which is gone when the answer was sent or the server has ended. All such files
+ * together have a limit, which an archive enters before any of it is written.
  */
-#define _GNU_SOURCE /* fileno */
+#define _GNU_SOURCE /* mkostemp */
+#include "base/environment.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/memory.h"
+#include "base/string.h"
 #include "server/handlers.h"
 #include "server/index.h"
 #include "server/internal.h"
 #include "server/picture.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { MOST_FILES = 10000, BLOCK = 64 << 10 };
+enum {
+    MOST_FILES = 10000,
+    BLOCK = 64 << 10,
+    HEADER_BYTES = 1024 /* at most, which the archive has for each file */
+};
 
 #ifdef VKCLIP_WITH_LIBARCHIVE
 #include <archive.h>
@@ -28,6 +37,8 @@ struct zip {
     struct archive_entry *entry;
     char name[256]; /* of the picture's file */
     size_t number;  /* of files so far, which makes names unique */
+    uint64_t bytes; /* that the archive has at most */
+    uint64_t left;  /* of them */
 };
 
 static int fail(const struct zip *zip)
@@ -91,7 +102,13 @@ static int add_file(struct zip *zip, int64_t id)
     archive_entry_set_size(zip->entry, (la_int64_t)size);
     archive_entry_set_filetype(zip->entry, AE_IFREG);
     archive_entry_set_perm(zip->entry, 0644);
-    error = archive_write_header(zip->archive, zip->entry) ? fail(zip) : copy_file(zip, file);
+    if (size + HEADER_BYTES > zip->left)
+        error = error_fail(VKCLIP_EIO, "%s: the file has become larger", zip->name);
+    else if (archive_write_header(zip->archive, zip->entry))
+        error = fail(zip);
+    else
+        error = copy_file(zip, file);
+    zip->left -= error ? 0 : size + HEADER_BYTES;
     close(file);
     return error;
 }
@@ -99,8 +116,6 @@ static int add_file(struct zip *zip, int64_t id)
 /* Writes the archive to a file. Pictures are compressed already. */
 static int write_zip(struct zip *zip, const json_t *ids, int file)
 {
-    size_t i;
-    json_t *id;
     zip->archive = archive_write_new();
     zip->entry = archive_entry_new();
     int error = VKCLIP_OK;
@@ -111,9 +126,8 @@ static int write_zip(struct zip *zip, const json_t *ids, int file)
              archive_write_set_options(zip->archive, "hdrcharset=UTF-8") < ARCHIVE_WARN ||
              archive_write_open_fd(zip->archive, file))
         error = fail(zip);
-    json_array_foreach ((json_t *)(uintptr_t)ids, i, id)
-        if (!error)
-            error = add_file(zip, json_integer_value(id));
+    for (size_t i = 0; !error && i < json_array_size(ids); i++)
+        error = add_file(zip, json_integer_value(json_array_get(ids, i)));
     if (!error && archive_write_close(zip->archive))
         error = fail(zip);
     archive_entry_free(zip->entry);
@@ -121,8 +135,54 @@ static int write_zip(struct zip *zip, const json_t *ids, int file)
     return error;
 }
 
-/* Slow readers keep their archives on the disk. */
-static bool has_room(struct request *request)
+/* Opens a file without a name, where large ones belong: /tmp is memory on many systems. */
+static int open_temporary(void)
+{
+    char *folder = environment_ask("TMPDIR");
+    char *path = string_format("%s/vkclip-XXXXXX", folder ? folder : "/var/tmp");
+    const int file = path ? mkostemp(path, O_CLOEXEC) : -1;
+    if (file >= 0)
+        unlink(path);
+    memory_free(path);
+    memory_free(folder);
+    return file;
+}
+
+static int send_zip(struct zip *zip, const json_t *ids)
+{
+    const int file = open_temporary();
+    if (file < 0)
+        return error_fail(VKCLIP_EIO, "the archive cannot be written: %s", strerror(errno));
+    const int error = write_zip(zip, ids, file);
+    if (error) {
+        close(file);
+        return error;
+    }
+    answer_file(zip->request, 200, "application/zip", file, 0, (uint64_t)lseek(file, 0, SEEK_END));
+    answer_header(zip->request, "Content-Disposition", "attachment; filename=\"pictures.zip\"");
+    return VKCLIP_OK;
+}
+
+/* Computes how large the archive becomes. */
+static int measure(struct zip *zip, const json_t *ids)
+{
+    uint64_t size;
+    int file, error = VKCLIP_OK;
+    for (size_t i = 0; !error && i < json_array_size(ids); i++) {
+        error = open_file(zip, json_integer_value(json_array_get(ids, i)), &file, &size);
+        if (error)
+            return error;
+        close(file);
+        zip->bytes += size + HEADER_BYTES;
+        if (request_is_over(zip->request, 0, 0))
+            error = error_fail(VKCLIP_ECANCELLED, "the time for the request is over");
+    }
+    zip->left = zip->bytes;
+    return error;
+}
+
+/* Slow readers keep their archives on the disk. False: the request was answered. */
+static bool reserve_place(struct request *request)
 {
     struct quota *archives = &request->server->archives;
     request->archives = quota_take(archives, 1);
@@ -134,26 +194,35 @@ static bool has_room(struct request *request)
     return request->archives;
 }
 
+/* The same for the bytes of the archive. */
+static bool reserve_bytes(const struct zip *zip)
+{
+    struct request *request = zip->request;
+    struct quota *bytes = &request->server->archive_bytes;
+    if (zip->bytes > bytes->most) {
+        answer_error(request, 413, "the archive has %llu bytes, more than %zu (--max-archive)",
+                     (unsigned long long)zip->bytes, bytes->most);
+        return false;
+    }
+    if (!quota_take(bytes, (size_t)zip->bytes)) {
+        metrics_reject(&request->server->metrics, METRICS_BUSY);
+        answer_error(request, 503, "the server is busy: other archives take the room on the disk");
+        return false;
+    }
+    request->archive_bytes = (size_t)zip->bytes;
+    return true;
+}
+
 static void answer_zip(struct request *request, const json_t *ids)
 {
-    if (!has_room(request))
-        return;
     struct zip zip = {.request = request};
-    FILE *temporary = tmpfile();
-    const int file = temporary ? dup(fileno(temporary)) : -1;
-    const int error =
-        file >= 0 ? write_zip(&zip, ids, file)
-                  : error_fail(VKCLIP_EIO, "the archive cannot be written: %s", strerror(errno));
-    if (temporary)
-        fclose(temporary);
-    if (error) {
-        if (file >= 0)
-            close(file);
-        answer_library_error(request, error);
+    if (!reserve_place(request))
         return;
-    }
-    answer_file(request, 200, "application/zip", file, 0, (uint64_t)lseek(file, 0, SEEK_END));
-    answer_header(request, "Content-Disposition", "attachment; filename=\"pictures.zip\"");
+    int error = measure(&zip, ids);
+    if (!error && reserve_bytes(&zip))
+        error = send_zip(&zip, ids);
+    if (error)
+        answer_library_error(request, error);
 }
 #else
 static void answer_zip(struct request *request, const json_t *ids)

@@ -92,26 +92,32 @@ static int describe(struct finding *finding, struct vkclip_index *handle)
     return VKCLIP_OK;
 }
 
+/* The comparison has a device of its own: a call keeps its device until it ends, so that all other
+ * requests would wait for this one. */
 static int find_groups(struct request *request, double distance, struct result_list *list)
 {
     struct served_index *index = request->server->index;
     struct finding finding = {.request = request, .list = list};
     struct vkclip_index *handle = NULL;
-    const struct loaded_model *model = NULL;
+    struct vkclip_device *device = NULL;
+    const struct vkclip_device_params device_params = {.size = sizeof(device_params),
+                                                       .device =
+                                                           request->server->options.device_name,
+                                                       .background = true,
+                                                       .progress = request_is_over,
+                                                       .user = request};
     const struct vkclip_duplicates_params params = {
         .size = sizeof(params), .distance = distance, .progress = ask_share};
-    int error =
-        models_use(request->server->models, request, server_index_model_name(index), true, &model);
+    int error = vkclip_open_device(&device_params, &device);
     if (!error)
         error = server_index_take(index, request, &handle);
     if (!error)
-        error = vkclip_find_duplicates(handle, request->server->options.device, &params, take_group,
-                                       &finding);
+        error = vkclip_find_duplicates(handle, device, &params, take_group, &finding);
     if (!error)
         error = describe(&finding, handle);
     if (handle)
         server_index_give(index, handle);
-    models_release(request->server->models, model);
+    vkclip_close_device(&device);
     free(finding.ids);
     return finding.no_memory ? error_fail(VKCLIP_EMEMORY, "out of memory for duplicates") : error;
 }
@@ -129,7 +135,8 @@ static int make_list(struct request *request, double distance, const char *key,
     return error;
 }
 
-/* One request at a time, because others want the device, and most likely the same list. */
+/* One request at a time, because it takes the device for long, and others most likely want the same
+ * list. */
 static int find_list(struct request *request, double distance, const struct result_list **found)
 {
     struct results *results = request->server->results;

@@ -33,6 +33,7 @@ struct server {
     struct gate *prepared;        /* bytes of pixel values that wait for the device */
     struct gate *comparing;       /* searches for duplicates, which take the device for long */
     struct quota archives;        /* that are written or sent, because each takes disk space */
+    struct quota archive_bytes;   /* of them */
     struct batcher *batcher;
     struct models *models;
     struct served_index *index; /* NULL: none */

@@ -36,6 +36,7 @@ struct server_options {
     const char *access_log; /* a file, or "-"; NULL: none */
 
     uint64_t max_body;        /* bytes of a request's body (64 MiB) */
+    uint64_t max_archive;     /* bytes of all archives at a time (4 GiB) */
     uint64_t max_pixels;      /* of a picture, as in vkclip_load_image */
     uint32_t max_requests;    /* that are worked on or wait for it (256) */
     uint32_t max_connections; /* (4096) */

@@ -420,6 +420,7 @@ void receive_close(struct request *request, bool complete)
         MHD_destroy_response(request->answer);
     quota_give(&server->answers, request->answer_bytes);
     quota_give(&server->archives, request->archives);
+    quota_give(&server->archive_bytes, request->archive_bytes);
     request_release(request, request->held);
     connections_end(server->connections, request->from);
     free(request->body);

@@ -40,10 +40,11 @@ struct request {
     struct MHD_Response *answer;
     unsigned status;
     uint64_t received, sent;
-    size_t capacity;     /* of `body` */
-    size_t held;         /* bytes of memory, see request_hold */
-    size_t answer_bytes; /* bytes of the quota of answers */
-    size_t archives;     /* of the quota of archives */
+    size_t capacity;      /* of `body` */
+    size_t held;          /* bytes of memory, see request_hold */
+    size_t answer_bytes;  /* bytes of the quota of answers */
+    size_t archives;      /* of the quota of archives */
+    size_t archive_bytes; /* of the quota of their bytes */
     uint64_t most_body;
     bool too_long, no_room; /* of the body */
     bool early; /* The answer does not wait for the body, which is not worth receiving. */

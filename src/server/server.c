@@ -52,6 +52,7 @@ static void set_defaults(struct server_options *options)
 {
     DEFAULT(listen, "127.0.0.1:8765");
     DEFAULT(max_body, 64u << 20);
+    DEFAULT(max_archive, UINT64_C(4) << 30);
     DEFAULT(max_requests, 256);
     DEFAULT(max_connections, 4096);
     DEFAULT(timeout, 60);
@@ -154,6 +155,8 @@ static int open_memory(struct server *server)
     const struct server_options *options = &server->options;
     server->bodies.most = server->answers.most = (size_t)(MOST_BODIES * options->max_body);
     server->archives.most = MOST_ARCHIVES;
+    server->archive_bytes.most =
+        options->max_archive < SIZE_MAX ? (size_t)options->max_archive : SIZE_MAX;
     int error = workers_open(0, &server->workers);
     if (!error)
         error = gate_open(thread_processors(), &server->decoding);

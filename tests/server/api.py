@@ -368,6 +368,27 @@ class Api(unittest.TestCase):
                              ({'ids': [1] * 10001}, 400), ({'ids': [ids[0], 999999]}, 404)):
             self.refuse('POST', '/api/v1/archive', body, status, 'ids' if status == 400 else '')
 
+    def test_limit_of_archives(self):
+        """All archives that are being sent have a limit, and one that can never fit is refused before it is written."""
+        if 'libarchive' in subprocess.run([COMMAND, '--version'], capture_output=True, text=True, check=True).stdout:
+            self.skipTest('this build has no libarchive')
+        folder = tempfile.mkdtemp(dir=self.folder.name)
+        write(folder + '/large.png', add_comment(read(f'{SAMPLES}{NAMES["heart"]}.png'), bytes(1 << 20)))
+        subprocess.run([COMMAND, 'index', '-m', MODEL, '--index', folder + '/index.db', folder], check=True, capture_output=True)
+        os.mkdir(folder + '/temporary')
+        with Server(COMMAND, '-m', MODEL, '--index', folder + '/index.db', '--max-archive', '64',
+                    environment={'TMPDIR': folder + '/temporary'}) as server:
+            number = server.ask_json('POST', '/api/v1/search', {})[1]['hits'][0]['id']
+            self.refuse('POST', '/api/v1/archive', {'ids': [number] * 64}, 413, '--max-archive', None, server)
+            body = json.dumps({'ids': [number] * 40}).encode()
+            with server.connect() as slow:
+                slow.sendall(b'POST /api/v1/archive HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n' % len(body) + body)
+                self.assertEqual(slow.recv(15), b'HTTP/1.1 200 OK')
+                self.refuse('POST', '/api/v1/archive', {'ids': [number] * 40}, 503, 'other archives', None, server)
+                self.assertEqual(server.ask('POST', '/api/v1/archive', {'ids': [number]})[0], 200)
+            self.assertTrue(server.wait_for(lambda: server.ask('POST', '/api/v1/archive', body)[0] == 200))
+            self.assertEqual(os.listdir(folder + '/temporary'), [])
+
     # ---- Models
 
     def test_classify(self):

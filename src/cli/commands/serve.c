@@ -18,7 +18,7 @@ struct options {
     struct cli_inputs indexed, aliases, hosts;
     const char *listen, *unix_path, *certificate, *key, *token, *token_file, *origin, *log,
         *upstream;
-    uint32_t max_body, max_pixels, max_requests, max_connections, batch_size, memory;
+    uint32_t max_body, max_archive, max_pixels, max_requests, max_connections, batch_size, memory;
     double timeout, stop_timeout, batch_wait, ttl;
     bool no_auth, fetch;
 };
@@ -101,6 +101,7 @@ static int run_serve(struct cli_session *session, void *user)
                                     .origin = options->origin,
                                     .access_log = options->log,
                                     .max_body = (uint64_t)options->max_body << 20,
+                                    .max_archive = (uint64_t)options->max_archive << 20,
                                     .max_pixels = options->max_pixels,
                                     .max_requests = options->max_requests,
                                     .max_connections = options->max_connections,
@@ -141,6 +142,8 @@ static const struct cli_option table[] = {
     CLI_OPTION(0, "access-log", "FILE", CLI_TEXT, FIELD(log),
                "append a line of JSON per request; - for stdout"),
     CLI_OPTION(0, "max-body", "MIB", CLI_NUMBER, FIELD(max_body), "largest request (64)"),
+    CLI_OPTION(0, "max-archive", "MIB", CLI_NUMBER, FIELD(max_archive),
+               "most bytes of all zip archives at a time (4096)"),
     CLI_OPTION(0, "max-pixels", "N", CLI_NUMBER, FIELD(max_pixels),
                "refuse larger pictures (89478485)"),
     CLI_OPTION(0, "max-requests", "N", CLI_NUMBER, FIELD(max_requests),
