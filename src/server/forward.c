@@ -187,6 +187,8 @@ int forward_fetch(struct request *request, const char *url, const char *name, vo
                           name);
     if (buffer.too_long)
         return error_fail(VKCLIP_EINVALID, "%s: more than %zu bytes", name, buffer.most);
+    if (code == CURLE_ABORTED_BY_CALLBACK)
+        return error_fail(VKCLIP_ECANCELLED, "%s: the time for the request is over", name);
     if (code)
         return error_fail(VKCLIP_EINVALID, "%s: the picture cannot be fetched: %s", name,
                           curl_easy_strerror(code));
