@@ -51,6 +51,7 @@ struct models {
     struct entry *first;
     struct failure failures[MOST_FAILURES]; /* the last ones */
     size_t failure_count;
+    uint64_t opened; /* how many times a model was opened */
 };
 
 /* Opens configuration and vocabulary, so that what cannot work is known when the server starts. */
@@ -346,6 +347,7 @@ static int open_model(struct models *models, const char *name, const char *path,
         error = explain_absence(name, error);
     if (!error) {
         (*entry)->state = OPEN;
+        models->opened++;
         condition_tell(&models->changed);
         return VKCLIP_OK;
     }
@@ -441,6 +443,14 @@ void models_list(struct models *models, models_list_fn *fn, void *user)
         if (entry->state == OPEN)
             fn(user, entry->loaded.name, &entry->loaded);
     mutex_unlock(&models->lock);
+}
+
+uint64_t models_count_opened(struct models *models)
+{
+    mutex_lock(&models->lock);
+    const uint64_t count = models->opened;
+    mutex_unlock(&models->lock);
+    return count;
 }
 
 void models_close(struct models **handle)

@@ -38,6 +38,9 @@ void models_stop(struct models *models);
 /* Closes models that were not used for the time to live. */
 void models_expire(struct models *models);
 
+/* How many times a model was opened. */
+uint64_t models_count_opened(struct models *models);
+
 /* Receives a name that clients may use, and its model if that is open. */
 typedef void models_list_fn(void *user, const char *name, const struct loaded_model *loaded);
 /* Lists the default model first, then aliases, then other models that are open. */

@@ -21,6 +21,8 @@ void handle_health(struct request *request)
     const char *status = ending ? "stopping" : counts.lost ? "device lost" : "ok";
     answer_json(request, ending || counts.lost ? 503 : 200,
                 json_pack("{ss ss}", "status", status, "version", vkclip_version()));
+    if (ending || counts.lost)
+        answer_header(request, "Retry-After", "1");
 }
 
 /* ---- Metrics ------------------------------------------------------------------------------------- */
@@ -103,6 +105,9 @@ static void print_models(struct server *server, FILE *out)
     struct model_list list = {.out = out};
     print_head(out, "model_bytes", "gauge", "Weights of each model that is open.");
     models_list(server->models, print_model, &list);
+    print_head(out, "models_opened_total", "counter", "How many times a model was opened.");
+    fprintf(out, "vkclip_models_opened_total %llu\n",
+            (unsigned long long)models_count_opened(server->models));
     print_gauge(out, "models", "Models that are open.", (double)list.count);
     print_gauge(out, "models_bytes", "Weights of all models that are open.", (double)list.bytes);
 }
