@@ -88,9 +88,9 @@ static int copy_embedding(const struct request *request, size_t part)
     float *embed = request->embeds + part * request->dim;
     if (embedding->size != request->dim * sizeof(*embed))
         return error_fail(VKCLIP_EINVALID,
-                          "part %zu of the query: expected %zu numbers as the model's embeddings "
-                          "have, found %zu bytes",
-                          part, request->dim, embedding->size);
+                          "part %zu of the query: expected an embedding of %zu numbers (%zu "
+                          "bytes), found %zu bytes",
+                          part, request->dim, request->dim * sizeof(*embed), embedding->size);
     memcpy(embed, embedding->data, embedding->size);
     return VKCLIP_OK;
 }

@@ -6,6 +6,7 @@ import java.io.File;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import java.util.Set;
 
 /**
@@ -49,6 +50,7 @@ public final class Device implements AutoCloseable {
          * @return these options
          */
         public Options threads(int threads) {
+            VkclipException.expectRange("threads", threads, 0, 64);
             this.threads = threads;
             return this;
         }
@@ -135,8 +137,10 @@ public final class Device implements AutoCloseable {
      * @param options how the device is opened
      */
     public Device(File cacheFolder, Options options) {
+        Objects.requireNonNull(options, "options");
         if (cacheFolder != null && !cacheFolder.isDirectory() && !cacheFolder.mkdirs()) {
-            throw new VkclipException(VkclipException.EIO, cacheFolder + ": the folder cannot be made");
+            throw new VkclipException(VkclipException.EIO, cacheFolder + ": expected a folder for the "
+                    + "cache, or a place where one can be made");
         }
         String folder = cacheFolder == null ? "" : cacheFolder.getPath();
         long pointer = Native.openDevice(Native.utf8(options.name), Native.utf8(folder), options.threads,

@@ -50,4 +50,9 @@ public final class Hit {
         latitude = reals[2];
         longitude = reals[3];
     }
+
+    @Override
+    public String toString() {
+        return file + " " + score;
+    }
 }

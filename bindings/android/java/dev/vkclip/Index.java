@@ -61,6 +61,12 @@ public final class Index implements AutoCloseable {
             failed = numbers[6];
             encoded = numbers[7];
         }
+
+        @Override
+        public String toString() {
+            return indexed + " indexed, " + added + " added, " + changed + " changed, " + moved + " moved, " + removed
+                    + " removed, " + failed + " failed, " + encoded + " encoded";
+        }
     }
 
     /** Describes an index. */
@@ -91,6 +97,11 @@ public final class Index implements AutoCloseable {
             folders = numbers[4];
             models = numbers[5];
             bytes = numbers[6];
+        }
+
+        @Override
+        public String toString() {
+            return path + ": " + files + " files, " + pictures + " pictures, " + models + " models";
         }
     }
 
@@ -191,7 +202,7 @@ public final class Index implements AutoCloseable {
      */
     public List<Hit> search(Model model, Query query, ProgressListener listener) {
         List<Hit> hits = new ArrayList<>();
-        Native.Texts texts = new Native.Texts(query.texts());
+        Native.Texts texts = Native.Texts.withoutNul(query.texts());
         long pointer = handle.use();
         try {
             long modelPointer = model.handle.use();
@@ -244,7 +255,7 @@ public final class Index implements AutoCloseable {
         for (File path : paths) {
             names.add(path.getPath());
         }
-        return new Native.Texts(names);
+        return Native.Texts.withoutNul(names);
     }
 
     /** Closes the index as soon as its calls have ended. */

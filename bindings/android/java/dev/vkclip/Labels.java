@@ -54,6 +54,7 @@ public final class Labels {
             throw new VkclipException(VkclipException.EINVALID, probabilities.length + " probabilities, expected "
                     + names.size() + ", one for each label");
         }
+        VkclipException.expectRange("count", count, 0, Integer.MAX_VALUE);
         List<Score> scores = new ArrayList<>();
         for (int i = 0; i < probabilities.length; i++) {
             scores.add(new Score(names.get(i), probabilities[i]));

@@ -6,8 +6,10 @@ import android.hardware.HardwareBuffer;
 import android.os.ParcelFileDescriptor;
 import java.io.File;
 import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
 import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * A CLIP model. For an asset, a descriptor and memory it is one file, for which GGUF is the format: configuration and
@@ -36,7 +38,7 @@ public final class Model implements AutoCloseable {
          * @return these options
          */
         public Options precision(Precision precision) {
-            this.precision = precision;
+            this.precision = Objects.requireNonNull(precision, "precision");
             return this;
         }
 
@@ -47,7 +49,7 @@ public final class Model implements AutoCloseable {
          * @return these options
          */
         public Options weights(Weights weights) {
-            this.weights = weights;
+            this.weights = Objects.requireNonNull(weights, "weights");
             return this;
         }
 
@@ -58,7 +60,7 @@ public final class Model implements AutoCloseable {
          * @return these options
          */
         public Options compute(Precision compute) {
-            this.compute = compute;
+            this.compute = Objects.requireNonNull(compute, "compute");
             return this;
         }
 
@@ -69,6 +71,7 @@ public final class Model implements AutoCloseable {
          * @return these options
          */
         public Options maxBatch(int maxBatch) {
+            VkclipException.expectRange("maxBatch", maxBatch, 0, Integer.MAX_VALUE);
             this.maxBatch = maxBatch;
             return this;
         }
@@ -80,6 +83,7 @@ public final class Model implements AutoCloseable {
          * @return these options
          */
         public Options imageSize(int imageSize) {
+            VkclipException.expectRange("imageSize", imageSize, 0, Integer.MAX_VALUE);
             this.imageSize = imageSize;
             return this;
         }
@@ -200,6 +204,9 @@ public final class Model implements AutoCloseable {
     }
 
     private Model(Device device, byte[] path, ByteBuffer memory, int fd, long offset, long length, Options options) {
+        VkclipException.expectRange("offset", offset, 0, Long.MAX_VALUE);
+        VkclipException.expectRange("length", length, 0, Long.MAX_VALUE);
+        Objects.requireNonNull(options, "options");
         this.device = device;
         if (device != null) {
             device.expectRight(options.precision);
@@ -332,8 +339,8 @@ public final class Model implements AutoCloseable {
      * @return the labels with their embeddings
      */
     public Labels encodeLabels(List<String> labels, List<String> templates) {
-        Native.Texts names = withoutNul(labels);
-        Native.Texts frames = withoutNul(templates);
+        Native.Texts names = Native.Texts.withoutNul(labels);
+        Native.Texts frames = Native.Texts.withoutNul(templates);
         float[] embeds = new float[Math.multiplyExact(labels.size(), info.textEmbedDim)];
         long pointer = handle.use();
         try {
@@ -422,10 +429,10 @@ public final class Model implements AutoCloseable {
      * @return at most {@link ModelInfo#context} ids
      */
     public int[] tokenize(String text) {
+        byte[] utf8 = text.getBytes(StandardCharsets.UTF_8);
         long pointer = handle.use();
         try {
-            return Native.tokenize(pointer, Native.utf8(text),
-                    info.context != 0 ? info.context : info.tokenizerContext);
+            return Native.tokenize(pointer, utf8, info.context != 0 ? info.context : info.tokenizerContext);
         } finally {
             handle.release();
         }
@@ -435,6 +442,11 @@ public final class Model implements AutoCloseable {
     @Override
     public void close() {
         handle.close();
+    }
+
+    @Override
+    public String toString() {
+        return "Model " + info;
     }
 
     // ---- Arrays ----
@@ -457,14 +469,5 @@ public final class Model implements AutoCloseable {
             System.arraycopy(rows[i], 0, flat, i * width, width);
         }
         return flat;
-    }
-
-    private static Native.Texts withoutNul(List<String> texts) {
-        for (String text : texts) {
-            if (text.indexOf('\0') >= 0) {
-                throw new VkclipException(VkclipException.EINVALID, "a label or a template cannot have a NUL");
-            }
-        }
-        return new Native.Texts(texts);
     }
 }

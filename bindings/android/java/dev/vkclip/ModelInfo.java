@@ -66,4 +66,9 @@ public final class ModelInfo {
         logitScale = (float) reals[0];
         logitBias = (float) reals[1];
     }
+
+    @Override
+    public String toString() {
+        return weightsPath + " (" + parameters + " parameters, " + precision + ", weights " + weights + ")";
+    }
 }

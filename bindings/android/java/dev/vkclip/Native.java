@@ -74,8 +74,17 @@ final class Native {
         return new String(utf8, StandardCharsets.UTF_8);
     }
 
+    /** Returns a text for a function of C, which ends a text at a NUL; null stays null. */
     static byte[] utf8(String text) {
-        return text == null ? null : text.getBytes(StandardCharsets.UTF_8);
+        return text == null ? null : withoutNul(text).getBytes(StandardCharsets.UTF_8);
+    }
+
+    private static String withoutNul(String text) {
+        if (text.indexOf('\0') >= 0) {
+            throw new VkclipException(VkclipException.EINVALID, "\"" + text.replace("\0", "\\0")
+                    + "\": expected a text without a NUL");
+        }
+        return text;
     }
 
     /** Texts one after the other, each with a NUL behind it, and their lengths without it. */
@@ -83,12 +92,25 @@ final class Native {
         final byte[] bytes;
         final int[] lengths;
 
+        /** Packs texts for functions of C that end a text at a NUL. */
+        static Texts withoutNul(List<String> texts) {
+            Texts packed = new Texts(texts);
+            for (String text : texts) {
+                Native.withoutNul(text);
+            }
+            return packed;
+        }
+
         Texts(List<String> texts) {
             byte[][] all = new byte[texts.size()][];
             lengths = new int[all.length];
             int size = 0;
             for (int i = 0; i < all.length; i++) {
-                all[i] = utf8(texts.get(i));
+                String text = texts.get(i);
+                if (text == null) {
+                    throw new NullPointerException("text " + i + " of " + all.length + " is null");
+                }
+                all[i] = text.getBytes(StandardCharsets.UTF_8);
                 lengths[i] = all[i].length;
                 size = Math.addExact(size, lengths[i] + 1);
             }

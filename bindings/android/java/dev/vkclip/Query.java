@@ -7,6 +7,7 @@ import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 
 /**
  * What is searched for, how many pictures are wanted, and which are considered. A query is a sum of texts and pictures,
@@ -109,10 +110,10 @@ public final class Query {
     }
 
     private Query add(String value, int kind, long id, double weight, ByteBuffer buffer) {
-        if (weight == 0 || value.indexOf('\0') >= 0) {
-            throw new VkclipException(VkclipException.EINVALID, "a part of a query has the weight 0 or a NUL");
+        if (weight == 0) {
+            throw new VkclipException(VkclipException.EINVALID, "a part of a query has the weight 0");
         }
-        values.add(value);
+        values.add(Objects.requireNonNull(value, "text"));
         kinds.add(new long[] {kind, id});
         weights.add(weight);
         buffers.add(buffer);
@@ -126,6 +127,7 @@ public final class Query {
      * @return this query
      */
     public Query top(int top) {
+        VkclipException.expectRange("top", top, 1, Integer.MAX_VALUE);
         this.top = top;
         return this;
     }
@@ -163,7 +165,7 @@ public final class Query {
      * @return this query
      */
     public Query path(String pathGlob) {
-        this.pathGlob = pathGlob;
+        this.pathGlob = Objects.requireNonNull(pathGlob, "pathGlob");
         return this;
     }
 
@@ -202,7 +204,7 @@ public final class Query {
      * @return this query
      */
     public Query camera(String camera) {
-        this.camera = camera;
+        this.camera = Objects.requireNonNull(camera, "camera");
         return this;
     }
 
@@ -213,7 +215,7 @@ public final class Query {
      * @return this query
      */
     public Query type(String type) {
-        this.type = type;
+        this.type = Objects.requireNonNull(type, "type");
         return this;
     }
 
@@ -225,6 +227,8 @@ public final class Query {
      * @return this query
      */
     public Query minSize(int width, int height) {
+        VkclipException.expectRange("width", width, 0, Integer.MAX_VALUE);
+        VkclipException.expectRange("height", height, 0, Integer.MAX_VALUE);
         minWidth = width;
         minHeight = height;
         return this;

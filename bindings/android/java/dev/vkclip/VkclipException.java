@@ -44,6 +44,13 @@ public final class VkclipException extends RuntimeException {
         this(code, Native.text(message));
     }
 
+    /** Throws EINVALID for a number of an argument that is out of its range. */
+    static void expectRange(String what, long number, long least, long most) {
+        if (number < least || number > most) {
+            throw new VkclipException(EINVALID, what + " " + number + ": expected " + least + " to " + most);
+        }
+    }
+
     /**
      * Tells what kind of error it is.
      *

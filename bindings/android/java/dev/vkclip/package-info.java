@@ -4,7 +4,8 @@
  *
  * <pre>{@code
  * try (Device device = new Device(context);
- *         Model model = new Model(device, context.getAssets().openFd("model.gguf"))) {
+ *         AssetFileDescriptor asset = context.getAssets().openFd("model.gguf");
+ *         Model model = new Model(device, asset, new Model.Options())) {
  *     Labels labels = model.encodeLabels(Arrays.asList("dog", "cat"), Arrays.asList("a photo of a {}"));
  *     float[] probabilities = model.classify(Picture.of(bitmap), labels);
  * }
@@ -20,6 +21,7 @@
  * it, with a warning in the log; Java's finalizers play no part in that.
  *
  * <p><b>Errors.</b> What fails throws a {@link dev.vkclip.VkclipException} with the library's error code and message.
+ * Only null, where it is not said to be allowed, throws a {@link NullPointerException}.
  *
  * <p><b>Arrays.</b> N is a number of pictures, M of texts, L of labels, D the width of embeddings
  * ({@link dev.vkclip.ModelInfo#embedDim}). Embeddings have the length 1, so that the product of two is their cosine.

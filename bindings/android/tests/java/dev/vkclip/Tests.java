@@ -58,6 +58,7 @@ public final class Tests {
         tests.codes(arguments[1].trim().split(" "));
         tests.goldens();
         tests.sources();
+        tests.arguments();
         tests.bitmaps();
         tests.pixels();
         tests.pictureErrors();
@@ -209,6 +210,34 @@ public final class Tests {
                 () -> new Model(device, ByteBuffer.allocate(100), new Model.Options()));
         expectError(VkclipException.ECANCELLED, "",
                 () -> openAsset(new Model.Options().listener((done, total) -> false)));
+    }
+
+    /** Wrong arguments are refused, and nothing of them is cut off or taken for another number. */
+    private void arguments() throws Exception {
+        File cut = new File(gguf.getPath() + "\0.gguf");
+        Model.Options defaults = new Model.Options();
+        for (Call call : new Call[] {() -> new Model(device, cut, defaults), () -> new Index(cut),
+            () -> new Device(folder.resolve("cache").toFile(), options().name("0\0")),
+            () -> model.encodeImage(Picture.ofFile(cut)), () -> new Model(device, gguf, defaults.name("a\0b"))}) {
+            expectError(VkclipException.EINVALID, "without a NUL", call);
+        }
+        for (Call call : new Call[] {() -> new Device.Options().threads(-1), () -> new Device.Options().threads(65),
+            () -> new Model.Options().maxBatch(-1), () -> new Model.Options().imageSize(-1),
+            () -> new Model(device, 0, -1, 0, new Model.Options()), () -> new Query("owl").top(0),
+            () -> new Query("owl").minSize(0, -1),
+            () -> new Labels(Collections.emptyList(), new float[0][]).best(new float[0], -1)}) {
+            expectError(VkclipException.EINVALID, ": expected ", call);
+        }
+        for (Call call : new Call[] {() -> model.tokenize(null), () -> model.encodeTexts(Arrays.asList("a", null), null),
+            () -> new Model(device, gguf, null), () -> new Model.Options().precision(null),
+            () -> new Query((String) null)}) {
+            try {
+                call.run();
+                throw new AssertionError("null is taken");
+            } catch (NullPointerException e) {
+                expect(e.getMessage() != null, "null is refused without a message");
+            }
+        }
     }
 
     /** Makes RGBA pixels with padding between rows, in which every value of alpha occurs. */
