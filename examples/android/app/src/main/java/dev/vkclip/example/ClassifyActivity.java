@@ -46,8 +46,8 @@ public final class ClassifyActivity extends Activity {
     /** The photo picker shows the gallery without any permission. Before Android 13 a file picker stands in for it. */
     private void pick() {
         Intent intent = Build.VERSION.SDK_INT >= 33 ? new Intent(MediaStore.ACTION_PICK_IMAGES)
-                : new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE).setType("image/*");
-        startActivityForResult(intent, PICK);
+                : new Intent(Intent.ACTION_OPEN_DOCUMENT).addCategory(Intent.CATEGORY_OPENABLE);
+        startActivityForResult(intent.setType("image/*"), PICK);
     }
 
     @Override
@@ -74,6 +74,10 @@ public final class ClassifyActivity extends Activity {
             if (!name.trim().isEmpty()) {
                 names.add(name.trim());
             }
+        }
+        if (names.isEmpty()) {
+            result.setText(R.string.no_labels);
+            return;
         }
         Bitmap shown = bitmap;
         result.setText(R.string.working);
