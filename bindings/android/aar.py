@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Packs libvkclip, its JNI library and the Java classes into an AAR, with a prefab package for C and C++, and its POM.
+"""Packs libvkclip, its JNI library and the Java classes into an AAR, with a prefab package for C and C++. Beside it
+come its POM and a jar of the Java sources, which IDEs show.
 
     aar.py --classes FOLDER --libraries ABI=FOLDER... [--ndk MAJOR] [--notices FILE...] --output FOLDER
 
@@ -45,11 +46,11 @@ def make_zip(entries):
     return memory.getvalue()
 
 
-def make_jar(folder):
+def make_jar(folder, suffix):
     entries = {'META-INF/MANIFEST.MF': b'Manifest-Version: 1.0\r\n\r\n'}
     for path, _, names in os.walk(folder):
         for name in names:
-            if name.endswith('.class'):
+            if name.endswith(suffix):
                 entries[os.path.relpath(os.path.join(path, name), folder).replace(os.sep, '/')] = read(path, name)
     return make_zip(entries)
 
@@ -67,7 +68,7 @@ def make_entries(version, classes, libraries, ndk, notices=()):
         'LICENSE': read(ROOT, 'LICENSE'),
         'NOTICE': b'\n'.join([read(ROOT, 'NOTICE'), *[read(path) for path in notices]]),
         'R.txt': b'',
-        'classes.jar': make_jar(classes),
+        'classes.jar': make_jar(classes, '.class'),
         'proguard.txt': read(FOLDER, 'proguard.txt'),
         'res/': b'',
         'prefab/prefab.json': make_json(package),
@@ -90,15 +91,16 @@ def main():
     parser.add_argument('--libraries', required=True, nargs='+', metavar='ABI=FOLDER')
     parser.add_argument('--ndk', type=int, default=27, help='major version of the NDK that built the libraries')
     parser.add_argument('--notices', nargs='+', default=[], metavar='FILE')
-    parser.add_argument('--output', required=True, help='folder for vkclip-VERSION.aar and vkclip-VERSION.pom')
+    parser.add_argument('--output', required=True, help='folder for the AAR, its POM and its sources')
     options = parser.parse_args()
     version = read_version()
     libraries = dict(item.split('=', 1) for item in options.libraries)
     os.makedirs(options.output, exist_ok=True)
     pom = read(FOLDER, 'pom.xml').replace(b'@VERSION@', version.encode())
     aar = make_zip(make_entries(version, options.classes, libraries, options.ndk, options.notices))
-    for suffix, content in (('aar', aar), ('pom', pom)):
-        path = os.path.join(options.output, f'vkclip-{version}.{suffix}')
+    sources = make_jar(os.path.join(FOLDER, 'java'), '.java')
+    for suffix, content in (('.aar', aar), ('.pom', pom), ('-sources.jar', sources)):
+        path = os.path.join(options.output, f'vkclip-{version}{suffix}')
         with open(path, 'wb') as file:
             file.write(content)
         print(f'{path}: {len(content)} bytes')

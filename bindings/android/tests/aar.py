@@ -98,7 +98,8 @@ class Aar(unittest.TestCase):
                             '--libraries', *[f'{abi}={self.path(abi)}' for abi in TARGETS], '--output', output,
                             '--notices', os.path.join(aar.ROOT, 'LICENSE')], check=True, stdout=subprocess.DEVNULL)
             version = aar.read_version()
-            outputs.append([aar.read(output, f'vkclip-{version}.{suffix}') for suffix in ('aar', 'pom')])
+            names = [f'vkclip-{version}{suffix}' for suffix in ('.aar', '.pom', '-sources.jar')]
+            outputs.append([aar.read(output, name) for name in names])
             check = [sys.executable, os.path.join(ANDROID, 'aar_check.py')]
             subprocess.run([*check, os.path.join(output, f'vkclip-{version}.aar'),
                             'arm64-v8a=' + self.path('arm64-v8a', 'libvkclip.so')], check=True, stdout=subprocess.DEVNULL)
