@@ -1598,7 +1598,10 @@ struct vkclip_search_params {
      * or z. Zero or NULL means any. */
     const char *path_glob; /* * stands for any bytes, ? for one character, [a-z] for one of a set,
                             * and what follows a backslash for itself. A pattern without a slash is
-                            * compared with the file's name, any other with the whole path. */
+                            * compared with the file's name, any other with the whole path.
+                            * What is between two slashes may be two stars: then a pattern for
+                            * folders is before it, and after it one for the names of files in
+                            * those folders and below them. */
     int64_t after, before; /* `date` is at least `after` and less than `before` */
     double latitude, longitude, kilometers; /* within `kilometers` of a place in degrees */
     const char *camera;                     /* part of the camera's name, in any case */

@@ -35,12 +35,13 @@ static int compare_characters(const char *a, const char *b)
     return order ? order : (int)size_a - (int)size_b;
 }
 
-/* Returns the end of the set that begins after a bracket, or NULL if it has no end: then the
- * bracket is an ordinary character. A closing bracket that comes first belongs to the set. */
-static const char *find_set_end(const char *set)
+/* Returns the end of the set that begins after a bracket, or NULL if it has none before the
+ * pattern's end: then the bracket is an ordinary character. A closing bracket that comes first
+ * belongs to the set. */
+static const char *find_set_end(const char *set, const char *end)
 {
-    set += *set == '!' || *set == '^';
-    return *set ? strchr(set + 1, ']') : NULL;
+    set += set < end && (*set == '!' || *set == '^');
+    return set < end ? memchr(set + 1, ']', (size_t)(end - set - 1)) : NULL;
 }
 
 static bool set_has(const char *set, const char *end, const char *character)
@@ -62,31 +63,33 @@ static bool set_has(const char *set, const char *end, const char *character)
 
 /* Matches one character of the text with the pattern's next element, which is no *, and returns
  * what follows that element; NULL: it does not match. */
-static const char *match_element(const char *pattern, const char *text)
+static const char *match_element(const char *pattern, const char *end, const char *text)
 {
-    const char *end = *pattern == '[' ? find_set_end(pattern + 1) : NULL;
-    if (end)
-        return set_has(pattern + 1, end, text) ? end + 1 : NULL;
+    if (pattern == end)
+        return NULL;
+    const char *set_end = *pattern == '[' ? find_set_end(pattern + 1, end) : NULL;
+    if (set_end)
+        return set_has(pattern + 1, set_end, text) ? set_end + 1 : NULL;
     if (*pattern == '?')
         return pattern + 1;
-    if (*pattern == '\\' && pattern[1])
+    if (*pattern == '\\' && pattern + 1 < end)
         pattern++;
-    return *pattern && !compare_characters(pattern, text) ? pattern + character_size(pattern)
-                                                          : NULL;
+    return !compare_characters(pattern, text) ? pattern + character_size(pattern) : NULL;
 }
 
-/* Only the last * is tried with longer texts, since an earlier one could not match more. So a
- * pattern takes at most the product of both lengths. */
-bool filter_match_glob(const char *pattern, const char *text)
+/* Matches a text with a pattern that ends at `end`. Only the last * is tried with longer texts,
+ * since an earlier one could not match more. So a pattern takes at most the product of both
+ * lengths. */
+static bool match_glob(const char *pattern, const char *end, const char *text)
 {
     const char *star = NULL, *tried = NULL;
     while (*text) {
-        if (*pattern == '*') {
+        if (pattern < end && *pattern == '*') {
             star = ++pattern;
             tried = text;
             continue;
         }
-        const char *next = match_element(pattern, text);
+        const char *next = match_element(pattern, end, text);
         if (next) {
             pattern = next;
             text += character_size(text);
@@ -98,13 +101,24 @@ bool filter_match_glob(const char *pattern, const char *text)
             return false;
         }
     }
-    while (*pattern == '*')
+    while (pattern < end && *pattern == '*')
         pattern++;
-    return !*pattern;
+    return pattern == end;
 }
 
+bool filter_match_glob(const char *pattern, const char *text)
+{
+    return match_glob(pattern, pattern + strlen(pattern), text);
+}
+
+/* A pattern for folders and one for the name may be joined by any_folders. */
 static bool match_path(const char *pattern, const char *path)
 {
+    static const char any_folders[] = "/**/";
+    const char *folders = strstr(pattern, any_folders);
+    if (folders)
+        return match_glob(pattern, folders + strlen("/*"), path) &&
+               filter_match_glob(folders + strlen(any_folders), file_name(path));
     return filter_match_glob(pattern, strchr(pattern, '/') ? path : file_name(path));
 }
 

@@ -55,6 +55,10 @@ static void patterns_match(void **state)
         {"\\[a]", "[a]", true},
         {"a\\", "a\\", true},
         {"Img", "img", false},
+        {"", "", true},
+        {"", "a", false},
+        {"[", "[", true},
+        {"[!", "[!", true},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++)
         if (filter_match_glob(cases[i].pattern, cases[i].text) != cases[i].match)
@@ -119,6 +123,13 @@ static void filters_choose(void **state)
         {{.path_glob = "IMG*"}, true, false}, /* without a slash: the file's name */
         {{.path_glob = "/photos/*"}, true, false},
         {{.path_glob = "photos/*"}, false, false},
+        {{.path_glob = "/photos/**/IMG*"}, true, false}, /* folders, and the file's name */
+        {{.path_glob = "/photos/2024/**/*.JPG"}, true, false},
+        {{.path_glob = "/photos/**/2024*"}, false, false},
+        {{.path_glob = "/[p/**/*]*"},
+         false,
+         false}, /* The set has no end before that of folders. */
+        {{.path_glob = "/**/*.*"}, true, true},
         {{.after = 1000}, true, false},
         {{.after = 1001}, false, false},
         {{.before = 1000}, false, true},

@@ -123,7 +123,8 @@ class Filter:
     """Which pictures of an index are considered. It changes no scores.
 
     path_glob  * stands for any bytes, ? for one character, [a-z] for one of a set. A pattern without a slash is
-               compared with the file's name, any other with the whole path.
+               compared with the file's name, any other with the whole path. Of one such as 'FOLDER/**/NAME',
+               NAME is compared with the name of files in FOLDER and in folders below it.
     after      the picture is of this moment in local time, or later
     near       latitude and longitude in degrees, and the most kilometers from there
     camera     a part of the camera's name, in any case
