@@ -189,10 +189,15 @@ static int search(struct request *request, const json_t *body, struct result_lis
     for (size_t i = 0; parts && i < count; i++)
         free(parts[i].item.data);
     free(parts);
-    if (error || !json_is_true(json_object_get(body, "facets")))
+    if (!error && json_is_true(json_object_get(body, "facets"))) {
+        list->facets = facets_count(list->hits, list->count);
+        error = list->facets ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+    }
+    if (error)
         return error;
-    list->facets = facets_count(list->hits, list->count);
-    return list->facets ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
+    list->truncated = list->count >= params.top;
+    server_results_cut(list, params.top);
+    return VKCLIP_OK;
 }
 
 /* Finds a kept list, or searches. With "fresh" a search runs in any case, because the index has
@@ -262,8 +267,8 @@ static void answer_list(struct request *request, const struct result_list *list,
     json_t *hits = json_array();
     for (size_t i = offset; i < list->count && i < offset + limit; i++)
         json_array_append_new(hits, picture_pack(&list->hits[i], true));
-    json_t *answer = json_pack("{sI sI so}", "total", (json_int_t)list->count, "offset",
-                               (json_int_t)offset, "hits", hits);
+    json_t *answer = json_pack("{sI sb sI so}", "total", (json_int_t)list->count, "truncated",
+                               list->truncated, "offset", (json_int_t)offset, "hits", hits);
     if (answer && piece->ratios)
         json_object_set_new(answer, "ratios", pack_ratios(list));
     if (answer && !isnan(piece->cut))

@@ -25,6 +25,7 @@ struct result_group {
 struct result_list {
     struct vkclip_hit *hits; /* [count] */
     size_t count;
+    bool truncated;              /* It ends at the most results, and there may be more. */
     struct facets *facets;       /* NULL: nobody asked for them */
     struct result_group *groups; /* [group_count]; NULL: it is no list of duplicates */
     size_t group_count;

@@ -133,7 +133,6 @@ int search_find(struct request *request, struct search_part *parts, size_t count
         error = vkclip_list_indexed(handle, model, params, take_indexed, &finding);
         if (list->count) /* Without any, there is no array. */
             qsort(list->hits, list->count, sizeof(*list->hits), compare_dates);
-        server_results_cut(list, params->top);
     }
     if (handle)
         server_index_give(index, handle);

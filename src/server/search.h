@@ -18,7 +18,8 @@ struct search_part {
 };
 
 /* Finds the embeddings of all parts and searches. Without parts, all pictures are listed, the
- * newest first. `params` has the filters and limits; its parts and progress are set here. */
+ * newest first, however many. `params` has the filters and limits; its parts and progress are set
+ * here. */
 int search_find(struct request *request, struct search_part *parts, size_t count,
                 struct vkclip_search_params *params, struct result_list *list);
 

@@ -231,14 +231,20 @@ class Api(unittest.TestCase):
         self.assertEqual([hit['name'] for piece in pieces for hit in piece['hits']], every)
         self.assertEqual([(piece['offset'], piece['total']) for piece in pieces], [(0, 8), (3, 8), (6, 8)])
         self.assertEqual(self.search(query=query, offset=100)['hits'], [])
-        self.assertEqual(self.search(query=query, limit=0), {'total': 8, 'offset': 0, 'hits': []})
-        self.assertEqual(self.search(query=query, top=2)['total'], 2)
+        self.assertEqual(self.search(query=query, limit=0), {'total': 8, 'truncated': False, 'offset': 0, 'hits': []})
+        for query in (query, []):
+            for top, expected in ((2, (2, True)), (9, (8, False))):
+                answer = self.search(query=query, top=top, facets=True)
+                self.assertEqual((answer['total'], answer['truncated']), expected)
+                counted = sum(row['count'] for row in answer['facets']['years'])
+                self.assertEqual(counted, 8 if not query else answer['total'], 'what a list without a query leaves out is counted')
 
     def test_filters(self):
         photo = ['photo.jpg']
         for filters, expected in [
                 ({'camera': 'acme'}, photo), ({'camera': 'Nikon'}, []), ({'type': 'JPEG'}, photo), ({'path': '*.jpg'}, photo),
                 ({'path': self.pictures + '/sub/ph*'}, photo), ({'path': '*.gif'}, []),
+                ({'path': self.pictures + '/**/ph*'}, photo), ({'path': self.pictures + '/**/sub*'}, []),
                 ({'before': '2022', 'after': '2021-07'}, photo), ({'before': '2021-07-03T10:20'}, []),
                 ({'after': '2021-07-03T10:20', 'before': '2021-07-04'}, photo),
                 ({'near': {'latitude': 48.86, 'longitude': 2.35, 'kilometers': 2}}, photo),

@@ -20,6 +20,8 @@ const APPLE = '1f34e.png',
 
 let browser, context, page, wrong;
 
+const allowed = new Set(['small', 'large', 'locked', 'bare'].map((name) => setting[name]));
+
 async function open(address, options = {}) {
     context = await browser.newContext({
         viewport: { width: 1280, height: 800 },
@@ -28,27 +30,31 @@ async function open(address, options = {}) {
         ...options,
     });
     page = await context.newPage();
-    page.setDefaultTimeout(40000);
+    page.setDefaultTimeout(60000);
     page.on('pageerror', (error) => wrong.push(error.stack));
     page.on('console', (message) => message.text().includes('Content Security Policy') && wrong.push(message.text()));
     page.on(
         'request',
         (request) =>
             /^(blob|data):/.test(request.url()) ||
-            request.url().startsWith(new URL(address).origin) ||
+            allowed.has(new URL(request.url()).origin) ||
             wrong.push(request.url()),
     );
     await page.goto(address);
     return page;
 }
 
-const small = (query = '', options) => open(setting.small + '/' + query, options);
+const small = (query = '', options) => open(new URL(query, setting.small).href, options);
 const found = (text) =>
     page
         .waitForFunction((wanted) => document.querySelector('#found')?.textContent === wanted, text)
         .catch(async () => assert.equal(await page.textContent('#found'), text));
 const names = () =>
     page.$$eval('.cell[aria-label]', (cells) => cells.map((cell) => cell.getAttribute('aria-label').split(',')[0]));
+const selected = (count) =>
+    page
+        .waitForSelector(`#selection:has-text("${count} selected")`)
+        .catch(async () => assert.fail(`${await page.textContent('body')}: expected ${count} selected`));
 const address = () => new URL(page.url()).searchParams;
 const fill = async (text) => {
     await Promise.all([page.waitForResponse('**/api/v1/search'), page.fill('#query', text)]);
@@ -56,18 +62,27 @@ const fill = async (text) => {
 };
 const grid = () => page.waitForSelector('.cell[aria-label]');
 const focused = () => page.evaluate(() => document.activeElement?.getAttribute('data-index'));
+/** Waits until a function here gives something. */
+const eventually = async (get) => {
+    for (const end = Date.now() + 60000; Date.now() < end; await new Promise((next) => setTimeout(next, 20)))
+        if (await get()) return;
+    assert.fail(`this never came: ${get}`);
+};
 const selectedCount = () => page.$$eval('.cell[aria-selected="true"]', (cells) => cells.length);
 
-async function checkAxe(where) {
+/** Checks a view, or of it only what the rules say that are named. */
+async function checkAxe(where, rules) {
+    await page.evaluate(() => Promise.all(document.getAnimations().map((animation) => animation.finished)));
     await page.evaluate(axe);
-    const violations = await page.evaluate(async () =>
-        (await globalThis.axe.run(document, { resultTypes: ['violations'] })).violations.map(
+    const violations = await page.evaluate(async (runOnly) =>
+        (await globalThis.axe.run(document, { resultTypes: ['violations'], ...runOnly })).violations.map(
             (violation) =>
                 `${violation.id}: ${violation.help}: ${violation.nodes
                     .slice(0, 3)
                     .map((node) => node.html)
                     .join(' | ')}`,
         ),
+        rules ? { runOnly: rules } : {},
     );
     assert.deepEqual(violations, [], where);
 }
@@ -117,11 +132,20 @@ test('types are right', () => {
 
 test('each language has each text', () => {
     const read = (name) => fs.readFileSync(path.join(SOURCE, name), 'utf8');
-    const english = JSON.parse(read('en.json')),
-        german = JSON.parse(read('de.json'));
-    assert.deepEqual(Object.keys(german), Object.keys(english));
-    for (const [key, text] of Object.entries(english))
-        assert.deepEqual((german[key].match(/\{\w*\}/g) ?? []).sort(), (text.match(/\{\w*\}/g) ?? []).sort(), key);
+    const english = JSON.parse(read('en.json'));
+    const files = fs.readdirSync(SOURCE).filter((name) => /^..\.json$/.test(name));
+    const [, list] = read('words.js').match(/languages = \{(.*)\}/);
+    const listed = [...list.matchAll(/(\w+): '/g)].map(([, name]) => name);
+    assert.deepEqual(listed.map((name) => `${name}.json`).sort(), files);
+    /* The forms of a plural differ between languages. */
+    const form = (key) => key.replace(/\.(zero|one|two|few|many|other)$/, '');
+    const blanks = (text) => (text.match(/\{\w*\}/g) ?? []).sort();
+    for (const file of files) {
+        const texts = JSON.parse(read(file));
+        assert.deepEqual([...new Set(Object.keys(texts).map(form))], [...new Set(Object.keys(english).map(form))], file);
+        for (const [key, text] of Object.entries(texts))
+            assert.deepEqual(blanks(text), blanks(english[key] ?? english[`${form(key)}.other`]), `${file}: ${key}`);
+    }
     const sources = fs
         .readdirSync(SOURCE)
         .filter((name) => /\.(js|html)$/.test(name))
@@ -157,18 +181,28 @@ test('answers of old queries are not shown', async () => {
     await small();
     await grid();
     const asked = [];
+    let release,
+        isOver = false;
+    const held = new Promise((resolve) => (release = resolve));
     await page.route('**/api/v1/search', async (route) => {
         const body = route.request().postDataJSON(),
             text = body.query[0]?.text;
         asked.push(text);
-        if (text === 'dog') await new Promise((resolve) => setTimeout(resolve, 700));
+        if (text !== 'dog') return route.continue();
+        await held;
         await route.continue().catch(() => {});
+        isOver = true;
     });
     await page.fill('#query', 'dog');
-    await page.waitForTimeout(250);
-    await fill('red apple');
-    assert.equal((await names())[0], APPLE);
-    await page.waitForTimeout(800);
+    await eventually(() => asked.includes('dog'));
+    await page.fill('#query', 'red apple');
+    await page.waitForFunction(
+        (name) => document.querySelector('.cell')?.getAttribute('aria-label')?.startsWith(name),
+        APPLE,
+    );
+    release();
+    await eventually(() => isOver);
+    await page.waitForTimeout(100);
     assert.equal((await names())[0], APPLE);
     assert.deepEqual(asked.filter(Boolean), ['dog', 'red apple']);
 });
@@ -299,6 +333,14 @@ test('filters choose among the pictures', async () => {
     await only(fillIn('width', '72'), '63 pictures', ['width', '72']);
     await only(fillIn('name', 'again'), '3 pictures', ['name', 'again']);
     await only(fillIn('name', '1f43?.png'), '5 pictures', ['name', '1f43?.png']);
+    await page.click('.folders button:has-text("2022")');
+    await found('20 pictures');
+    await fillIn('name', 'Zoo')();
+    await found('0 pictures');
+    await fillIn('name', '1f43?.png')();
+    await found('2 pictures');
+    await page.click('.filters button:has-text("Clear filters")');
+    await found('64 pictures');
     await page.fill('[name=place]', 'nowhere');
     await page.press('[name=place]', 'Enter');
     assert.match(await page.$eval('[name=place]', (field) => field.validationMessage), /two numbers/);
@@ -367,8 +409,8 @@ test('the lightbox shows pictures, their details, and others', async () => {
     assert.equal(await page.getAttribute('.stage img', 'alt'), order[1]);
     await page.waitForFunction((known) => known, true);
     assert.equal(await page.textContent('.position'), '2 of 64');
-    await page.waitForTimeout(200);
-    assert.equal(new Set(asked.filter((url) => /original$/.test(url))).size, 3, 'the neighbours are fetched');
+    await eventually(() => new Set(asked.filter((url) => /original$/.test(url))).size === 3); /* its neighbours, too */
+    assert.match(await page.textContent('#lightbox #live'), new RegExp(`2 of 64 ${order[1]}`));
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('ArrowRight');
     await page.waitForFunction((name) => document.querySelector('.stage img').alt === name, order[3]);
@@ -378,6 +420,8 @@ test('the lightbox shows pictures, their details, and others', async () => {
     await page.keyboard.press('i');
     await page.waitForSelector('.details dd:has-text("72 × 72")');
     await page.waitForSelector(`.details li:has-text("${order[0]}")`);
+    await page.click('.actions button:has-text("Copy path")');
+    await page.waitForSelector('#lightbox #toast:has-text("Copied 1 path")');
     await page.keyboard.press('+');
     assert.match(await page.$eval('.stage img', (image) => image.style.transform), /scale\(1\.5\)/);
     await page.keyboard.press('0');
@@ -420,8 +464,9 @@ test('near this picture', async () => {
     await page.click('.cell >> nth=0');
     await page.keyboard.press('i');
     for (let i = 0; i < 4 && !(await page.isVisible('.details dd button')); i++) {
+        const before = await page.textContent('.details');
         await page.keyboard.press('ArrowRight');
-        await page.waitForTimeout(100);
+        await page.waitForFunction((text) => document.querySelector('.details').textContent !== text, before);
     }
     await page.click('.details dd button');
     await page.waitForFunction(() => new URL(location).searchParams.get('near') === '52.50000,13.40000,5');
@@ -462,7 +507,7 @@ test('pictures are selected with mouse and keyboard', async () => {
     assert.match(await page.textContent('#selection'), /5 selected/, 'a selection stays while one searches on');
     await page.focus('.cell[tabindex="0"]');
     await page.keyboard.press('Control+a');
-    await page.waitForSelector('#selection:has-text("64 selected")');
+    await selected('64');
     await page.keyboard.press('Escape');
     assert.equal(await selectedCount(), 0);
     assert.ok(!(await page.isVisible('#selection')));
@@ -486,8 +531,13 @@ test('keys move through the grid', async () => {
     assert.equal(await focused(), '0');
     assert.equal(await page.locator('.cell[tabindex="0"]').count(), 1);
     await page.evaluate(() => scrollTo(0, 1e6));
-    await page.waitForTimeout(200);
+    await page.waitForSelector('.cell[data-index="63"][aria-label]');
     assert.equal(await focused(), '0', 'the focus is kept while one scrolls');
+    await page.reload();
+    await grid();
+    await page.keyboard.press('Tab');
+    await page.keyboard.press('Enter');
+    assert.equal(await focused(), '0', 'the first link leads to the pictures');
 });
 
 test('paths are copied, and lists and archives saved', async () => {
@@ -495,7 +545,7 @@ test('paths are copied, and lists and archives saved', async () => {
     await found('3 pictures');
     await page.focus('.cell[tabindex="0"]');
     await page.keyboard.press('Control+a');
-    await page.waitForSelector('#selection:has-text("3 selected")');
+    await selected('3');
     await page.click('#selection button:has-text("Copy paths")');
     const copied = (await page.evaluate(() => navigator.clipboard.readText())).trim().split('\n');
     assert.deepEqual(
@@ -588,23 +638,26 @@ test('pictures get names', async () => {
 });
 
 test('the library says what is there, and is updated', async () => {
-    await small('?view=library');
+    await small('about:blank');
+    await page.clock.install();
+    await page.goto(setting.small + '/?view=library');
     await page.waitForSelector('.failures li:has-text("broken.jpg")');
     assert.match(await page.textContent('.facts'), /Pictures65.*Files68.*Unreadable files1/s);
     const added = path.join(setting.pictures, '2021/new.png');
+    const pictures = async () => (await (await fetch(`${setting.small}/api/v1/index`)).json()).pictures;
     fs.copyFileSync('tests/golden/pictures/expected/rgb.png', added);
     try {
-        await page.waitForFunction(() => /Pictures66/.test(document.querySelector('.facts').textContent), null, {
-            timeout: 20000,
-        });
+        await eventually(async () => (await pictures()) === 66);
+        await page.clock.fastForward(3000);
+        await page.waitForFunction(() => /Pictures66/.test(document.querySelector('.facts').textContent));
         await page.goto(setting.small);
         await found('65 pictures');
     } finally {
         fs.rmSync(added);
     }
-    await page.waitForFunction(() => /^64 /.test(document.querySelector('#found').textContent), null, {
-        timeout: 30000,
-    });
+    await eventually(async () => (await pictures()) === 65);
+    await page.clock.fastForward(15000);
+    await page.waitForFunction(() => /^64 /.test(document.querySelector('#found').textContent));
     await page.click('#nav a:has-text("Library")');
     await page.click('button:has-text("Update now")');
     await page.waitForSelector('.state:has-text("The last update")');
@@ -659,12 +712,15 @@ test('a server without pictures says so', async () => {
 });
 
 test('a server that is gone comes back', async () => {
-    await small();
+    await small('about:blank');
+    await page.clock.install();
+    await page.goto(setting.small);
     await grid();
     await page.route('**/*', (route) => route.abort());
     await page.fill('#query', 'dog face');
     await page.waitForSelector('#banner:has-text("does not answer")');
     await page.unroute('**/*');
+    await page.clock.fastForward(2000);
     await page.waitForSelector('#banner', { state: 'hidden' });
     await page.waitForFunction(() => document.querySelector('.caption')?.textContent.startsWith('z '));
 });
@@ -684,16 +740,30 @@ test('language and theme are chosen', async () => {
     assert.equal(await page.getAttribute('html', 'lang'), 'en');
 });
 
+test('what a language lacks is English', async () => {
+    await small('about:blank', { locale: 'de-DE' });
+    await page.route('**/page/de.json', (route) =>
+        route.fulfill({ json: { 'view.library': 'Bibliothek', 'found.other': '{count} Bilder' } }),
+    );
+    await page.goto(setting.small);
+    await found('64 Bilder');
+    assert.equal(await page.textContent('#nav [data-view=library] span'), 'Bibliothek');
+    assert.equal(await page.textContent('#nav [data-view=search] span'), 'Search');
+    assert.equal(await page.getAttribute('#query', 'placeholder'), 'What do the pictures show?');
+});
+
 test('a telephone shows it all', async () => {
     await small('?q=dog+face', { viewport: { width: 360, height: 700 }, isMobile: true, hasTouch: true });
     await grid();
     for (const view of ['search', 'duplicates', 'classify', 'library']) {
         await page.tap(`#nav [data-view=${view}]`);
-        await page.waitForTimeout(300);
+        await page.waitForSelector('.cell[aria-label], .card, .empty h2');
         assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), view);
         await checkAxe(`${view} on a telephone`);
     }
     await page.tap('#nav [data-view=search]');
+    await page.tap('#filters-button');
+    await page.tap('.filters .done');
     await page.tap('.cell >> nth=0');
     await page.waitForFunction(() => document.querySelector('#lightbox').open);
 });
@@ -704,12 +774,11 @@ for (const colorScheme of ['light', 'dark'])
         await grid();
         await page.focus('.cell[tabindex="0"]');
         await page.keyboard.press('Space');
-        await checkAxe('search');
+        await checkAxe('search', colorScheme === 'dark' && ['color-contrast']);
         for (const query of ['?view=duplicates&kind=same', '?view=classify', '?view=library', '?name=nothing']) {
             await page.goto(setting.small + '/' + query);
             await page.waitForSelector('.card, .empty');
-            await page.waitForTimeout(200);
-            await checkAxe(query);
+            await checkAxe(query, colorScheme === 'dark' && ['color-contrast']);
         }
     });
 
@@ -717,9 +786,9 @@ for (const colorScheme of ['light', 'dark'])
 
 test('a hundred thousand pictures scroll', async () => {
     await open(setting.large + '/?q=red+apple');
-    await page.waitForFunction(() => /^100,000 pictures/.test(document.querySelector('#found')?.textContent), null, {
-        timeout: 30000,
-    });
+    await page.waitForFunction(() => /^100,000\+ pictures/.test(document.querySelector('#found')?.textContent));
+    assert.match(await page.textContent('.hint'), /ends at 100,000 pictures/);
+    assert.equal(await page.textContent('.folders li small'), '100,010');
     assert.equal((await page.getAttribute('#grid', 'aria-rowcount').then(Number)) > 10000, true);
     const frames = {},
         devtools = await context.newCDPSession(page);
@@ -760,19 +829,26 @@ test('a hundred thousand pictures scroll', async () => {
     await page.waitForSelector('.cell[data-index="99999"][aria-label]');
     assert.equal(await focused(), '99999');
     await page.keyboard.press('Shift+Control+Home');
-    await page.waitForSelector('#selection:has-text("100,000 selected")', { timeout: 60000 });
+    await selected('100,000');
 });
 
 test('typing in a large library shows the best at once', async () => {
     await open(setting.large);
-    await found('100,000 pictures');
+    await found('100,000+ pictures');
+    let release;
+    const held = new Promise((resolve) => (release = resolve));
+    await page.route('**/api/v1/search', async (route) => {
+        if (!route.request().postDataJSON().top) await held;
+        await route.continue();
+    });
     const began = Date.now();
     await page.fill('#query', 'dog face');
     await page.waitForFunction(() => document.querySelector('.caption')?.textContent.startsWith('z '));
+    assert.match(await page.textContent('#found'), /^400\+ pictures, /);
     const first = Date.now() - began;
+    release();
     await page.waitForFunction(() =>
-        /^100,000 pictures, [\d,]+ above/.test(document.querySelector('#found').textContent),
+        /^100,000\+ pictures, [\d,]+ above/.test(document.querySelector('#found').textContent),
     );
     console.log(`milliseconds to the first results: ${first}, to all: ${Date.now() - began}`);
-    assert.ok(first < 2000, String(first));
 });

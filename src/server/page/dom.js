@@ -54,9 +54,19 @@ export function $(id) {
     return /** @type {HTMLElement} */ (document.getElementById(id));
 }
 
+const liveText = $('live'),
+    toastBox = $('toast');
+
+/** Moves an element to where it is seen and heard, which is within an open dialog. @param {Element} element */
+function bringForward(element) {
+    const place = document.querySelector('dialog[open]') ?? document.body;
+    if (element.parentElement !== place) place.append(element);
+}
+
 /** Has screen readers say a text. @param {string} text */
 export function announce(text) {
-    $('live').textContent = text;
+    bringForward(liveText);
+    liveText.textContent = text;
 }
 
 let toastTimer = 0;
@@ -67,10 +77,11 @@ let toastTimer = 0;
  */
 export function toast(text, label, action) {
     clearTimeout(toastTimer);
-    const close = () => $('toast').replaceChildren();
-    $('toast').replaceChildren(h('span', {}, text));
+    const close = () => toastBox.replaceChildren();
+    bringForward(toastBox);
+    toastBox.replaceChildren(h('span', {}, text));
     if (label && action)
-        $('toast').append(
+        toastBox.append(
             h(
                 'button',
                 {

@@ -25,7 +25,8 @@ export async function loadFacets(fresh) {
         ...(fresh ? { fresh } : {}),
     });
     facets = answer.facets;
-    libraryTotal = answer.total;
+    /* Every picture is of a year, and a list ends at some number of pictures. */
+    libraryTotal = facets.years.reduce((sum, facet) => sum + facet.count, 0);
 }
 
 export const allFacets = () => facets;
@@ -33,6 +34,14 @@ export const allFacets = () => facets;
 /** A pattern for the files in a folder, whatever characters its name has. @param {string} folder */
 function globOf(folder) {
     return `${folder.replace(/[\\*?[]/g, '\\$&').replaceAll('\ufffd', '*')}/*`;
+}
+
+/**
+ * A pattern for both. One for the name, as it has no slash, is compared with the name alone.
+ * @param {string} folder as globOf makes it @param {string} file
+ */
+function joinGlobs(folder, file) {
+    return file.includes('/') ? folder + file : `${folder.slice(0, -1)}**/${file}`;
 }
 
 /** The day after a date. @param {string} day */
@@ -50,7 +59,7 @@ export function filtersOf(from) {
         from.folder && globOf(from.folder),
         from.name && (/[*?[]/.test(from.name) ? from.name : `*${from.name}*`),
     ].filter(Boolean);
-    if (paths.length) body.path = paths.length === 1 ? paths[0] : `${globOf(from.folder)}${paths[1]}`;
+    if (paths.length) body.path = paths.length === 1 ? paths[0] : joinGlobs(paths[0], paths[1]);
     if (from.after) body.after = from.after;
     if (from.before) body.before = from.before.length === 10 ? dayAfter(from.before) : from.before;
     if (from.camera) body.camera = from.camera;
@@ -325,6 +334,7 @@ export function fillFilters(panel, close) {
         ),
         group('type', choice('type', facets.formats)),
         group('name', input('name', 'name.pattern', { type: 'text', placeholder: 'IMG_*' })),
+        h('button', { type: 'button', class: 'primary done', click: close }, t('filters.done')),
     );
     focusable()[focused]?.focus();
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * A grid of any number of pictures, of which only the rows near the window are elements. */
-import { thumbnailOf } from './api.js';
-import { debounce, h, icon } from './dom.js';
+import { isAbort, thumbnailOf } from './api.js';
+import { debounce, h, icon, toast } from './dom.js';
 import { BREAK, GAP, findRow, layOut, shape } from './layout.js';
 import { clearSelection, isSelected, select, selectionEvents } from './selection.js';
 import { date, number, t } from './words.js';
@@ -309,7 +309,7 @@ export class Grid {
         cell.setAttribute('aria-selected', String(isSelected(hit)));
         cell.append(
             h('div', { class: 'frame', title: hit.path }, image),
-            h('p', { class: 'caption', 'aria-hidden': 'true' }, caption),
+            h('p', { class: 'caption', 'aria-hidden': 'true', title: z && t('cut.more') }, caption),
         );
         if (isSelected(hit) || matchMedia('(pointer: coarse)').matches) this.#addButtons(cell);
     }
@@ -350,8 +350,14 @@ export class Grid {
 
     /** Selects from the anchor to a picture. @param {number} index */
     async #selectTo(index) {
-        const list = /** @type {List} */ (this.#list);
-        select(await list.range(Math.min(this.#anchor, index), Math.max(this.#anchor, index) + 1), true);
+        const list = /** @type {List} */ (this.#list),
+            first = Math.min(this.#anchor, index),
+            end = Math.max(this.#anchor, index) + 1;
+        try {
+            select(await list.range(first, end), true);
+        } catch (error) {
+            if (!isAbort(error)) toast(t('failed', { message: /** @type {Error} */ (error).message }));
+        }
     }
 
     /** @param {number} index */

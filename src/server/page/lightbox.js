@@ -24,6 +24,7 @@ const image = h('img', { alt: '', draggable: false });
 const stage = h('div', { class: 'stage' }, image);
 const note = h('p', { class: 'note' });
 const position = h('span', { class: 'position' });
+const title = h('span', { class: 'title' });
 const details = h('aside', { class: 'details', hidden: true });
 
 /** @type {Shown | null} */
@@ -192,7 +193,7 @@ function show(picture) {
     hit = picture;
     zoom = 1;
     x = y = 0;
-    image.alt = picture.name;
+    image.alt = title.textContent = picture.name;
     showPosition();
     markSelected();
     fit();
@@ -265,6 +266,7 @@ function renewLightbox() {
             'div',
             { class: 'top' },
             position,
+            title,
             h('span', { class: 'grow' }),
             iconButton('search', t('similar'), () => similar(0)),
             iconButton('zoom', t('zoom'), () => setZoom(zoom > 1 ? 1 : 2.5)),

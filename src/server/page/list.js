@@ -21,6 +21,8 @@ export class List {
     #asked = new Map();
     #stop = new AbortController();
     total = 0;
+    /** There may be more pictures than the list has. */
+    isTruncated = false;
     /** Pictures that are not below the cut. */
     above = 0;
     /** @type {number[]} */
@@ -40,6 +42,7 @@ export class List {
             signal,
         );
         this.total = answer.total;
+        this.isTruncated = answer.truncated;
         this.above = answer.above;
         this.ratios = answer.ratios;
         this.#pieces.set(0, answer.hits);

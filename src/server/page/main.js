@@ -57,6 +57,11 @@ onState((next, before) => {
     showView();
     if (next.view === before.view) viewOf(next.view).update(next, before);
 });
+/* The filters, which stand before the pictures, are many steps of the Tab key. */
+$('skip').addEventListener('click', (event) => {
+    event.preventDefault();
+    (/** @type {HTMLElement | null} */ (document.querySelector('.cell[tabindex="0"]')) ?? $('view')).focus();
+});
 $('nav').addEventListener('click', (event) => {
     const link = /** @type {Element} */ (event.target).closest('a');
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;

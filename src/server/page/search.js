@@ -112,7 +112,7 @@ async function search(fresh, scroll) {
         if (signal.aborted) return;
         list?.close();
         list = next;
-        isWhole = !bestFirst || list.total < BEST;
+        isWhole = !bestFirst || !list.isTruncated;
         showFound();
         view.show(list, { hasScores: hasQuery(), breakText: breakText(), scroll });
         showOpen();
@@ -143,8 +143,8 @@ const searchSoon = debounce(() => search(false, 0), 120);
 function showFound() {
     if (!list) return;
     const ranked = isRanked(),
-        count = isWhole ? list.total : `${number(list.total)}+`;
-    const above = isWhole || list.above < list.total ? number(list.above) : count;
+        count = list.isTruncated ? `${number(list.total)}+` : list.total;
+    const above = !list.isTruncated || list.above < list.total ? number(list.above) : count;
     const text = ranked && cutOf(state) > 0 ? t('found.above', { count, above }) : t('found', { count });
     found.textContent = text;
     announce(text);
@@ -157,6 +157,7 @@ function showFound() {
     else if (ranked && !list.above) showNoneAbove(list);
     else if (hasQuery() && state.sort === 'date' && cutOf(state) > 0)
         hint.append(h('p', {}, t('hint.date', { cut: short(state.cut) })));
+    if (isWhole && list.isTruncated) hint.append(h('p', {}, t('hint.end', { count: number(list.total) })));
 }
 
 /** Nothing stands out: says why, and how to go on. @param {List} shown */
@@ -278,6 +279,10 @@ function showToolbar() {
             count ? h('b', { class: 'count' }, number(count)) : null,
         ),
         found,
+        h('span', { class: 'grow' }),
+        h('label', { class: 'cut', title: t('cut.more') }, h('span', {}, 'z ≥'), cut, output),
+        sort,
+        h('label', { class: 'tile' }, icon('picture'), size),
         h(
             'ul',
             { class: 'active', 'aria-label': t('filters.active') },
@@ -299,10 +304,6 @@ function showToolbar() {
                 ),
             ),
         ),
-        h('span', { class: 'grow' }),
-        h('label', { class: 'cut', title: t('cut.more') }, h('span', {}, 'z ≥'), cut, output),
-        sort,
-        h('label', { class: 'tile' }, icon('picture'), size),
     );
     if (focused) $(focused)?.focus();
 }

@@ -145,13 +145,18 @@ export function renewSearchBox() {
             },
             icon('search'),
             field,
-            iconButton('plus', t('part.add'), () => appendSign('+')),
-            iconButton('minus', t('part.subtract'), () => appendSign('-')),
+            iconButton('plus', t('part.add'), () => appendSign('+'), { class: 'icon sign' }),
+            iconButton('minus', t('part.subtract'), () => appendSign('-'), { class: 'icon sign' }),
             iconButton('picture', t('picture.pick'), () => files.click()),
-            iconButton('close', t('search.clear'), () => {
-                setParts([]);
-                field.focus();
-            }),
+            iconButton(
+                'close',
+                t('search.clear'),
+                () => {
+                    setParts([]);
+                    field.focus();
+                },
+                { class: 'icon clear' },
+            ),
             files,
         ),
         chips,

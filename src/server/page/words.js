@@ -5,7 +5,8 @@
 export const languages = { en: 'English', de: 'Deutsch' };
 
 /** @type {Record<string, string>} */
-let words = {};
+let words = {},
+    english = words;
 export let language = 'en';
 let plural = new Intl.PluralRules('en');
 
@@ -15,22 +16,28 @@ export function preferredLanguage() {
     return wanted.map((name) => name.slice(0, 2)).find((name) => name in languages) ?? 'en';
 }
 
+/** @param {string} name @returns {Promise<Record<string, string>>} */
+const readWords = async (name) => (await fetch(`/page/${name}.json`)).json();
+
 /** @param {string} name */
 export async function loadWords(name) {
-    const answer = await fetch(`/page/${name}.json`);
-    words = await answer.json();
+    [english, words] = await Promise.all([readWords('en'), readWords(name)]);
     language = name;
     plural = new Intl.PluralRules(name);
     document.documentElement.lang = name;
 }
 
+/** @param {Record<string, string>} from @param {string} key @param {string} form the key with the plural's name */
+const find = (from, key, form) => from[form] ?? from[`${key}.other`] ?? from[key];
+
 /**
- * Returns a text. {name} in it stands for a value; with a `count` the text may have a form for each plural.
+ * Returns a text, in English if the language lacks it. {name} in it stands for a value; with a `count` the text may
+ * have a form for each plural.
  * @param {string} key @param {Record<string, string | number>} [values]
  */
 export function t(key, values = {}) {
     const form = typeof values.count === 'number' ? `${key}.${plural.select(values.count)}` : key;
-    const text = words[form] ?? words[`${key}.other`] ?? words[key] ?? key;
+    const text = find(words, key, form) ?? find(english, key, form) ?? key;
     return text.replace(/\{(\w+)\}/g, (whole, name) => {
         const value = values[name];
         return typeof value === 'number' ? number(value) : (value ?? whole);
