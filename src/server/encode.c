@@ -3,6 +3,7 @@
  * Pictures are decoded on the threads of requests and on those of one pool, as many at once as
  * there are processors, so that the memory of decoded pictures stays bounded.
  */
+#define _GNU_SOURCE /* strndup, strnlen */
 #include "server/encode.h"
 #include "base/base64.h"
 #include "base/string.h"
@@ -13,8 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a number of an embedding takes until its request ends, as a float and in JSON. */
-enum { NUMBER_BYTES = 48 };
+enum {
+    /* What a number of an embedding takes until its request ends, as a float and in JSON. */
+    NUMBER_BYTES = 48,
+    /* Of a text, no more is looked at: it has more tokens than models take, and all texts are
+     * cleaned and split into tokens on one thread, which takes a second for 20 MB. */
+    MOST_TEXT = 64 << 10
+};
 
 /* ---- Pictures as clients write them -------------------------------------------------------------- */
 
@@ -53,6 +59,7 @@ struct chunk {
     const struct alike *alike;
     size_t first; /* of the numbers of `alike` */
     struct batch_job job;
+    char **cut; /* [job.count] the beginning of each text that is too long; NULL for others */
     bool started;
 };
 
@@ -86,7 +93,9 @@ static int allocate_chunk(struct chunk *chunk)
         job->tokens = calloc(job->count, sizeof(*job->tokens));
     else
         job->texts = calloc(job->count, sizeof(*job->texts));
-    if (!job->embeds || (!job->pixel_values && !job->tokens && !job->texts))
+    if (job->texts)
+        chunk->cut = calloc(job->count, sizeof(*chunk->cut));
+    if (!job->embeds || (!job->pixel_values && !job->tokens && !chunk->cut))
         return error_fail(VKCLIP_EMEMORY, "out of memory for %zu items", job->count);
     return VKCLIP_OK;
 }
@@ -126,11 +135,28 @@ static int prepare_picture(void *user, size_t index, unsigned thread)
     return error;
 }
 
+/* Cuts a text that is too long between two characters. */
+static int prepare_text(struct chunk *chunk, size_t index)
+{
+    const char *text = chunk_item(chunk, index)->text;
+    size_t length = strnlen(text, MOST_TEXT);
+    chunk->job.texts[index] = text;
+    if (!text[length])
+        return VKCLIP_OK;
+    while (length && (text[length] & 0xC0) == 0x80)
+        length--;
+    chunk->job.texts[index] = chunk->cut[index] = strndup(text, length);
+    return chunk->cut[index] ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a text");
+}
+
 static int prepare_chunk(struct chunk *chunk)
 {
     struct batch_job *job = &chunk->job;
-    for (size_t i = 0; job->texts && i < job->count; i++)
-        job->texts[i] = chunk_item(chunk, i)->text;
+    int error = VKCLIP_OK;
+    for (size_t i = 0; job->texts && i < job->count && !error; i++)
+        error = prepare_text(chunk, i);
+    if (error)
+        return error;
     for (size_t i = 0; job->tokens && i < job->count; i++)
         job->tokens[i] = chunk_item(chunk, i)->data;
     if (!job->pixel_values)
@@ -163,6 +189,9 @@ static int finish_chunk(struct alike *alike, struct chunk *chunk)
     for (size_t i = 0; !error && chunk->started && i < job->count; i++)
         memcpy(alike->embeds + alike->numbers[chunk->first + i] * job->dim,
                job->embeds + i * job->dim, job->dim * sizeof(float));
+    for (size_t i = 0; chunk->cut && i < job->count; i++)
+        free(chunk->cut[i]);
+    free(chunk->cut);
     free(job->embeds);
     free(job->texts);
     free(job->tokens);
@@ -211,7 +240,8 @@ static bool is_alike(const struct encode_item *a, const struct encode_item *b)
     return !a->text == !b->text && (a->text || a->token_count == b->token_count);
 }
 
-/* Pixel values of all requests have a limit, which a request enters once for all its chunks. */
+/* Pixel values of all requests have a limit, which a request enters once for all its chunks. A
+ * picture alone counts for nothing, so that it does not wait for the end of long requests. */
 static int encode_alike(struct alike *alike)
 {
     struct server *server = alike->request->server;
@@ -219,11 +249,12 @@ static int encode_alike(struct alike *alike)
     alike->most = pictures ? server->options.batch_size : alike->count;
     const size_t held = alike->count < 2 * alike->most ? alike->count : 2 * alike->most;
     const size_t bytes = held * alike->form.pixels * sizeof(float);
-    int error = pictures ? gate_enter(server->prepared, alike->request, bytes) : VKCLIP_OK;
+    const bool counts = pictures && alike->count > 1;
+    int error = counts ? gate_enter(server->prepared, alike->request, bytes) : VKCLIP_OK;
     if (error)
         return error;
     error = encode_chunks(alike);
-    if (pictures)
+    if (counts)
         gate_leave(server->prepared, bytes);
     return error;
 }

@@ -314,6 +314,11 @@ class Sizes(Overloaded):
             answer = self.server.ask('POST', '/api/v1/similarity', body)
             self.assertEqual(answer[0], status, answer[2])
 
+    def test_long_texts(self):
+        """The beginning of a text that is too long has all tokens that a model takes, also if it is cut at a character."""
+        for text in ('dog ' * 200000, 'x' + '\u00e4' * 400000, 'xx' + '\U0001f436' * 200000):
+            self.assertEqual(self.server.ask_text(text), self.server.ask_text(text[:1000]))
+
     def test_time(self):
         with Watched(COMMAND, '-m', MODEL, '--timeout', '1') as server:
             began = time.monotonic()
