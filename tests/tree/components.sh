@@ -15,7 +15,7 @@ prefix=/opt/vkclip
 cmake -S . -B "$work/build" -DCMAKE_C_COMPILER="$cc" -DCMAKE_BUILD_TYPE=Release -DVKCLIP_BUILD_TESTS=OFF \
     -DVKCLIP_BUILD_BENCH=OFF -DVKCLIP_SPIRV_FROM="$build/shaders" -DCMAKE_INSTALL_PREFIX=$prefix \
     -DCMAKE_INSTALL_LIBDIR=lib/here -DCMAKE_INSTALL_INCLUDEDIR=headers -DCMAKE_INSTALL_BINDIR=programs \
-    -DCMAKE_INSTALL_DATADIR=data -DCMAKE_INSTALL_MANDIR=data/manual -DCMAKE_INSTALL_DOCDIR=text >"$work/log" 2>&1 ||
+    -DCMAKE_INSTALL_DATADIR=data -DVKCLIP_SYSTEMD_DIR=units -DCMAKE_INSTALL_MANDIR=data/manual -DCMAKE_INSTALL_DOCDIR=text >"$work/log" 2>&1 ||
     { cat "$work/log" && exit 1; }
 cp -P "$build"/libvkclip.so* "$build"/vkclip "$build"/vkclip.1 "$build"/completion.* "$work/build"
 
@@ -29,7 +29,7 @@ install "$work/all"
 LC_ALL=C sort "$work/build/install_manifest.txt" >"$work/manifest"
 files "$work/all" | diff - "$work/manifest" || fail "install_manifest.txt differs from the installed files"
 ! files "$work/all" | grep -v "^$prefix/" || fail "these files are outside of $prefix"
-! files "$work/all" | grep -vE "^$prefix/(lib/here|headers|programs|data|text)/" ||
+! files "$work/all" | grep -vE "^$prefix/(lib/here|headers|programs|data|text|units)/" ||
     fail "these files are not in the folders that were chosen"
 
 for component in runtime development command; do
