@@ -237,6 +237,7 @@ struct vkclip_device_info {
     uint8_t uuid[16], driver_uuid[16];
     bool has_luid;
     uint8_t luid[8]; /* Windows's identifier of the adapter, if has_luid */
+    double busy;     /* seconds for which it has encoded since it was opened; 0: it is not open */
 };
 
 /* Lists the Vulkan devices of this machine in index order: writes at most `capacity` entries, each

@@ -47,6 +47,14 @@ int vkclip_open_device(const struct vkclip_device_params *params, struct vkclip_
     return progress_end(&progress, guard_open_device(device, device_open(&full, device)));
 }
 
+/* Describes one of the handle's GPUs. */
+static struct vkclip_device_info describe(const struct vkclip_device *device, size_t number)
+{
+    struct vkclip_device_info info = *device->infos[number];
+    info.busy = device_busy(device, number);
+    return info;
+}
+
 int vkclip_get_device_info(const struct vkclip_device *device, struct vkclip_device_info *info)
 {
     if (!device || !info)
@@ -54,9 +62,11 @@ int vkclip_get_device_info(const struct vkclip_device *device, struct vkclip_dev
     int error = GROWTH_CHECK(vkclip_device_info, info);
     if (!error)
         error = guard_check(__func__, device->guard);
-    if (!error)
-        GROWTH_WRITE(vkclip_device_info, info, device->infos[0]);
-    return error;
+    if (error)
+        return error;
+    const struct vkclip_device_info own = describe(device, 0);
+    GROWTH_WRITE(vkclip_device_info, info, &own);
+    return VKCLIP_OK;
 }
 
 int vkclip_get_device_infos(const struct vkclip_device *device, struct vkclip_device_info *infos,
@@ -69,8 +79,10 @@ int vkclip_get_device_infos(const struct vkclip_device *device, struct vkclip_de
     if (!error)
         error = guard_check(__func__, device->guard);
     *count = device->count;
-    for (size_t i = 0; !error && i < device->count && i < capacity; i++)
-        GROWTH_WRITE_ENTRY(vkclip_device_info, infos, i, device->infos[i]);
+    for (size_t i = 0; !error && i < device->count && i < capacity; i++) {
+        const struct vkclip_device_info own = describe(device, i);
+        GROWTH_WRITE_ENTRY(vkclip_device_info, infos, i, &own);
+    }
     return error;
 }
 

@@ -260,10 +260,12 @@ static void count_batch(struct driver *driver, const struct batch *batch, bool f
     mutex_unlock(&state->lock);
 }
 
-static int finish_batch(struct driver *driver, const struct batch *batch)
+/* Waits for the oldest batch, after which so many others still run. */
+static int finish_batch(struct driver *driver, const struct batch *batch, size_t others)
 {
     const struct batches *work = driver->state->work;
     int error = batch->runs ? plan_wait(batch->plan->plan) : VKCLIP_OK;
+    replica_note_running(driver->replica, others);
     if (error == VKCLIP_ELOST)
         return error; /* The batch may run again. */
     driver->losses = 0;
@@ -351,6 +353,7 @@ static int recover(struct driver *driver, struct batch *batches, size_t *count)
     }
     if (!gpu_is_lent(replica_gpu(driver->replica)))
         log_message(VKCLIP_LOG_WARNING, "%s; the device is opened again", error_last());
+    replica_note_running(driver->replica, 0);
     int error = replica_reopen(driver->replica);
     for (size_t i = 0; i < *count && !error; i++)
         error = submit_batch(driver, &batches[i]);
@@ -358,6 +361,7 @@ static int recover(struct driver *driver, struct batch *batches, size_t *count)
         return recover(driver, batches, count);
     if (error)
         *count = 0;
+    replica_note_running(driver->replica, *count);
     return error;
 }
 
@@ -370,6 +374,7 @@ static int submit_batches(struct driver *driver, struct batch batches[PLAN_REPLA
     while (!error && *count < PLAN_REPLAYS && take_batch(driver, !*count, &batches[*count])) {
         error = submit_batch(driver, &batches[*count]);
         *count += !error || error == VKCLIP_ELOST;
+        replica_note_running(driver->replica, *count);
         if (error == VKCLIP_ELOST) {
             error = recover(driver, batches, count);
         } else if (error == VKCLIP_EDEVICEMEMORY && batches[*count].size > 1) {
@@ -385,7 +390,7 @@ static int submit_batches(struct driver *driver, struct batch batches[PLAN_REPLA
 static int finish_oldest(struct driver *driver, struct batch batches[PLAN_REPLAYS], size_t *count,
                          bool failed)
 {
-    int error = finish_batch(driver, &batches[0]);
+    int error = finish_batch(driver, &batches[0], *count - 1);
     if (error == VKCLIP_ELOST && !failed)
         return recover(driver, batches, count);
     --*count;

@@ -3,6 +3,7 @@
  * Opens GPUs by the names of devices. Refuses a list that names a device twice.
  */
 #include "encode/device.h"
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
@@ -179,13 +180,28 @@ int device_reopen(struct vkclip_device *device, const struct gpu *lost, struct g
 
 /* ---- Open and close -------------------------------------------------------------------------- */
 
-int device_open(const struct vkclip_device_params *params, struct vkclip_device **result)
+static int create_device(struct vkclip_device **result)
 {
     struct vkclip_device *device = *result = memory_calloc(1, sizeof(*device));
-    if (!device)
+    if (device)
+        device->uses = memory_calloc(DEVICE_GPUS, sizeof(*device->uses));
+    if (!device || !device->uses) {
+        memory_free(device);
+        *result = NULL;
         return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
+    }
     mutex_init(&device->lock);
-    int error = settings_read(params, &device->settings);
+    for (size_t i = 0; i < DEVICE_GPUS; i++)
+        mutex_init(&device->uses[i].lock);
+    return VKCLIP_OK;
+}
+
+int device_open(const struct vkclip_device_params *params, struct vkclip_device **result)
+{
+    int error = create_device(result);
+    struct vkclip_device *device = *result;
+    if (!error)
+        error = settings_read(params, &device->settings);
     if (!error)
         error = open_gpus(device, &device->settings);
     if (!error && device->count > 1)
@@ -200,11 +216,10 @@ int device_open(const struct vkclip_device_params *params, struct vkclip_device 
 int device_open_lent(const struct vkclip_device_params *params,
                      const struct vkclip_vulkan_device *lent, struct vkclip_device **result)
 {
-    struct vkclip_device *device = *result = memory_calloc(1, sizeof(*device));
-    if (!device)
-        return error_fail(VKCLIP_EMEMORY, "out of memory for a device");
-    mutex_init(&device->lock);
-    int error = settings_read(params, &device->settings);
+    int error = create_device(result);
+    struct vkclip_device *device = *result;
+    if (!error)
+        error = settings_read(params, &device->settings);
     if (!error)
         error = progress_check();
     if (!error)
@@ -235,6 +250,31 @@ void device_close(struct vkclip_device **handle)
     }
     settings_free(&device->settings);
     mutex_destroy(&device->lock);
+    for (size_t i = 0; i < DEVICE_GPUS; i++)
+        mutex_destroy(&device->uses[i].lock);
+    memory_free(device->uses);
     memory_free(device);
     *handle = NULL;
+}
+
+/* ---- Use ------------------------------------------------------------------------------------- */
+
+void device_note_running(struct vkclip_device *device, size_t number, size_t running)
+{
+    struct device_use *use = &device->uses[number];
+    const double now = clock_seconds();
+    mutex_lock(&use->lock);
+    use->busy += use->running ? now - use->since : 0;
+    use->since = now;
+    use->running = running;
+    mutex_unlock(&use->lock);
+}
+
+double device_busy(const struct vkclip_device *device, size_t number)
+{
+    struct device_use *use = &device->uses[number];
+    mutex_lock(&use->lock);
+    const double busy = use->busy + (use->running ? clock_seconds() - use->since : 0);
+    mutex_unlock(&use->lock);
+    return busy;
 }

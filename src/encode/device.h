@@ -23,6 +23,13 @@ struct device_loss {
     size_t number; /* which of the handle's GPUs it was */
 };
 
+/* For how long a GPU of a handle has encoded. */
+struct device_use {
+    struct mutex lock;
+    size_t running;     /* batches */
+    double since, busy; /* since when one runs; seconds before that */
+};
+
 struct guard;
 
 struct vkclip_device {
@@ -30,6 +37,7 @@ struct vkclip_device {
     struct tuner *tuners[DEVICE_GPUS]; /* tuners[i] chooses the kernels of gpus[i]. */
     size_t count;
     const struct vkclip_device_info *infos[DEVICE_GPUS]; /* of the GPUs; they never change */
+    struct device_use *uses;                             /* [DEVICE_GPUS] */
     struct guard *guard;                                 /* see api/guard.h */
     struct settings settings;                            /* with which a lost GPU is opened again */
     struct device_loss losses[DEVICE_LOSSES];
@@ -54,5 +62,9 @@ void device_close(struct vkclip_device **device);
  * replaces it. The lost one stays until the handle is closed. */
 int device_reopen(struct vkclip_device *device, const struct gpu *lost, struct gpu **gpu,
                   struct tuner **tuner);
+/* Notes how many batches run on a GPU of the handle from now on. */
+void device_note_running(struct vkclip_device *device, size_t number, size_t running);
+/* Returns the seconds for which at least one batch ran on it. Any thread may ask. */
+double device_busy(const struct vkclip_device *device, size_t number);
 
 #endif

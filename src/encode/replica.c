@@ -32,6 +32,7 @@ struct kept_plan {
 
 struct replica {
     struct vkclip_device *device;
+    size_t number; /* of the GPU in `device` */
     const struct weights *source;
     struct gpu *gpu;
     struct tuner *tuner;
@@ -167,6 +168,7 @@ int replica_open(struct vkclip_device *device, size_t number, const struct repli
     if (!replica)
         return error_fail(VKCLIP_EMEMORY, "out of memory for a model");
     replica->device = device;
+    replica->number = number;
     replica->source = weights;
     replica->gpu = device->gpus[number];
     replica->tuner = device->tuners[number];
@@ -443,4 +445,9 @@ void replica_record_run(struct replica *replica, enum tower tower, size_t items,
     double *speed = &replica->speed[tower];
     const double latest = (double)items / fmax(seconds, 1e-9);
     *speed = *speed > 0 ? (*speed + latest) / 2 : latest;
+}
+
+void replica_note_running(const struct replica *replica, size_t running)
+{
+    device_note_running(replica->device, replica->number, running);
 }

@@ -97,5 +97,7 @@ struct replica_memory *replica_memory(struct replica *replica, unsigned thread);
 double replica_speed(const struct replica *replica, enum tower tower);
 /* Updates the measured speed by a run of `items`. */
 void replica_record_run(struct replica *replica, enum tower tower, size_t items, double seconds);
+/* Notes how many batches run on the replica's device from now on. */
+void replica_note_running(const struct replica *replica, size_t running);
 
 #endif

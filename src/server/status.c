@@ -13,6 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MOST_DEVICES = 16 };
+
 void handle_health(struct request *request)
 {
     struct batcher_counts counts;
@@ -80,6 +82,20 @@ static void print_batches(struct server *server, FILE *out)
     print_gauge(out, "device_lost", "1 if the device was lost when it was last used.", counts.lost);
 }
 
+static void print_devices(struct server *server, FILE *out)
+{
+    struct vkclip_device_info infos[MOST_DEVICES] = {{.size = sizeof(*infos)}};
+    size_t count = 0;
+    vkclip_get_device_infos(server->options.device, infos, MOST_DEVICES, &count);
+    print_head(out, "device_busy_seconds_total", "counter",
+               "Time in which batches ran on each device.");
+    for (size_t i = 0; i < count && i < MOST_DEVICES; i++) {
+        fputs("vkclip_device_busy_seconds_total{device=", out);
+        metrics_print_label(infos[i].name, out);
+        fprintf(out, ",number=\"%u\"} %.6f\n", infos[i].index, infos[i].busy);
+    }
+}
+
 struct model_list {
     FILE *out;
     size_t count;
@@ -135,6 +151,7 @@ void handle_metrics(struct request *request)
         return;
     metrics_print(&request->server->metrics, out);
     print_batches(request->server, out);
+    print_devices(request->server, out);
     print_models(request->server, out);
     print_memory(request->server, out);
     if (fclose(out))

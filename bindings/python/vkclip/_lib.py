@@ -278,7 +278,7 @@ vkclip_device_info._fields_ = [('size', _c.c_size_t), ('index', _c.c_uint32), ('
     ('type', vkclip_device_type), ('driver', _c.c_char * 512), ('api_version', _c.c_uint32 * 3),
     ('memory', _c.c_uint64), ('max_buffer_range', _c.c_uint64), ('caps', _c.c_char * 256), ('usable', _c.c_bool),
     ('why', _c.c_char * 256), ('vendor_id', _c.c_uint32), ('device_id', _c.c_uint32), ('uuid', _c.c_uint8 * 16),
-    ('driver_uuid', _c.c_uint8 * 16), ('has_luid', _c.c_bool), ('luid', _c.c_uint8 * 8)]
+    ('driver_uuid', _c.c_uint8 * 16), ('has_luid', _c.c_bool), ('luid', _c.c_uint8 * 8), ('busy', _c.c_double)]
 
 vkclip_device_params._fields_ = [('size', _c.c_size_t), ('device', _c.c_char_p), ('cache_dir', _c.c_char_p),
     ('threads', _c.c_uint32), ('background', _c.c_bool), ('tune', vkclip_tune), ('skip_checks', _c.c_bool),
