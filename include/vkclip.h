@@ -19,8 +19,10 @@
  *              calls on one index. A vkclip_progress_fn is called while its call waits, too. A call
  *              that encodes, classifies or is a job gives way between its batches: those which wait
  *              for nothing but the device run before it goes on, but a job never before another
- *              job. It does not within a call on another device or an index, nor does
- *              vkclip_index_paths, which has its turn until it returns.
+ *              job. So does vkclip_index_paths, which keeps the index. The first call on a model
+ *              also gives way while it loads weights, and builds and checks kernels, to calls on
+ *              other models. None does within a call on another device or an index. Opening a
+ *              model reads its files before it waits for its turn.
  *              What needs neither waits for no turn: vkclip_tokenize, vkclip_tokenize_prompt,
  *              vkclip_tokenize_condition, vkclip_detokenize, vkclip_preprocess, vkclip_similarity,
  *              vkclip_get_features_shape, vkclip_get_grid, and the infos of devices, models,
@@ -30,7 +32,8 @@
  *              own, which calls its caller's functions.
  *   Callbacks  A function of the caller may make calls itself: those that wait for no turn, and
  *              those on other devices and indexes than the call uses that has called the function.
- *              Any other call would wait for itself, and is EINVALID. vkclip_hit_fn may make all
+ *              Any other call would wait for itself, and is EINVALID, also one on an index whose
+ *              vkclip_index_paths gives way to the call at that moment. vkclip_hit_fn may make all
  *              calls, vkclip_done_fn all that do not wait for its own job, and every function may
  *              start jobs.
  *   Closing    A close function waits until the calls on its handle have returned; none may begin

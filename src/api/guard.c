@@ -28,7 +28,7 @@ struct sharing {
 struct guard {
     struct sharing *sharing;
     const char *name;
-    unsigned visitors; /* calls under way that need no turn */
+    unsigned visitors; /* calls under way */
     /* That of a device which the handle uses besides. It stays until the handle is closed, because
      * another thread may be about to wait for it. */
     struct guard *_Atomic device;
@@ -184,7 +184,17 @@ int guard_check_turns(const char *function, const struct turns *turns)
 
 static int check_nesting(const char *function, const struct guard *guard)
 {
-    return guard_check_turns(function, guard->sharing->turns);
+    const int error = guard_check_turns(function, guard->sharing->turns);
+    const struct turn *outer = error ? NULL : turn_find_passing(guard->sharing->turns);
+    char message[ERROR_MESSAGE];
+    if (!outer)
+        return error;
+    snprintf(message, sizeof(message),
+             "%s: was called by a function that %s calls, which runs while the call that uses %s "
+             "has given way to it: expected it after %s has returned",
+             function, outer->function, guard->name, outer->function);
+    error_keep(message);
+    return VKCLIP_EINVALID;
 }
 
 /* The handles of a call, and the devices that are attached to them. */
@@ -208,19 +218,54 @@ static int check_open(struct turn *turn, const struct guard *guard)
 {
     if (!guard->sharing->closed)
         return VKCLIP_OK;
-    return guard_leave(turn, error_fail(VKCLIP_EINVALID, "%s: %s: its device was closed",
-                                        turn->function, guard->name));
+    return error_fail(VKCLIP_EINVALID, "%s: %s: its device was closed", turn->function,
+                      guard->name);
 }
 
-static int take_turn(struct turn *turn, const char *function, const struct handles *handles)
+/* The counter is of the guard, whose handle may be const for the function that is called. */
+static void count_visitor(const struct guard *guard, bool enters)
+{
+    struct sharing *sharing = guard->sharing;
+    struct guard *counted = (struct guard *)guard;
+    mutex_lock(&sharing->lock);
+    if (enters)
+        counted->visitors++;
+    else if (!--counted->visitors)
+        condition_tell(&sharing->left);
+    mutex_unlock(&sharing->lock);
+}
+
+/* The handles have a visitor until guard_leave. */
+static void visit_handles(struct turn *turn, const struct handles *handles)
+{
+    turn->handle_count = handles->count;
+    for (size_t i = 0; i < handles->count; i++) {
+        turn->handles[i] = handles->guards[i];
+        count_visitor(handles->guards[i], true);
+    }
+}
+
+static void end_visits(struct turn *turn)
+{
+    while (turn->handle_count)
+        count_visitor(turn->handles[--turn->handle_count], false);
+}
+
+static void describe_turn(struct turn *turn, const char *function, const struct handles *handles)
 {
     *turn = (struct turn){.function = function, .count = handles->count};
     for (size_t i = 0; i < handles->count; i++)
         turn->turns[i] = handles->guards[i]->sharing->turns;
+    visit_handles(turn, handles);
+}
+
+static int take_turn(struct turn *turn, const char *function, const struct handles *handles)
+{
+    describe_turn(turn, function, handles);
     int error = turn_take(turn);
     for (size_t i = 0; i < handles->count && !error; i++)
         error = check_open(turn, handles->guards[i]);
-    return error;
+    return error ? guard_leave(turn, error) : VKCLIP_OK;
 }
 
 int guard_enter(struct turn *turn, const char *function, const struct guard *guard)
@@ -251,7 +296,7 @@ int guard_enter_both(struct turn *turn, const char *function, const struct guard
             error = take_turn(turn, function, &handles);
         if (error || find_attached(second) == attached)
             return error;
-        turn_leave(turn);
+        guard_leave(turn, VKCLIP_OK);
     }
 }
 
@@ -281,9 +326,16 @@ int guard_join(struct turn *turn, const char *function, const struct guard *guar
     const int error = guard_check(function, guard);
     if (error)
         return error;
-    *turn = (struct turn){.function = function, .turns = {guard->sharing->turns}, .count = 1};
+    const struct handles handles = {{guard}, 1};
+    describe_turn(turn, function, &handles);
     turn_join(turn);
     return VKCLIP_OK;
+}
+
+void guard_quit(struct turn *turn)
+{
+    turn_quit(turn);
+    end_visits(turn);
 }
 
 int guard_enter_joined(struct turn *turn, const struct guard *guard,
@@ -294,6 +346,8 @@ int guard_enter_joined(struct turn *turn, const struct guard *guard,
     int error = turn_take(turn);
     if (!error)
         error = check_open(turn, guard);
+    if (error)
+        guard_leave(turn, error);
     turn->gives_way = !error;
     progress_end(&waiting, VKCLIP_ECANCELLED); /* The program is not told that all is done. */
     return error;
@@ -302,23 +356,11 @@ int guard_enter_joined(struct turn *turn, const struct guard *guard,
 int guard_leave(struct turn *turn, int error)
 {
     turn_leave(turn);
+    end_visits(turn);
     return error;
 }
 
-/* ---- Calls that use what never changes ------------------------------------------------------- */
-
-/* The counter is of the guard, whose handle may be const for the function that is called. */
-static void count_visitor(const struct guard *guard, bool enters)
-{
-    struct sharing *sharing = guard->sharing;
-    struct guard *counted = (struct guard *)guard;
-    mutex_lock(&sharing->lock);
-    if (enters)
-        counted->visitors++;
-    else if (!--counted->visitors)
-        condition_tell(&sharing->left);
-    mutex_unlock(&sharing->lock);
-}
+/* ---- Calls that use what never changes, or do so at first ------------------------------------ */
 
 int guard_visit(const char *function, const struct guard *guard)
 {
@@ -333,6 +375,23 @@ int guard_end_visit(const struct guard *guard, int error)
     if (guard)
         count_visitor(guard, false);
     return error;
+}
+
+int guard_begin_opening(struct turn *turn, const char *function, const struct vkclip_device *device)
+{
+    struct handles handles = {0};
+    const int error = add_handle(&handles, function, device ? device->guard : NULL);
+    if (error)
+        return error;
+    describe_turn(turn, function, &handles);
+    turn_announce(turn);
+    return VKCLIP_OK;
+}
+
+int guard_enter_announced(struct turn *turn, const struct vkclip_device *device)
+{
+    const int error = turn_take(turn);
+    return error || !device ? error : check_open(turn, device->guard);
 }
 
 /* ---- Closing --------------------------------------------------------------------------------- */
@@ -372,6 +431,17 @@ static void tell_keeping(void)
     telling = false;
 }
 
+/* Waits for the calls on the handle, before it waits for a turn, in which it passes those on other
+ * handles that give way. */
+static void wait_for_visitors(const struct guard *guard)
+{
+    struct sharing *sharing = guard->sharing;
+    mutex_lock(&sharing->lock);
+    while (guard->visitors)
+        condition_wait(&sharing->left, &sharing->lock);
+    mutex_unlock(&sharing->lock);
+}
+
 /* Waits until no call uses the handle and the device that is attached to it. Returns false if one
  * of those calls has called this function. */
 static bool wait_for_calls(struct turn *turn, const char *function, const struct guard *guard)
@@ -382,6 +452,7 @@ static bool wait_for_calls(struct turn *turn, const char *function, const struct
             .turns = {guard->sharing->turns}, .count = 1, .stays = true, .function = function};
         if (check_nesting(function, guard) || (attached && check_nesting(function, attached)))
             return false;
+        wait_for_visitors(guard);
         if (attached)
             turn->turns[turn->count++] = attached->sharing->turns;
         turn_take(turn);
@@ -403,10 +474,6 @@ enum guard_closing guard_begin_close(struct turn *turn, const char *function, st
         tell_keeping();
         return GUARD_KEEPS;
     }
-    mutex_lock(&sharing->lock);
-    while (guard->visitors)
-        condition_wait(&sharing->left, &sharing->lock);
-    mutex_unlock(&sharing->lock);
     if (sharing->device && handle == sharing->device)
         close_to_calls(sharing, function, guard->name);
     return GUARD_CLOSES;

@@ -47,13 +47,21 @@ int guard_enter_encoding(struct turn *turn, const char *function, const struct v
  * attached to them. */
 int guard_enter_both(struct turn *turn, const char *function, const struct guard *first,
                      const struct guard *second);
+/* Begins a call that opens something on a device, which may be NULL, and first does what needs no
+ * turn, such as reading files. The device is not closed before guard_leave. guard_enter_announced
+ * waits for the turn. */
+int guard_begin_opening(struct turn *turn, const char *function,
+                        const struct vkclip_device *device);
+int guard_enter_announced(struct turn *turn, const struct vkclip_device *device);
 /* Takes a place in the queue for a call that another thread will make, with guard_enter_joined.
- * turn_quit gives it back. */
+ * guard_quit gives it back. */
 int guard_join(struct turn *turn, const char *function, const struct guard *guard);
+void guard_quit(struct turn *turn);
 /* The same as guard_enter_encoding where guard_join has taken the place. */
 int guard_enter_joined(struct turn *turn, const struct guard *guard,
                        const struct vkclip_encode_params *params, size_t count);
-/* Ends a call, and returns its error. */
+/* Ends a call, unless that was done before, and returns its error. The handle may be closed from
+ * then on. */
 int guard_leave(struct turn *turn, int error);
 
 /* Begins a call that uses only what never changes of a handle, and waits for nothing. The handle is

@@ -51,7 +51,7 @@ static void leave_device(struct vkclip_job *job)
     mutex_lock(&job->lock);
     job->awaited = NULL;
     mutex_unlock(&job->lock);
-    turn_leave(&job->device);
+    guard_leave(&job->device, VKCLIP_OK);
 }
 
 static int run(struct vkclip_job *job)
@@ -87,7 +87,7 @@ static void run_thread(void *user)
     job->ended = true;
     condition_tell(&job->changed);
     mutex_unlock(&job->lock);
-    turn_leave(&job->own);
+    guard_leave(&job->own, VKCLIP_OK);
 }
 
 /* ---- Starting -------------------------------------------------------------------------------- */
@@ -132,8 +132,8 @@ static int start_thread(struct vkclip_job *job)
     if (started)
         return VKCLIP_OK;
     *given = NULL;
-    turn_quit(&job->own);
-    turn_quit(&job->device);
+    guard_quit(&job->own);
+    guard_quit(&job->device);
     return error_fail(VKCLIP_EMEMORY, "%s: the thread of a job cannot be started", function);
 }
 

@@ -19,6 +19,21 @@ static int read_params(const struct vkclip_model_params *params, struct vkclip_m
     return error ? error : arguments_check_model(full);
 }
 
+/* Reads files before it waits for the device, which other calls may use meanwhile. */
+static int read_and_place(struct turn *turn, struct vkclip_device *device,
+                          const struct file_source *source,
+                          const struct vkclip_model_params *params, struct vkclip_model **model)
+{
+    int error = model_read(device, source, params, model);
+    if (error)
+        return error;
+    error = guard_enter_announced(turn, device);
+    if (!error)
+        return guard_open_model(model, model_place(params, model));
+    model_close(model);
+    return error;
+}
+
 /* Opens a model for the public function of this name, or only the vocabulary where the source is
  * NULL. */
 static int open_source(const char *function, struct vkclip_device *device,
@@ -29,11 +44,9 @@ static int open_source(const char *function, struct vkclip_device *device,
     struct turn turn;
     *model = NULL;
     progress_begin(&progress, params->progress, params->user, 1);
-    int error = guard_enter_device(&turn, function, device);
-    if (!error) {
-        error = model_open_source(device, source, params, model);
-        error = guard_leave(&turn, guard_open_model(model, error));
-    }
+    int error = guard_begin_opening(&turn, function, device);
+    if (!error)
+        error = guard_leave(&turn, read_and_place(&turn, device, source, params, model));
     return progress_end(&progress, error);
 }
 

@@ -196,7 +196,7 @@ static int find_embeddings(struct request *request)
 static int give_hit(void *user, const struct vkclip_hit *hit)
 {
     struct request *request = user;
-    turn_leave(&request->call.turn);
+    guard_leave(&request->call.turn, VKCLIP_OK);
     return request->hit(request->user, hit);
 }
 

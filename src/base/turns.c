@@ -17,6 +17,7 @@ struct turns {
     struct mutex lock; /* protects the queue */
     struct condition changed;
     struct turn_place *first; /* who has the turn; NULL: nobody */
+    const struct turn *aside; /* that of the owner, while it gives way; NULL: it does not */
 };
 
 /* Seconds for which a call has its turn at least before it gives way: whatever waits can wait for
@@ -66,16 +67,22 @@ static void join_queue(struct turns *turns, struct turn_place *place)
     mutex_unlock(&turns->lock);
 }
 
-/* Waits in the queue, and leaves it where the program cancels a call that does not stay. */
+/* Waits in the queue, and leaves it where the program cancels a call that does not stay. One that
+ * stays asks the program, too, which then need not wait until it is asked. */
 static int wait_for(struct turns *turns, struct turn_place *place, bool stays)
 {
     int error = VKCLIP_OK;
     mutex_lock(&turns->lock);
     while (turns->first != place && !error) {
         condition_wait_for(&turns->changed, &turns->lock, CLOCK_MOMENT);
+        if (turns->first == place)
+            break;
+        place->asks = true;
         mutex_unlock(&turns->lock);
-        error = stays ? VKCLIP_OK : progress_check();
+        const int asked = progress_check();
+        error = stays ? VKCLIP_OK : asked;
         mutex_lock(&turns->lock);
+        place->asks = false;
     }
     if (error)
         leave_queue(turns, place);
@@ -128,8 +135,8 @@ static void sort(struct turn *turn)
 static void mark_places(struct turn *turn)
 {
     for (size_t i = 0; i < turn->count; i++)
-        turn->places[i] =
-            (struct turn_place){.passes = turn->count == 1 && !turn->stays, .joined = turn->joined};
+        turn->places[i] = (struct turn_place){
+            .handle = turn->handles[0], .passes = turn->count == 1, .joined = turn->joined};
 }
 
 void turn_join(struct turn *turn)
@@ -146,29 +153,34 @@ void turn_quit(struct turn *turn)
     turn->joined = false;
 }
 
-/* The call is current while it waits, because what the program does meanwhile on this thread would
- * wait behind it. */
-int turn_take(struct turn *turn)
+void turn_announce(struct turn *turn)
 {
-    int error = VKCLIP_OK;
-    size_t taken = 0;
     if (!turn->joined) {
         sort(turn);
         mark_places(turn);
     }
     turn->outer = current;
+    turn->announced = true;
     current = turn;
-    while (taken < turn->count && !error) {
-        if (taken || !turn->joined)
-            join_queue(turn->turns[taken], &turn->places[taken]);
-        error = wait_for(turn->turns[taken], &turn->places[taken], turn->stays);
-        taken += !error;
+}
+
+/* The call is current while it waits, because what the program does meanwhile on this thread would
+ * wait behind it. */
+int turn_take(struct turn *turn)
+{
+    int error = VKCLIP_OK;
+    if (!turn->announced)
+        turn_announce(turn);
+    while (turn->taken < turn->count && !error) {
+        const size_t next = turn->taken;
+        if (next || !turn->joined)
+            join_queue(turn->turns[next], &turn->places[next]);
+        error = wait_for(turn->turns[next], &turn->places[next], turn->stays);
+        turn->taken += !error;
     }
     turn->since = clock_seconds();
-    if (!error)
-        return VKCLIP_OK;
-    turn->count = taken;
-    turn_leave(turn);
+    if (error)
+        turn_leave(turn);
     return error;
 }
 
@@ -177,20 +189,22 @@ void turn_leave(struct turn *turn)
     if (current != turn)
         return;
     current = turn->outer;
-    while (turn->count) {
-        turn->count--;
-        give_back(turn->turns[turn->count], &turn->places[turn->count]);
+    while (turn->taken) {
+        turn->taken--;
+        give_back(turn->turns[turn->taken], &turn->places[turn->taken]);
     }
 }
 
 /* ---- Giving way ------------------------------------------------------------------------------ */
 
-static bool may_pass(const struct turn_place *place, const struct turn_place *passed)
+/* `pausing` tells whether the passed call is in the midst of preparing its handle. */
+static bool may_pass(const struct turn_place *place, const struct turn_place *passed, bool pausing)
 {
-    return place->passes && !(place->joined && passed->joined);
+    return place->passes && !place->asks && !(place->joined && passed->joined) &&
+           !(pausing && place->handle == passed->handle);
 }
 
-bool turn_is_wanted(void)
+static bool is_wanted(bool pausing)
 {
     if (!current || !current->gives_way || clock_seconds() - current->since < LEAST_TURN)
         return false;
@@ -199,18 +213,23 @@ bool turn_is_wanted(void)
     bool wanted = false;
     mutex_lock(&turns->lock);
     for (const struct turn_place *place = own->next; place && !wanted; place = place->next)
-        wanted = may_pass(place, own);
+        wanted = may_pass(place, own, pausing);
     mutex_unlock(&turns->lock);
     return wanted;
 }
 
+bool turn_is_wanted(void)
+{
+    return is_wanted(false);
+}
+
 /* Moves the places that may pass the first one before it. All others keep their order. */
-static void let_pass(struct turns *turns, struct turn_place *own)
+static void let_pass(struct turns *turns, struct turn_place *own, bool pausing)
 {
     struct turn_place **end = &turns->first, **link = &own->next;
     while (*link) {
         struct turn_place *place = *link;
-        if (!may_pass(place, own)) {
+        if (!may_pass(place, own, pausing)) {
             link = &place->next;
             continue;
         }
@@ -221,18 +240,90 @@ static void let_pass(struct turns *turns, struct turn_place *own)
     *end = own;
 }
 
+/* Lets others see, in the turns that the current call keeps, whether it gives way. */
+static void show_aside(const struct turn *aside)
+{
+    for (size_t i = 1; i < current->count; i++) {
+        struct turns *kept = current->turns[i];
+        mutex_lock(&kept->lock);
+        kept->aside = aside;
+        mutex_unlock(&kept->lock);
+    }
+}
+
+/* The call has all else that it needs, so that it may pass others from now on. */
+static int step_aside(bool pausing, bool stays)
+{
+    struct turns *turns = current->turns[0];
+    struct turn_place *own = &current->places[0];
+    show_aside(current);
+    mutex_lock(&turns->lock);
+    own->passes = true;
+    let_pass(turns, own, pausing);
+    condition_tell(&turns->changed);
+    mutex_unlock(&turns->lock);
+    const int error = wait_for(turns, own, stays);
+    show_aside(NULL);
+    current->since = clock_seconds();
+    return error;
+}
+
 int turn_give_way(void)
 {
-    struct turn *turn = current;
-    mutex_lock(&turn->turns[0]->lock);
-    let_pass(turn->turns[0], &turn->places[0]);
-    condition_tell(&turn->turns[0]->changed);
-    mutex_unlock(&turn->turns[0]->lock);
-    const int error = wait_for(turn->turns[0], &turn->places[0], false);
+    if (current->count > 1) {
+        step_aside(false, true);
+        return progress_check();
+    }
+    const int error = step_aside(false, false);
     if (error)
-        turn->count = 0;
-    turn->since = clock_seconds();
+        current->taken = current->count = 0;
     return error;
+}
+
+void turn_allow_pauses(bool allowed)
+{
+    if (current)
+        current->pauses = allowed;
+}
+
+bool turn_pause_is_wanted(void)
+{
+    return current && current->pauses && is_wanted(true);
+}
+
+int turn_pause(void)
+{
+    if (turn_pause_is_wanted())
+        step_aside(true, true);
+    return progress_check();
+}
+
+/* Returns the call on this thread whose place this is. */
+static const struct turn *find_owner(const struct turn_place *place)
+{
+    for (const struct turn *turn = current; turn; turn = turn->outer)
+        for (size_t i = 0; i < turn->count; i++)
+            if (place == &turn->places[i])
+                return turn;
+    return NULL;
+}
+
+/* The turns that the owner waits for exist as long as a call of this thread uses them. */
+const struct turn *turn_find_passing(struct turns *turns)
+{
+    mutex_lock(&turns->lock);
+    struct turns *awaited = turns->aside ? turns->aside->turns[0] : NULL;
+    const struct turn_place *aside = turns->aside ? &turns->aside->places[0] : NULL;
+    mutex_unlock(&turns->lock);
+    const struct turn *found = NULL;
+    if (!awaited || !turn_find(awaited))
+        return NULL;
+    mutex_lock(&awaited->lock);
+    for (const struct turn_place *place = awaited->first; place && place != aside && !found;
+         place = place->next)
+        found = find_owner(place);
+    mutex_unlock(&awaited->lock);
+    return found;
 }
 
 struct turn *turn_current(void)

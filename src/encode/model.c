@@ -190,10 +190,8 @@ static int open_replicas(struct vkclip_model *model, uint32_t max_batch)
     return error;
 }
 
-/* Opens a model, or only the vocabulary that `params` names where the source is NULL. */
-static int open_model(struct vkclip_device *device, const struct file_source *source,
-                      const struct vkclip_model_params *params, model_change_fn *change, void *user,
-                      struct vkclip_model **result)
+int model_read(struct vkclip_device *device, const struct file_source *source,
+               const struct vkclip_model_params *params, struct vkclip_model **result)
 {
     struct vkclip_model *model = *result = memory_calloc(1, sizeof(*model));
     if (!model)
@@ -208,11 +206,16 @@ static int open_model(struct vkclip_device *device, const struct file_source *so
         error = open_tokenizer(model, params);
     if (!error)
         error = progress_check();
-    if (!error && change)
-        error = change(user, model);
-    if (!error)
-        error = choose_types(device, params, model->weights, &model->spec);
-    if (!error && device && model->weights)
+    if (error)
+        model_close(result);
+    return error;
+}
+
+int model_place(const struct vkclip_model_params *params, struct vkclip_model **result)
+{
+    struct vkclip_model *model = *result;
+    int error = choose_types(model->device, params, model->weights, &model->spec);
+    if (!error && model->device && model->weights)
         error = open_replicas(model, params->max_batch);
     if (!error)
         error = measure_memory(model);
@@ -229,18 +232,20 @@ int model_open(struct vkclip_device *device, const char *path,
     return model_open_changed(device, path, params, NULL, NULL, model);
 }
 
-int model_open_source(struct vkclip_device *device, const struct file_source *source,
-                      const struct vkclip_model_params *params, struct vkclip_model **model)
-{
-    return open_model(device, source, params, NULL, NULL, model);
-}
-
 int model_open_changed(struct vkclip_device *device, const char *path,
                        const struct vkclip_model_params *params, model_change_fn *change,
                        void *user, struct vkclip_model **model)
 {
     const struct file_source source = file_source_path(path);
-    return open_model(device, path ? &source : NULL, params, change, user, model);
+    int error = model_read(device, path ? &source : NULL, params, model);
+    if (error)
+        return error;
+    if (change)
+        error = change(user, *model);
+    if (!error)
+        return model_place(params, model);
+    model_close(model);
+    return error;
 }
 
 void model_close(struct vkclip_model **handle)

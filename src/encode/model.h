@@ -29,9 +29,12 @@ struct vkclip_model {
  * takes memory for the weights unless `device` is NULL. `params` and `model` are not NULL. */
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **model);
-/* Opens the model in a source. A descriptor is duplicated; memory must outlive the model. */
-int model_open_source(struct vkclip_device *device, const struct file_source *source,
-                      const struct vkclip_model_params *params, struct vkclip_model **model);
+/* Does the first half of that for the model in a source, which uses nothing of the device: reads
+ * files. A descriptor is duplicated; memory must outlive the model. */
+int model_read(struct vkclip_device *device, const struct file_source *source,
+               const struct vkclip_model_params *params, struct vkclip_model **model);
+/* Does the second half: takes memory on the device. Closes the model if that fails. */
+int model_place(const struct vkclip_model_params *params, struct vkclip_model **model);
 /* Opens a model like model_open, and calls `change` when its files are open. The types of weights
  * are not chosen yet, because they depend on the values, and no memory on the device is taken. */
 typedef int model_change_fn(void *user, struct vkclip_model *model);

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
+#include "base/turns.h"
 #include "checkpoint/inputs.h"
 #include "encode/staging.h"
 #include "runtime/layout.h"
@@ -256,15 +257,13 @@ bool replica_is_hidden(const struct tensor *tensor)
 }
 
 /* Uploads the weights of a store that stay on the device. */
-static int upload_store(void *user)
+static int upload_store(struct replica *replica, int store)
 {
-    const struct filler *filler = user;
-    struct replica *replica = filler->replica;
     const struct row_reader reader = weights_row_reader(replica->source);
     int error = weights_check(replica->source);
     if (!error)
-        error = upload_weights(replica->gpu, replica->weights[filler->store], &reader);
-    replica->uploaded[filler->store] = !error;
+        error = upload_weights(replica->gpu, replica->weights[store], &reader);
+    replica->uploaded[store] = !error;
     return error;
 }
 
@@ -302,7 +301,8 @@ static int find_store(struct replica *replica, const struct replica_request *req
     return weight_store_create(replica->gpu, &graph, 1, &replica->weights[*store]);
 }
 
-/* Creates a plan, and uploads its weights meanwhile if this is the first one that reads them. */
+/* Creates a plan, and uploads its weights if this is the first one that reads them. Calls on other
+ * models may run in between where one thread drives all that the call uses. */
 static int create_plan(struct replica *replica, struct graph *graph, struct kept_plan *kept)
 {
     int store;
@@ -326,10 +326,15 @@ static int create_plan(struct replica *replica, struct graph *graph, struct kept
                                        .output_count = count,
                                        .fill = replica->streams[store] ? fill_slot : NULL,
                                        .filler = filler,
-                                       .given = kept->request.on_device ? &kept->view.input : NULL,
-                                       .meanwhile = replica->uploaded[store] ? NULL : upload_store,
-                                       .user = filler};
+                                       .given = kept->request.on_device ? &kept->view.input : NULL};
+    const bool alone = replica->device->count == 1;
+    if (alone)
+        turn_allow_pauses(true);
     error = plan_create(&params, graph, &kept->view.plan);
+    if (!error && !replica->uploaded[store])
+        error = upload_store(replica, store);
+    if (alone)
+        turn_allow_pauses(false);
     if (!error)
         error = selftest_plan(replica->gpu, replica->tuner, kept->view.plan);
     if (error)

@@ -9,7 +9,6 @@
 #include "base/error.h"
 #include "base/half.h"
 #include "base/memory.h"
-#include "base/workers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -260,32 +259,14 @@ static int record_node(struct plan *plan, struct gpu_commands *commands, size_t 
     return launch_node(plan->gpu, commands, &plan->graph, node, ranges, &plan->choices[n]);
 }
 
-/* The caller's work and the building of pipelines run at the same time. */
-struct building {
-    struct gpu *gpu;
-    const struct plan_params *params;
-};
-
-static int do_building(void *user, size_t index, unsigned thread)
-{
-    const struct building *building = user;
-    (void)thread;
-    if (index == 0)
-        return gpu_pipelines_build(building->gpu);
-    return building->params->meanwhile(building->params->user);
-}
-
 /* Builds the pipelines of all nodes at once on all threads, because recording would build them one
  * by one. */
-static int build_pipelines(struct plan *plan, const struct plan_params *params)
+static int build_pipelines(struct plan *plan)
 {
-    struct building building = {plan->gpu, params};
     int error = VKCLIP_OK;
     for (size_t n = 0; n < plan->graph.node_count && !error; n++)
         error = record_node(plan, NULL, n);
-    if (error)
-        return error;
-    return workers_run(gpu_workers(plan->gpu), do_building, &building, params->meanwhile ? 2 : 1);
+    return error ? error : gpu_pipelines_build(plan->gpu);
 }
 
 /* Tells whether kernels can read an input in the upload buffer: no node writes its storage. */
@@ -537,7 +518,7 @@ int plan_create(const struct plan_params *params, struct graph *graph, struct pl
     if (!error)
         error = tune_choose(params->gpu, params->tuner, &plan->graph, seconds, plan->choices);
     if (!error)
-        error = build_pipelines(plan, params);
+        error = build_pipelines(plan);
     if (!error)
         error = prepare_replay(plan, plan->replays);
     if (error)

@@ -43,8 +43,6 @@ struct plan_params {
     /* An input that other commands of the device write before each replay, so that it lies in
      * memory which the host need not see; NULL: there is none. */
     const int *given;
-    int (*meanwhile)(void *user); /* runs on another thread while pipelines are built, after the */
-    void *user;                   /* choice of kernels and before plan_create returns; or NULL */
 };
 
 /* Plans and records `graph`. The plan takes ownership of it, even after an error, and leaves it

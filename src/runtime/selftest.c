@@ -8,8 +8,8 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/progress.h"
 #include "base/settings.h"
+#include "base/turns.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -193,7 +193,7 @@ int selftest_choice(struct selftest *selftest, const struct graph *graph, const 
     *right = known <= 1;
     if (known >= 0)
         return VKCLIP_OK;
-    int error = progress_check();
+    int error = turn_pause();
     if (!error)
         error = run_case(selftest, &op_case, choice, &result);
     *right = !error && selftest_is_right(&result);

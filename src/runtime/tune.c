@@ -12,6 +12,7 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/settings.h"
+#include "base/turns.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -420,7 +421,7 @@ static void measure_classes(struct tuner *tuner, const struct graph *graph, doub
         const struct shape_class *class = &classes[i];
         const double deadline = start + (class->leads_kind ? 2 * seconds : seconds);
         const double seconds_left = deadline - clock_seconds();
-        if (seconds_left <= 0 || gpu_is_lost(tuner->gpu) || progress_check())
+        if (seconds_left <= 0 || gpu_is_lost(tuner->gpu) || turn_pause())
             break; /* The next plan measures the rest. */
         struct tune_trial trial = {.gpu = tuner->gpu,
                                    .graph = graph,

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/turns.h"
 #include "base/error.h"
 #include "base/half.h"
 
@@ -355,7 +356,7 @@ static int check_tiles(struct tune_trial *trial, const struct sample *sample,
             continue;
         if (clock_seconds() > trial->deadline)
             return VKCLIP_EUNSUPPORTED; /* The time is over; report nothing. */
-        const int error = progress_check();
+        const int error = turn_pause();
         if (error)
             return error;
         check_choice(trial, sample, scratch, i);

@@ -13,6 +13,7 @@
 #include <stdatomic.h>
 #include <string.h>
 
+#include "base/turns.h"
 #include "base/workers.h"
 #include "runtime/layout.h"
 #include "shaders/args.h"
@@ -175,7 +176,8 @@ static int convert_panel(const struct window *window, struct piece *piece, float
     return error;
 }
 
-/* Takes pieces until none is left. There are as many jobs as scratch memories, one for each job. */
+/* Takes pieces until none is left, or other calls are to go first. There are as many jobs as
+ * scratch memories, one for each job. */
 static int convert_pieces(void *user, size_t index, unsigned thread)
 {
     struct window *window = user;
@@ -185,7 +187,7 @@ static int convert_pieces(void *user, size_t index, unsigned thread)
         window->scratch[index] = memory_alloc(window->scratch_bytes);
     if (!window->scratch[index])
         return error_fail(VKCLIP_EMEMORY, "out of memory for loading weights");
-    while (!error) {
+    while (!error && !turn_pause_is_wanted()) {
         size_t i = atomic_fetch_add(&window->next, 1);
         if (i >= window->count)
             break;
@@ -215,8 +217,13 @@ static int convert_all(struct window *window)
         jobs = JOBS;
     if (jobs > window->count)
         jobs = window->count;
+    int error = VKCLIP_OK;
     window->next = 0;
-    int error = workers_run(workers, convert_pieces, window, jobs);
+    while (!error && window->next < window->count) {
+        error = workers_run(workers, convert_pieces, window, jobs);
+        if (!error)
+            error = turn_pause();
+    }
     for (size_t i = 0; i < window->count; i++)
         window->overflows[window->pieces[i].weight] |= !window->pieces[i].finite;
     window->count = 0;

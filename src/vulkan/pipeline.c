@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/settings.h"
 #include "base/string.h"
+#include "base/turns.h"
 #include "base/workers.h"
 
 #include <stdio.h>
@@ -221,8 +222,9 @@ static int unpack_job(void *user, size_t index, unsigned thread)
     return spirv_unpack(building->blocks[index].block, &building->blocks[index].words);
 }
 
-/* Builds one announced pipeline. The job succeeds even if the pipeline cannot be built, so that the
- * other pipelines are still built, unless the call is cancelled. */
+/* Builds one announced pipeline, unless other calls are to go first. The job succeeds even if the
+ * pipeline cannot be built, so that the other pipelines are still built, unless the call is
+ * cancelled. */
 static int build_job(void *user, size_t index, unsigned thread)
 {
     const struct building *building = user;
@@ -230,7 +232,7 @@ static int build_job(void *user, size_t index, unsigned thread)
     struct gpu_pipeline *pipeline = building->pipelines[index];
     const struct unpacked *unpacked = find_block(building, pipeline->code.block);
     const int error = progress_check();
-    if (!error)
+    if (!error && !turn_pause_is_wanted())
         finish_pipeline(building->gpu, pipeline, unpacked ? unpacked->words : NULL);
     return error;
 }
@@ -247,13 +249,17 @@ static void list_pipelines(const struct gpu *gpu, struct building *building)
     }
 }
 
-int gpu_pipelines_build(struct gpu *gpu)
+static size_t count_unbuilt(const struct gpu *gpu)
 {
     size_t count = 0;
-    for (struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
+    for (const struct gpu_pipeline *p = gpu->pipelines; p; p = p->next)
         count += p->result == VK_NOT_READY;
-    if (!count)
-        return VKCLIP_OK;
+    return count;
+}
+
+/* Builds the pipelines that are not built, or some of them if other calls are to go first. */
+static int build_unbuilt(struct gpu *gpu, size_t count)
+{
     struct building building = {.gpu = gpu,
                                 .pipelines = memory_calloc(count, sizeof(*building.pipelines)),
                                 .blocks = memory_calloc(count, sizeof(*building.blocks))};
@@ -272,6 +278,17 @@ int gpu_pipelines_build(struct gpu *gpu)
         memory_free(building.blocks[i].words);
     memory_free(building.blocks);
     memory_free(building.pipelines);
+    return error;
+}
+
+int gpu_pipelines_build(struct gpu *gpu)
+{
+    int error = VKCLIP_OK;
+    for (size_t count = count_unbuilt(gpu); count && !error; count = count_unbuilt(gpu)) {
+        error = build_unbuilt(gpu, count);
+        if (!error)
+            error = turn_pause();
+    }
     return error;
 }
 

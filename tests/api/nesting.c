@@ -142,6 +142,24 @@ static void labels(void **state)
     assert_int_equal(vkclip_encode_labels(model, names, 2, NULL, 0, &params, embeds), VKCLIP_OK);
 }
 
+/* Reading a model's files needs no turn, but the function is called within the call until all is
+ * done. */
+static int opening_progress(void *user, uint64_t done, uint64_t total)
+{
+    return done < total ? progress(user, done, total) : 0;
+}
+
+static void opening(void **state)
+{
+    char outer[] = "vkclip_open_model";
+    const struct vkclip_model_params params = {
+        .size = sizeof(params), .progress = opening_progress, .user = outer};
+    struct vkclip_model *opened = NULL;
+    (void)state;
+    assert_int_equal(vkclip_open_model(device, MODEL, &params, &opened), VKCLIP_OK);
+    vkclip_close_model(&opened);
+}
+
 static int node(void *user, const struct vkclip_node *told)
 {
     assert_true(told->operations >= 0);
@@ -188,10 +206,8 @@ static void logging(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(encoding),
-        cmocka_unit_test(labels),
-        cmocka_unit_test(profile),
-        cmocka_unit_test(logging),
+        cmocka_unit_test(encoding), cmocka_unit_test(labels),  cmocka_unit_test(opening),
+        cmocka_unit_test(profile),  cmocka_unit_test(logging),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }

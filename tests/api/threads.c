@@ -5,8 +5,9 @@
  * that they give alone. The build with ThreadSanitizer runs this test to find data races; the
  * drivers there decide whether the threads' devices are of one driver or of two.
  */
-#define _POSIX_C_SOURCE 200809L
+#define _GNU_SOURCE
 #include "support/difference.h"
+#include "support/scratch.h"
 #include "support/testing.h"
 
 #include <pthread.h>
@@ -335,7 +336,19 @@ static int prepare_slowly(void *user, size_t index, float *values)
 static void *encode_short(void *argument)
 {
     (void)argument;
+    pair.short_runs = true;
     pair.error = encode_shared_texts(pair.texts);
+    pair.done_before = pair.done;
+    pair.short_ended = true;
+    return NULL;
+}
+
+static void *open_short(void *argument)
+{
+    struct vkclip_model *opened = NULL;
+    (void)argument;
+    pair.error = vkclip_open_model(shared.device, MODEL, NULL, &opened);
+    vkclip_close_model(&opened);
     pair.done_before = pair.done;
     pair.short_ended = true;
     return NULL;
@@ -391,15 +404,17 @@ static void begin_pair(void)
     pair.done = 0;
 }
 
-/* A text does not wait until many pictures are encoded, whether these are a call's or a job's. */
+/* A text does not wait until many pictures are encoded, whether these are a call's or a job's, nor
+ * do opening and closing another model. */
 static void short_calls_run_within_long_ones(void **state)
 {
     static float alone[LONG_PICTURES * D];
-    void *(*run)(void *) = encode_short;
     (void)state;
     assert_int_equal(vkclip_encode_source(shared.model, prepare_slowly, LONG_PICTURES, NULL, alone),
                      VKCLIP_OK);
-    for (int as_job = 0; as_job < 2; as_job++) {
+    for (int round = 0; round < 3; round++) {
+        const bool as_job = round == 1, opens = round == 2;
+        void *(*run)(void *) = opens ? open_short : encode_short;
         struct vkclip_job *job = NULL;
         struct vkclip_encode_params params = {
             .size = sizeof(params), .progress = start_short, .user = &run};
@@ -415,8 +430,8 @@ static void short_calls_run_within_long_ones(void **state)
         vkclip_close_job(&job);
         assert_int_equal(pair.error, VKCLIP_OK);
         if (pair.done_before > LONG_PICTURES / 2)
-            fail_msg("a text was encoded after %zu of %d pictures", pair.done_before,
-                     LONG_PICTURES);
+            fail_msg("a %s was done after %zu of %d pictures", opens ? "model" : "text",
+                     pair.done_before, LONG_PICTURES);
         check_bits(pair.texts, shared.texts, TEXTS * D);
         check_bits(pair.pictures, alone, LONG_PICTURES * D);
     }
@@ -463,6 +478,161 @@ static void giving_way_is_cancelled(void **state)
     assert_int_equal(pair.error, VKCLIP_OK);
     assert_int_equal(encode_shared_texts(pair.texts), VKCLIP_OK);
     check_bits(pair.texts, shared.texts, TEXTS * D);
+}
+
+/* A model on a new device, which loads its image tower in its first call. */
+static struct {
+    struct vkclip_device *device;
+    struct vkclip_model *model, *other;
+    unsigned asked;
+} loading;
+
+static int encode_small(struct vkclip_model *model)
+{
+    static const char *const texts[TEXTS] = {"an owl", "a picture of a red heart"};
+    return vkclip_encode_texts(model, texts, TEXTS, NULL, pair.texts);
+}
+
+static void *encode_beside(void *argument)
+{
+    pair.short_runs = true;
+    pair.error = encode_small(*(struct vkclip_model **)argument);
+    pair.done_before = pair.done;
+    return NULL;
+}
+
+/* Starts the other call when this one has begun to load, and gives it the time to queue. */
+static int start_while_loading(void *user, uint64_t done, uint64_t total)
+{
+    assert_int_equal(total, PICTURES);
+    pair.done = done;
+    if (!done && !loading.asked++)
+        sleep_milliseconds(30); /* It is asked again soon. */
+    else if (!pair.started) {
+        pair.started = true;
+        assert_int_equal(pthread_create(&pair.thread, NULL, encode_beside, user), 0);
+        while (!pair.short_runs)
+            sleep_milliseconds(1);
+        sleep_milliseconds(200);
+    }
+    return 0;
+}
+
+static void encode_while_loading(struct vkclip_model **beside, size_t done_before)
+{
+    struct vkclip_image images[PICTURES];
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .progress = start_while_loading, .user = beside};
+    for (size_t i = 0; i < PICTURES; i++)
+        images[i] = shared_image(i);
+    begin_pair();
+    loading.asked = 0;
+    assert_int_equal(vkclip_encode_images(loading.model, images, PICTURES, &params, pair.pictures),
+                     VKCLIP_OK);
+    assert_int_equal(pthread_join(pair.thread, NULL), 0);
+    assert_int_equal(pair.error, VKCLIP_OK);
+    assert_int_equal(pair.done_before, done_before);
+    assert_memory_equal(pair.texts, shared.texts, TEXTS * D * sizeof(float));
+    assert_memory_equal(pair.pictures, shared.pictures, PICTURES * D * sizeof(float));
+}
+
+/* While a model loads, calls on other models run, and those on the model itself wait. */
+static void short_calls_run_while_a_model_loads(void **state)
+{
+    const struct vkclip_device_params params = {.size = sizeof(params), .cache_dir = ""};
+    struct vkclip_device **device = &loading.device;
+    (void)state;
+    if (device_count > 1)
+        skip(); /* One thread must drive all. */
+    assert_int_equal(encode_shared_pictures(shared.pictures), VKCLIP_OK);
+    assert_int_equal(vkclip_open_device(&params, device), VKCLIP_OK);
+    assert_int_equal(vkclip_open_model(*device, MODEL, NULL, &loading.other), VKCLIP_OK);
+    assert_int_equal(encode_small(loading.other), VKCLIP_OK);
+    assert_int_equal(vkclip_open_model(*device, MODEL, NULL, &loading.model), VKCLIP_OK);
+    encode_while_loading(&loading.other, 0);
+    vkclip_close_model(&loading.model);
+    assert_int_equal(vkclip_open_model(*device, MODEL, NULL, &loading.model), VKCLIP_OK);
+    encode_while_loading(&loading.model, PICTURES);
+    vkclip_close_model(&loading.model);
+    vkclip_close_model(&loading.other);
+    vkclip_close_device(device);
+}
+
+/* ---- Calls while an index is updated --------------------------------------------------------- */
+
+#define SAMPLES "tests/golden/emoji-clip/samples"
+
+static struct vkclip_index *updated;
+
+/* A function of a call that waits for the update, or for which the update waits. In the first case
+ * the function itself waits until the update has ended. */
+static int use_updated(void *user, uint64_t done, uint64_t total)
+{
+    struct vkclip_index_info info = {.size = sizeof(info)};
+    (void)done, (void)total;
+    const int error = vkclip_get_index_info(updated, &info);
+    const bool refused = error == VKCLIP_EINVALID && strstr(vkclip_last_error(), "has given way");
+    *(bool *)user &= !error || refused;
+    return 0;
+}
+
+static void *encode_within_update(void *argument)
+{
+    static const char *const texts[TEXTS] = {"an owl", "a picture of a red heart"};
+    bool right = true;
+    const struct vkclip_encode_params params = {
+        .size = sizeof(params), .progress = use_updated, .user = &right};
+    (void)argument;
+    pair.error = encode_shared_texts(pair.texts);
+    pair.done_before = pair.done;
+    if (!pair.error)
+        pair.error = vkclip_encode_texts(shared.model, texts, TEXTS, &params, pair.texts);
+    if (!right)
+        pair.error = VKCLIP_EIO;
+    pair.short_ended = true;
+    return NULL;
+}
+
+/* Is called on threads of the library, never at the same time. */
+static int slow_down(void *user, const struct vkclip_update_progress *progress)
+{
+    (void)user;
+    pair.done = progress->done;
+    if (progress->done && !pair.started)
+        pair.started = !pthread_create(&pair.thread, NULL, encode_within_update, NULL);
+    sleep_milliseconds(10);
+    return 0;
+}
+
+/* An update gives way to calls that use its model, but not its index. */
+static void short_calls_run_within_updates(void **state)
+{
+    char *folder = scratch_folder(), *path = scratch_path(folder, "index.db");
+    char *samples = realpath(SAMPLES, NULL);
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = path};
+    const struct vkclip_update_params update = {.size = sizeof(update), .progress = slow_down};
+    const char *const paths[] = {samples};
+    struct vkclip_update_result result = {.size = sizeof(result)};
+    (void)state;
+    begin_pair();
+    int error = vkclip_open_index(&params, &updated);
+    if (!error) {
+        error = vkclip_index_paths(updated, shared.model, paths, 1, &update, &result);
+        assert_int_equal(error, VKCLIP_OK);
+        assert_true(pair.started);
+        assert_int_equal(pthread_join(pair.thread, NULL), 0);
+        assert_int_equal(pair.error, VKCLIP_OK);
+        assert_int_equal(result.added, 60);
+        if (pair.done_before > 50)
+            fail_msg("texts were encoded after %zu of 60 pictures", pair.done_before);
+        check_bits(pair.texts, shared.texts, TEXTS * D);
+    } else {
+        assert_int_equal(error, VKCLIP_EUNSUPPORTED); /* The build has no search. */
+    }
+    vkclip_close_index(&updated);
+    scratch_remove(folder);
+    free(path);
+    free(samples);
 }
 
 enum { CALLERS = 3, MANY_TEXTS = 100 };
@@ -524,6 +694,8 @@ int main(void)
     const struct CMUnitTest of_one_model[] = {
         cmocka_unit_test(short_calls_run_within_long_ones),
         cmocka_unit_test(giving_way_is_cancelled),
+        cmocka_unit_test(short_calls_run_while_a_model_loads),
+        cmocka_unit_test(short_calls_run_within_updates),
         cmocka_unit_test(long_calls_take_turns),
     };
     const int failed = cmocka_run_group_tests(tests, NULL, NULL);
