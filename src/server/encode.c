@@ -17,8 +17,9 @@
 enum {
     /* What a number of an embedding takes until its request ends, as a float and in JSON. */
     NUMBER_BYTES = 48,
-    /* Of a text, no more is looked at: it has more tokens than models take, and all texts are
-     * cleaned and split into tokens on one thread, which takes a second for 20 MB. */
+    /* Of a text, no more is looked at: it has more tokens than models take. Making tokens of it
+     * takes many times its memory, and for 20 MB a second of the thread that does so for all
+     * requests. */
     MOST_TEXT = 64 << 10
 };
 
@@ -135,16 +136,21 @@ static int prepare_picture(void *user, size_t index, unsigned thread)
     return error;
 }
 
-/* Cuts a text that is too long between two characters. */
+size_t encode_text_length(const char *text)
+{
+    size_t length = strnlen(text, MOST_TEXT);
+    while (length && (text[length] & 0xC0) == 0x80)
+        length--;
+    return length;
+}
+
 static int prepare_text(struct chunk *chunk, size_t index)
 {
     const char *text = chunk_item(chunk, index)->text;
-    size_t length = strnlen(text, MOST_TEXT);
+    const size_t length = encode_text_length(text);
     chunk->job.texts[index] = text;
     if (!text[length])
         return VKCLIP_OK;
-    while (length && (text[length] & 0xC0) == 0x80)
-        length--;
     chunk->job.texts[index] = chunk->cut[index] = strndup(text, length);
     return chunk->cut[index] ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for a text");
 }

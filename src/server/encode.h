@@ -30,6 +30,8 @@ int encode_read_picture(struct request *request, const char *text, const char *n
  * model have this `dim`. */
 int encode_items(struct request *request, const struct loaded_model *model,
                  struct encode_item *items, size_t count, float *embeds);
+/* How many bytes of a text are looked at. */
+size_t encode_text_length(const char *text);
 void encode_free(struct encode_item *items, size_t count);
 
 #endif

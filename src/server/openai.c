@@ -40,7 +40,7 @@ static size_t count_tokens(const struct embeddings *embeddings)
     for (size_t i = 0; i < embeddings->count; i++) {
         const char *text = embeddings->items[i].text;
         tokens += embeddings->items[i].token_count;
-        if (text && !vkclip_tokenize(embeddings->model->model, text, strlen(text),
+        if (text && !vkclip_tokenize(embeddings->model->model, text, encode_text_length(text),
                                      VKCLIP_TOKENIZE_FULL, NULL, 0, &length))
             tokens += context && length > context ? context : length;
     }
