@@ -85,6 +85,19 @@ class Sockets(Folder):
         self.assertIn('cannot listen', self.fails('--unix', path))
         self.assertTrue(os.path.isfile(path))
 
+    def test_socket_of_the_user(self):
+        """Without --unix the socket is in XDG_RUNTIME_DIR, but not where others could put another one in its place."""
+        for mode, expected in ((0o700, True), (0o777, False), (0o770, False)):
+            os.chmod(self.path, mode)
+            process = subprocess.Popen([COMMAND, 'serve', '-m', MODEL, '--listen', '127.0.0.1:0'], stdout=subprocess.PIPE, text=True,
+                                       env={**os.environ, 'XDG_RUNTIME_DIR': self.path})
+            self.assertIn('http://127.0.0.1:', process.stdout.readline())
+            self.assertEqual(os.path.exists(self.path + '/vkclip.sock'), expected, oct(mode))
+            process.terminate()
+            self.assertEqual(process.wait(60), 0)
+            process.stdout.close()
+        os.chmod(self.path, 0o700)
+
     def test_no_token_through_the_unix_socket(self):
         with Server(COMMAND, '-m', MODEL, '--token', 'a-long-token') as server:
             self.assertEqual((server.ask('GET', '/metrics')[0], self.ask_unix(server.socket, '/metrics')), (401, 200))

@@ -109,6 +109,13 @@ class Http(unittest.TestCase):
             self.assertEqual(found['X-Content-Type-Options'], 'nosniff')
 
 
+    def test_page(self):
+        """The page runs and asks nothing of others, and stands in no frame."""
+        policy = self.server.ask('GET', '/')[1]['Content-Security-Policy']
+        for rule in ("default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
+            self.assertIn(rule, policy.split('; '))
+
+
 class Tokens(unittest.TestCase):
     def check(self, server):
         """The token is wanted everywhere but for what tells nothing, and a refused body is received."""
