@@ -256,7 +256,9 @@ static int encode_alike(struct alike *alike)
     const size_t held = alike->count < 2 * alike->most ? alike->count : 2 * alike->most;
     const size_t bytes = held * alike->form.pixels * sizeof(float);
     const bool counts = pictures && alike->count > 1;
-    int error = counts ? gate_enter(server->prepared, alike->request, bytes) : VKCLIP_OK;
+    int error = models_prepare(server->models, alike->request, alike->model, alike->form.tower);
+    if (!error && counts)
+        error = gate_enter(server->prepared, alike->request, bytes);
     if (error)
         return error;
     error = encode_chunks(alike);

@@ -17,12 +17,16 @@
 #include <string.h>
 #include <unistd.h>
 
-enum state { OPENING, OPEN };
+/* BROKEN: it is no longer used, and closed by the last one who does. */
+enum state { OPENING, OPEN, BROKEN };
+enum readiness { UNREAD, READING, READY };
+enum { TOWERS = 2 };
 
 struct entry {
-    struct loaded_model loaded;
-    char *path; /* what vkclip_open_model is given */
+    struct loaded_model loaded; /* stands first, and is what requests see */
+    char *path;                 /* what vkclip_open_model is given */
     enum state state;
+    enum readiness towers[TOWERS];
     size_t users;
     double used; /* when it was last released */
     struct entry *later;
@@ -31,7 +35,7 @@ struct entry {
 /* A model that could not be opened is not tried again for so many seconds, because clients may ask
  * again at once, and those that waited for it would try one after the other. Where memory was
  * missing, the time is what Retry-After says. */
-enum { TRY_AGAIN = 3, TRY_MEMORY_AGAIN = 1, MOST_FAILURES = 16 };
+enum { TRY_AGAIN = 2, TRY_MEMORY_AGAIN = 1, MOST_FAILURES = 16 };
 
 enum { MOST_NAME = 4096 }; /* bytes */
 
@@ -266,20 +270,28 @@ static struct entry *add_entry(struct models *models, const char *name, const ch
     return entry;
 }
 
+static int wait_for_change(struct models *models, struct request *request)
+{
+    if (request_is_over(request, 0, 0))
+        return error_fail(VKCLIP_ECANCELLED,
+                          "the time for the request is over while its model is opened");
+    condition_wait_for(&models->changed, &models->lock, CLOCK_MOMENT);
+    return VKCLIP_OK;
+}
+
 /* Waits until the entry of a path is open; NULL: there is none. */
 static int find_entry(struct models *models, struct request *request, const char *path,
                       struct entry **entry)
 {
     for (;;) {
         *entry = models->first;
-        while (*entry && strcmp((*entry)->path, path))
+        while (*entry && ((*entry)->state == BROKEN || strcmp((*entry)->path, path)))
             *entry = (*entry)->later;
         if (!*entry || (*entry)->state == OPEN)
             return VKCLIP_OK;
-        if (request_is_over(request, 0, 0))
-            return error_fail(VKCLIP_ECANCELLED,
-                              "the time for the request is over while its model is opened");
-        condition_wait_for(&models->changed, &models->lock, CLOCK_MOMENT);
+        const int error = wait_for_change(models, request);
+        if (error)
+            return error;
     }
 }
 
@@ -385,15 +397,79 @@ int models_use(struct models *models, struct request *request, const char *name,
 
 void models_release(struct models *models, const struct loaded_model *model)
 {
+    struct entry *entry = (struct entry *)(uintptr_t)model;
     if (!model)
         return;
     mutex_lock(&models->lock);
-    for (struct entry *entry = models->first; entry; entry = entry->later)
-        if (&entry->loaded == model) {
-            entry->users--;
-            entry->used = clock_seconds();
-        }
+    entry->users--;
+    entry->used = clock_seconds();
+    const bool is_last = !entry->users && entry->state == BROKEN;
+    if (is_last)
+        remove_entry(models, entry);
     mutex_unlock(&models->lock);
+    if (is_last)
+        free_entry(entry);
+}
+
+/* ---- Towers -------------------------------------------------------------------------------------- */
+
+static bool has_tower(const struct vkclip_model_info *info, enum vkclip_tower tower)
+{
+    return tower == VKCLIP_TOWER_IMAGE ? info->image.width : info->text.width && info->tokenizer;
+}
+
+/* Encodes an item, for which the library reads the weights. */
+static int encode_anything(const struct loaded_model *model, enum vkclip_tower tower)
+{
+    static const char *const texts[] = {"a"};
+    const struct vkclip_model_info *info = &model->info;
+    const size_t side = info->image_size;
+    float *pixels = calloc(3 * side * side + 1, sizeof(*pixels));
+    float *embed = calloc((size_t)info->embed_dim + info->text_embed_dim, sizeof(*embed));
+    int error = VKCLIP_OK;
+    if (!pixels || !embed)
+        error = error_fail(VKCLIP_EMEMORY, "out of memory for a model");
+    else if (tower == VKCLIP_TOWER_IMAGE)
+        error = vkclip_encode_pixels(model->model, pixels, 1, NULL, embed);
+    else
+        error = vkclip_encode_texts(model->model, texts, 1, NULL, embed);
+    free(embed);
+    free(pixels);
+    return error;
+}
+
+/* What says nothing about the model's files is told by the batch, which tries again. */
+static int read_tower(struct models *models, struct entry *entry, enum vkclip_tower tower)
+{
+    entry->towers[tower] = READING;
+    mutex_unlock(&models->lock);
+    const int error = encode_anything(&entry->loaded, tower);
+    mutex_lock(&models->lock);
+    entry->towers[tower] = error ? UNREAD : READY;
+    if (error && error != VKCLIP_ELOST && error != VKCLIP_ECANCELLED) {
+        entry->state = BROKEN;
+        note_failure(models, entry->path, error);
+    }
+    condition_tell(&models->changed);
+    return entry->state == BROKEN ? error : VKCLIP_OK;
+}
+
+int models_prepare(struct models *models, struct request *request, const struct loaded_model *model,
+                   enum vkclip_tower tower)
+{
+    struct entry *entry = (struct entry *)(uintptr_t)model;
+    int error = VKCLIP_OK;
+    if (!has_tower(&model->info, tower))
+        return VKCLIP_OK; /* The library has a message for it. */
+    mutex_lock(&models->lock);
+    while (!error && entry->towers[tower] == READING)
+        error = wait_for_change(models, request);
+    if (!error && entry->state == BROKEN)
+        error = find_failure(models, entry->path);
+    else if (!error && entry->towers[tower] == UNREAD)
+        error = read_tower(models, entry, tower);
+    mutex_unlock(&models->lock);
+    return error;
 }
 
 /* Takes out a model that nobody has used since `oldest`. */

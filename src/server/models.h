@@ -32,6 +32,12 @@ void models_close(struct models **models);
  * all memory), EDEVICEMEMORY (no memory is left for it), those of vkclip_open_model. */
 int models_use(struct models *models, struct request *request, const char *name, bool paths,
                const struct loaded_model **model);
+/* Has a tower's weights read and its kernels built, once, by the thread of the request that needs
+ * it first: the thread that computes batches would hold up the requests for all other models.
+ * Others wait meanwhile as in models_use. Errors: those of reading, after which the model is opened
+ * anew for later requests. */
+int models_prepare(struct models *models, struct request *request, const struct loaded_model *model,
+                   enum vkclip_tower tower);
 void models_release(struct models *models, const struct loaded_model *model);
 /* Ends the opening of models, now and later. */
 void models_stop(struct models *models);

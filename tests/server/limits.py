@@ -351,7 +351,7 @@ class Batches(unittest.TestCase):
             for number in range(10):
                 server.ask_text(f'text {number}')
             self.assertLess(time.monotonic() - began, 10 * 0.2)
-            large = 'data:image/png;base64,' + base64.b64encode(make_png(8000, 8000)).decode()
+            large = 'data:image/png;base64,' + base64.b64encode(make_png(6000, 6000)).decode()
             with server.start(embed([large] * 4)) as connection:
                 server.wait_until(lambda: server.metric('vkclip_running_requests'), 'pictures are decoded')
                 server.ask_text('owl')
@@ -373,6 +373,41 @@ class Models(unittest.TestCase):
         for file in ('config.json', 'model.safetensors', 'tokenizer.json', 'preprocessor_config.json'):
             shutil.copy(f'{MODEL}/{file}', path)
         return '--alias', f'{name}={path}'
+
+    def copy_wide(self, name, width):
+        """The same with wider blocks, whose weights are zeros that take no room on the disk."""
+        option = self.copy(name)
+        path = f'{self.folder.name}/{name}'
+        with open(path + '/config.json', 'r+', encoding='utf-8') as file:
+            config = json.load(file)
+            for tower in ('text_config', 'vision_config'):
+                config[tower]['intermediate_size'] = width
+            file.seek(0)
+            json.dump(config, file)
+            file.truncate()
+        with open(f'{MODEL}/model.safetensors', 'rb') as file:
+            length, = struct.unpack('<Q', file.read(8))
+            head, data = json.loads(file.read(length)), file.read()
+        kept, end = [], 0
+        for tensor, info in head.items():
+            if tensor == '__metadata__':
+                continue
+            begin, size = end, info['data_offsets'][1] - info['data_offsets'][0]
+            if '.mlp.' in tensor and 768 in info['shape']:
+                info['shape'] = [width if side == 768 else side for side in info['shape']]
+                size = size // 768 * width
+            else:
+                kept.append((begin, data[info['data_offsets'][0]:info['data_offsets'][1]]))
+            end = begin + size
+            info['data_offsets'] = [begin, end]
+        text = json.dumps(head).encode()
+        with open(path + '/model.safetensors', 'wb') as file:
+            file.write(struct.pack('<Q', len(text)) + text)
+            for begin, values in kept:
+                file.seek(8 + len(text) + begin)
+                file.write(values)
+            file.truncate(8 + len(text) + end)
+        return option
 
     def count(self, server):
         return [server.metric('vkclip_models' + name) for name in ('', '_opened_total')]
@@ -404,6 +439,33 @@ class Models(unittest.TestCase):
             self.assertEqual(status, 422)
             self.assertRegex(body['error']['message'], r'take \d+ MiB.* 8 MiB \(--memory\)')
             self.assertEqual(self.count(server), [0, 0])
+
+    def test_others_are_served_while_a_model_is_opened(self):
+        with Watched(COMMAND, '-m', MODEL, *self.copy_wide('wide', 20000)) as server:
+            server.ask_text('owl')
+            count = 0
+            with server.start(embed('owl', 'wide')) as connection:
+                while not select.select([connection], [], [], 0)[0]:
+                    server.ask_text('a dog')
+                    count += 1
+                self.assertEqual(server.finish(connection)[0], 200)
+            # A text took as long as opening when the thread that computes batches read the weights.
+            self.assertGreater(count, 3)
+
+    def test_weights_that_are_cut_while_a_model_is_open(self):
+        """Weights of pictures are read when a picture comes first."""
+        picture = embed('data:image/png;base64,' + base64.b64encode(make_png(64, 64)).decode(), 'a')
+        with Watched(COMMAND, *self.copy('a')) as server:
+            text = server.ask_text('owl', 'a')
+            weights = self.folder.name + '/a/model.safetensors'
+            os.truncate(weights, 1 << 20)
+            answers = server.ask_all([picture] * 4)
+            self.assertNotIn(200, {answer[0] for answer in answers})
+            self.assertEqual(len({answer[2] for answer in answers}), 1, answers)
+            shutil.copy(f'{MODEL}/model.safetensors', weights)
+            server.wait_until(lambda: server.finish(server.start(picture))[0] == 200, 'the model is opened')
+            self.assertEqual(server.ask_text('owl', 'a'), text)
+            self.assertEqual(self.count(server), [1, 2])
 
     def test_model_that_fails(self):
         """All who wait for a model that cannot be opened get the reason, and later requests open it when it was mended."""

@@ -76,6 +76,6 @@ const patient = new OpenAI({ baseURL: busyUrl + '/v1', apiKey: 'any', maxRetries
 const results = await Promise.all(texts.map(text => patient.embeddings.create({ model, input: Array(200).fill(text) })))
 assert.deepEqual(results.map(result => result.data.length), [200, 200, 200])
 assert.ok(statuses.includes(503), 'nothing was refused')
-await assert.rejects(Promise.all(texts.map(text => patient.embeddings.create(
+await assert.rejects(Promise.all([...texts, ...texts, ...texts, ...texts].map(text => patient.embeddings.create(
   { model, input: Array(200).fill(text) }, { maxRetries: 0 }))),
 error => error instanceof OpenAI.InternalServerError && error.status === 503 && error.type === 'server_error')
