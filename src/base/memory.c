@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 static struct vkclip_allocator given; /* `allocate` is NULL: there is none */
 static atomic_size_t pieces;
 
@@ -77,6 +81,13 @@ char *memory_adopt(char *text)
         strcpy(copy, text);
     free(text);
     return copy;
+}
+
+void memory_share_arenas(void)
+{
+#ifdef __GLIBC__
+    mallopt(M_ARENA_MAX, 2);
+#endif
 }
 
 void *memory_zlib_alloc(void *opaque, unsigned count, unsigned size)

@@ -27,6 +27,11 @@ size_t memory_failures(void);
  * of memory, and if the string is NULL. */
 char *memory_adopt(char *text);
 
+/* Lets the threads of a process that runs for long share what malloc keeps of freed memory, before
+ * they are started. glibc would keep some for each of many threads, which adds up to several times
+ * what is in use. */
+void memory_share_arenas(void);
+
 /* Two functions that zlib takes, which hand on to those above. */
 void *memory_zlib_alloc(void *opaque, unsigned count, unsigned size);
 void memory_zlib_free(void *opaque, void *memory);

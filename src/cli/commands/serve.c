@@ -2,6 +2,7 @@
  *
  * vkclip serve: models that stay loaded, for other programs over HTTP.
  */
+#include "base/memory.h"
 #include "base/string.h"
 #include "cli/command.h"
 #include "cli/inputs.h"
@@ -74,6 +75,7 @@ static int run_server(struct cli_session *session, const struct options *options
     server->host_name_count = options->hosts.count;
     server->aliases = aliases;
     server->alias_count = options->aliases.count;
+    memory_share_arenas();
     if (!status)
         status = cli_open_device(session, &options->device);
     server->device = session->device;
