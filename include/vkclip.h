@@ -61,7 +61,8 @@
  *                has and this library does not know are EUNSUPPORTED unless they are zero. Of an
  *                info or a result, only the first `size` bytes are written, and never `size`; what
  *                this library does not know stays as it is. In an array of infos, the first one's
- *                `size` counts for all and is written to the others. A `size` of 0 is EINVALID.
+ *                `size` counts for all and is written to the others. A `size` that leaves no room
+ * for another member (0 to 8 bytes), or above 65536, is EINVALID.
  *              - A struct that the library allocates and shows by a pointer to one (struct
  *                vkclip_item, vkclip_check, vkclip_tuning, vkclip_node, vkclip_hit, vkclip_group,
  *                vkclip_update_progress, vkclip_encoder_info, vkclip_conditioning,
@@ -590,7 +591,8 @@ struct vkclip_hub_model {
  * name, NULL after the last one. A build without the hub has none. */
 VKCLIP_API const struct vkclip_hub_model *vkclip_get_hub_model(size_t index);
 /* Finds the published model that a name means, in any form in which vkclip_open_model takes it,
- * ViT-B-32__openai for ViT-B-32:openai among them. NULL: no published model has this name. */
+ * ViT-B-32__openai for ViT-B-32:openai among them. NULL: no published model has this name, as none
+ * has NULL or "". */
 VKCLIP_API const struct vkclip_hub_model *vkclip_find_hub_model(const char *name);
 /* Tells whether the hub's cache has a model, so that vkclip_open_model finds it by this name, which
  * may also be ORG/NAME and have @REVISION after it. `hub_dir` is as in struct
@@ -1324,9 +1326,10 @@ struct vkclip_explain_params {
     void *user;                   /* first argument of `progress` */
 };
 /* Tells which patches of a picture speak for each of `count` texts (or other pictures), whose
- * normalised embeddings are text_embeds [M,D]: relevance [M,side,side], rows from the top, where
- * vkclip_get_grid says what they cover; `cosines` [M] become those of the picture with each, and
- * may be NULL. The caller owns all arrays. The picture is prepared as vkclip_preprocess does it.
+ * normalised embeddings are text_embeds [M,D], all finite: relevance [M,side,side], rows from the
+ * top, where vkclip_get_grid says what they cover; `cosines` [M] become those of the picture with
+ * each, and may be NULL. The caller owns all arrays. The picture is prepared as vkclip_preprocess
+ * does it.
  *
  * It is the method of Chefer, Gur and Wolf 2021 ("Generic Attention-model Explainability for
  * Interpreting Bi-Modal and Encoder-Decoder Transformers"), as their code uses it for CLIP: in each
@@ -1354,10 +1357,10 @@ VKCLIP_API int vkclip_explain(struct vkclip_model *model, const struct vkclip_im
  * normalised (params->no_normalize), and chooses `c` by the accuracy on pictures set aside. */
 struct vkclip_probe_params {
     size_t size; /* sizeof(struct vkclip_probe_params) */
-    double c;    /* as scikit-learn's C, the weight of the data against the penalty; 0: 1 */
+    double c;    /* as scikit-learn's C, the weight of the data against the penalty, finite; 0: 1 */
     uint32_t max_iterations; /* 0: 1000, as in the paper */
     double tolerance; /* The search ends when the largest derivative is this part of the largest one
-                       * at the beginning; 0: 1e-5. */
+                       * at the beginning, a finite number from 0 up; 0: 1e-5. */
     vkclip_progress_fn *progress; /* counts iterations, of which there may be fewer than `total` */
     void *user;
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "api/arguments.h"
 #include "base/error.h"
+#include "encode/replica.h"
 
 #include <math.h>
 
@@ -47,6 +48,11 @@ static int check_types(enum vkclip_precision precision, enum vkclip_weights weig
 int arguments_check_device(const struct vkclip_device_params *params)
 {
     const int error = ARGUMENTS_CHECK_ENUM(tune, params->tune, VKCLIP_TUNE_FORCE);
+    if (!error && params->threads > REPLICA_THREADS)
+        return error_fail(VKCLIP_EINVALID,
+                          "`threads` is %u: expected 1 to %d, or 0 for as many as the process has "
+                          "processors",
+                          params->threads, REPLICA_THREADS);
     if (!error && !(params->timeout >= 0 && params->timeout < INFINITY))
         return error_fail(VKCLIP_EINVALID, "`timeout` is %g: expected a number of seconds from 0",
                           params->timeout);

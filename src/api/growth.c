@@ -19,8 +19,10 @@ int growth_check(const void *given, const char *name)
 {
     const size_t size = given ? read_size(given) : 2 * sizeof(size_t);
     if (size <= sizeof(size_t) || size > MOST)
-        return error_fail(VKCLIP_EINVALID, "`size` of struct %s is %zu: set it to sizeof", name,
-                          size);
+        return error_fail(VKCLIP_EINVALID,
+                          "`size` of struct %s is %zu: set it to sizeof, more than %zu and at "
+                          "most %d",
+                          name, size, sizeof(size_t), MOST);
     return VKCLIP_OK;
 }
 

@@ -40,9 +40,10 @@ int vkclip_fit_probe(const float *features, const uint32_t *labels, size_t count
         error = GROWTH_CHECK(vkclip_probe_result, result);
     if (error)
         return error;
-    if (!(full.c >= 0 && full.tolerance >= 0))
+    if (!(full.c >= 0 && full.c < INFINITY && full.tolerance >= 0 && full.tolerance < INFINITY))
         return error_fail(VKCLIP_EINVALID,
-                          "vkclip_fit_probe: c %g and tolerance %g: expected numbers from 0 up",
+                          "vkclip_fit_probe: `c` is %g and `tolerance` %g: expected finite numbers "
+                          "from 0 up",
                           full.c, full.tolerance);
     error = check_features(&data);
     if (!error)

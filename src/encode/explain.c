@@ -11,6 +11,8 @@
 #include "encode/batches.h"
 #include "image/prepare.h"
 
+#include <math.h>
+
 /* One call. An item is an embedding. */
 struct explanation {
     const struct vkclip_model *model;
@@ -81,6 +83,18 @@ static int check_model(const struct vkclip_model *model, uint32_t layers)
     return error;
 }
 
+/* Numbers that are not finite would make every relevance NaN. */
+static int check_embeds(const float *embeds, size_t count, size_t dim)
+{
+    for (size_t i = 0; i < count * dim; i++)
+        if (!isfinite(embeds[i]))
+            return error_fail(VKCLIP_EINVALID,
+                              "vkclip_explain: `text_embeds`: row %zu has %g at %zu: expected "
+                              "finite numbers",
+                              i / dim, (double)embeds[i], i % dim);
+    return VKCLIP_OK;
+}
+
 int explain_picture(struct vkclip_model *model, const struct vkclip_image *image,
                     const float *embeds, size_t count, uint32_t layers, float *relevance,
                     float *cosines)
@@ -89,6 +103,8 @@ int explain_picture(struct vkclip_model *model, const struct vkclip_image *image
     if (!layers && config->image.kind)
         layers = tower_attends(config);
     int error = check_model(model, layers);
+    if (!error)
+        error = check_embeds(embeds, count, config->image_embed_dim);
     if (error)
         return error;
     const struct image_transform transform = checkpoint_image_transform(config);

@@ -87,6 +87,11 @@ static void devices(void **state)
     REFUSED(vkclip_open_device(WITH(vkclip_device_params, .timeout = -1), &made),
             "`timeout` is -1");
     REFUSED(vkclip_open_device(WITH(vkclip_device_params, .timeout = NAN), &made), "`timeout`");
+    REFUSED(vkclip_open_device(WITH(vkclip_device_params, .threads = 65), &made),
+            "`threads` is 65: expected 1 to 64, or 0");
+    REFUSED(
+        vkclip_open_device(&(struct vkclip_device_params){.size = 8}, &made),
+        "`size` of struct vkclip_device_params is 8: set it to sizeof, more than 8 and at most");
     assert_null(made);
     REFUSED(vkclip_get_device_info(device, NULL), "info");
     REFUSED(vkclip_get_device_info(device, WITHOUT_SIZE(vkclip_device_info)),
@@ -311,6 +316,9 @@ static void pictures(void **state)
     REFUSED(
         vkclip_explain(model, &image, embeds, 1, WITHOUT_SIZE(vkclip_explain_params), values, NULL),
         SIZE_OF(vkclip_explain_params));
+    static float unusable[D] = {[D - 1] = NAN};
+    REFUSED(vkclip_explain(model, &image, unusable, 1, NULL, values, NULL),
+            "`text_embeds`: row 0 has nan at 127");
 }
 
 static void jobs(void **state)
@@ -347,6 +355,13 @@ static void probes(void **state)
     REFUSED(vkclip_fit_probe(features, labels, 2, 1, 2, NULL, weights, biases,
                              WITHOUT_SIZE(vkclip_probe_result)),
             SIZE_OF(vkclip_probe_result));
+    REFUSED(vkclip_fit_probe(features, labels, 2, 1, 2,
+                             WITH(vkclip_probe_params, .tolerance = INFINITY), weights, biases,
+                             NULL),
+            "`tolerance` inf: expected finite");
+    REFUSED(vkclip_fit_probe(features, labels, 2, 1, 2, WITH(vkclip_probe_params, .c = INFINITY),
+                             weights, biases, NULL),
+            "`c` is inf");
     REFUSED(vkclip_apply_probe(features, 2, 1, NULL, biases, 2, probs), "weights");
 }
 
@@ -584,6 +599,22 @@ static void trainers(void **state)
     free(data);
 }
 
+/* What finds models by name has no errors: a name that is none, also NULL, finds nothing. */
+static void unknown_names_find_nothing(void **state)
+{
+    static const char *const names[] = {NULL, "",        ":", "@", "/", "nothing:at-all",
+                                        "..", "a/../b@c"};
+    (void)state;
+    assert_null(vkclip_get_hub_model(SIZE_MAX));
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        assert_null(vkclip_find_hub_model(names[i]));
+        assert_false(vkclip_has_cached_model(names[i], NULL));
+        assert_false(vkclip_has_cached_model(names[i], folder));
+        assert_false(vkclip_has_cached_model(names[i], "/nothing/there"));
+    }
+    assert_false(vkclip_has_cached_model("openai/clip-vit-base-patch32", folder));
+}
+
 /* The tests above call every function that can refuse an argument. */
 static void every_function_was_called(void **state)
 {
@@ -617,6 +648,7 @@ int main(void)
         cmocka_unit_test(conditioners),
         cmocka_unit_test(indexes),
         cmocka_unit_test(trainers),
+        cmocka_unit_test(unknown_names_find_nothing),
         cmocka_unit_test(every_function_was_called),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
