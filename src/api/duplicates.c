@@ -64,7 +64,7 @@ struct receiver {
 
 static int stop_call(void)
 {
-    return error_fail(VKCLIP_ECANCELLED, "the caller stopped the search for duplicates");
+    return error_fail(VKCLIP_ECANCELLED, "the search for duplicates was stopped by the caller");
 }
 
 /* Is a vkclip_share_fn. */

@@ -283,7 +283,7 @@ static int report(const struct selftest *selftest, const struct op_case *op_case
                                        .stable = result->stable,
                                        .right = selftest_is_right(result)};
     if (entry(user, &check))
-        return error_fail(VKCLIP_ECANCELLED, "the check of a device was stopped by its caller");
+        return error_fail(VKCLIP_ECANCELLED, "the check of a device was stopped by the caller");
     return VKCLIP_OK;
 }
 

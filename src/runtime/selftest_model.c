@@ -333,7 +333,7 @@ static int report_model(struct gpu *gpu, const struct kind *kind, double share,
                                        .stable = isfinite(share),
                                        .right = share <= 1};
     if (entry(user, &check))
-        return error_fail(VKCLIP_ECANCELLED, "the check of a device was stopped by its caller");
+        return error_fail(VKCLIP_ECANCELLED, "the check of a device was stopped by the caller");
     return VKCLIP_OK;
 }
 

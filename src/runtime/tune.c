@@ -676,7 +676,7 @@ static int list_entries(const struct tuner *tuner, json_t *classes, vkclip_tunin
                                        .times = times,
                                        .count = list_times(class, times)};
         if (entry(user, &tuning))
-            return error_fail(VKCLIP_ECANCELLED, "the list of kernels was stopped by its caller");
+            return error_fail(VKCLIP_ECANCELLED, "the list of kernels was stopped by the caller");
     }
     return VKCLIP_OK;
 }

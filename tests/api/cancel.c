@@ -14,6 +14,7 @@
 #include <math.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MODEL "models/emoji-clip"
@@ -292,6 +293,72 @@ static void peaks(void **state)
     check_pictures(model);
 }
 
+/* What gives its results one by one is cancelled by the function that gets them. */
+static int take_check(void *user, const struct vkclip_check *check)
+{
+    assert_non_null(check->kernel);
+    return ask(user, 0, 0);
+}
+
+static int check_device(void)
+{
+    size_t wrong = SIZE_MAX;
+    const int error = vkclip_check_device(device, "NORMALIZE", take_check, &asked, &wrong);
+    if (!error)
+        assert_int_equal(wrong, 0);
+    return error;
+}
+
+static int take_tuning(void *user, const struct vkclip_tuning *tuning)
+{
+    assert_non_null(tuning->kernel);
+    return ask(user, 0, 0);
+}
+
+static struct vkclip_device *tuned;
+
+static int list_tuning(void)
+{
+    return vkclip_list_tuning(tuned, take_tuning, &asked);
+}
+
+static int take_node(void *user, const struct vkclip_node *node)
+{
+    assert_non_null(node->op);
+    return ask(user, 0, 0);
+}
+
+static int profile(void)
+{
+    struct vkclip_cost cost = {.size = sizeof(cost)};
+    return vkclip_profile(model, VKCLIP_TOWER_TEXT, 1, take_node, &asked, &cost);
+}
+
+/* A device that has measured kernels. */
+static void open_tuned(void)
+{
+    const struct vkclip_device_params params = {
+        .size = sizeof(params), .cache_dir = "", .tune = VKCLIP_TUNE_FORCE};
+    struct vkclip_model *opened = NULL;
+    const char *text = "an owl";
+    float embed[D];
+    assert_int_equal(vkclip_open_device(&params, &tuned), VKCLIP_OK);
+    assert_int_equal(vkclip_open_model(tuned, MODEL, NULL, &opened), VKCLIP_OK);
+    assert_int_equal(vkclip_encode_texts(opened, &text, 1, NULL, embed), VKCLIP_OK);
+    vkclip_close_model(&opened);
+}
+
+static void lists(void **state)
+{
+    (void)state;
+    cancel("vkclip_check_device", check_device, NULL);
+    cancel("vkclip_profile", profile, NULL);
+    open_tuned();
+    cancel("vkclip_list_tuning", list_tuning, NULL);
+    vkclip_close_device(&tuned);
+    check_pictures(model);
+}
+
 /* ---- Encoding -------------------------------------------------------------------------------- */
 
 static int encode_files(void)
@@ -496,6 +563,68 @@ static int search(void)
     return vkclip_search(pictures, model, &params, take_owl, &asked);
 }
 
+static int ask_share(void *user, double share)
+{
+    assert_true(share >= 0 && share <= 1);
+    return ask(user, 0, 0); /* A share of 1 can be refused, too. */
+}
+
+static int take_group(void *user, const struct vkclip_group *group)
+{
+    (void)user;
+    assert_true(group->count > 1);
+    return 0;
+}
+
+static int find_duplicates(void)
+{
+    const struct vkclip_duplicates_params params = {
+        .size = sizeof(params), .distance = 0.2, .progress = ask_share};
+    return vkclip_find_duplicates(pictures, device, &params, take_group, &asked);
+}
+
+static char *rclip;
+
+/* Writes a database of rclip with the samples that are encoded here. */
+static void make_rclip(void)
+{
+    sqlite3 *connection = NULL;
+    sqlite3_stmt *insert = NULL;
+    assert_int_equal(sqlite3_open(rclip, &connection), SQLITE_OK);
+    assert_int_equal(sqlite3_exec(connection,
+                                  "CREATE TABLE images(id INTEGER PRIMARY KEY, deleted BOOLEAN,"
+                                  " filepath NVARCHAR UNIQUE, modified_at DATETIME, size INTEGER,"
+                                  " vector BLOB, indexing BOOLEAN, hash NVARCHAR)",
+                                  NULL, NULL, NULL),
+                     SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(connection,
+                                        "INSERT INTO images(filepath, modified_at, size, vector)"
+                                        " VALUES(?, ?, ?, ?)",
+                                        -1, &insert, NULL),
+                     SQLITE_OK);
+    for (size_t i = 0; i < PICTURES; i++) {
+        struct stat status;
+        char *path = realpath(paths[i], NULL);
+        assert_int_equal(stat(path, &status), 0);
+        sqlite3_bind_text(insert, 1, path, -1, SQLITE_TRANSIENT);
+        sqlite3_bind_double(insert, 2,
+                            (double)status.st_mtim.tv_sec + (double)status.st_mtim.tv_nsec * 1e-9);
+        sqlite3_bind_int64(insert, 3, status.st_size);
+        sqlite3_bind_blob(insert, 4, &expected[i * D], D * sizeof(float), SQLITE_TRANSIENT);
+        assert_int_equal(sqlite3_step(insert), SQLITE_DONE);
+        sqlite3_reset(insert);
+        free(path);
+    }
+    sqlite3_finalize(insert);
+    sqlite3_close(connection);
+}
+
+static int import(void)
+{
+    struct vkclip_import_result result = {.size = sizeof(result)};
+    return vkclip_import_rclip(pictures, model, rclip, ask, &asked, &result);
+}
+
 static void indexes(void **state)
 {
     (void)state;
@@ -508,6 +637,11 @@ static void indexes(void **state)
     assert_int_equal(update(), VKCLIP_ECANCELLED);
     call_until("vkclip_index_paths", update, 0);
     cancel("vkclip_search", search, NULL);
+    cancel("vkclip_find_duplicates", find_duplicates, NULL);
+    rclip = scratch_path(folder, "rclip.sqlite3");
+    make_rclip();
+    cancel("vkclip_import_rclip", import, NULL);
+    free(rclip);
     vkclip_close_index(&pictures);
     free(path);
 }
@@ -563,6 +697,16 @@ static int watch(void)
     if (!error)
         assert_false(changed);
     return error;
+}
+
+/* Only an index in PostgreSQL has this index of its vectors. */
+static void add_hnsw(void)
+{
+    asked.calls = 0;
+    asked.stop = 1;
+    assert_int_equal(vkclip_add_hnsw_index(asking), VKCLIP_ECANCELLED);
+    asked.calls = asked.stop = 0;
+    assert_int_equal(vkclip_add_hnsw_index(asking), VKCLIP_EUNSUPPORTED);
 }
 
 static uint64_t count_missing(void)
@@ -636,6 +780,7 @@ static void calls_of_an_index(void **state)
     cancel("vkclip_upload_index", upload, NULL);
     cancel("vkclip_read_embedding", read_embedding, NULL);
     cancel("vkclip_watch_index", watch, NULL);
+    add_hnsw();
     prune_much();
     wait_for_lock();
     asked.calls = asked.stop = 0;
@@ -766,6 +911,7 @@ int main(void)
         cmocka_unit_test(devices),
         cmocka_unit_test(models),
         cmocka_unit_test(peaks),
+        cmocka_unit_test(lists),
         cmocka_unit_test(encoding),
         cmocka_unit_test(a_call_ends_within_a_batch),
         cmocka_unit_test(a_first_call_can_be_cancelled),

@@ -84,7 +84,7 @@ class Devices(CommandTest):
             process.send_signal(signal.SIGINT)
             errors = process.communicate()[1].decode()
         self.assertEqual(process.returncode, -signal.SIGINT, errors)
-        self.assertNotIn('stopped by its caller', errors)
+        self.assertNotIn('stopped by the caller', errors)
         self.assertEqual([name for name in os.listdir(self.folder) if name.startswith('running-')], [])
 
     def test_none(self):
