@@ -18,18 +18,18 @@ const SOURCE = 'src/server/page';
 const APPLE = '1f34e.png',
     DOG = '1f436.png';
 
-let browser, context, page, wrong;
+let browser, context, page, shared, wrong;
 
 const allowed = new Set(['small', 'large', 'locked', 'bare'].map((name) => setting[name]));
 
-async function open(address, options = {}) {
-    context = await browser.newContext({
+async function makePage(options) {
+    const made = await browser.newContext({
         viewport: { width: 1280, height: 800 },
         locale: 'en-US',
         permissions: ['clipboard-read', 'clipboard-write'],
         ...options,
     });
-    page = await context.newPage();
+    page = await made.newPage();
     page.setDefaultTimeout(60000);
     page.on('pageerror', (error) => wrong.push(error.stack));
     page.on('console', (message) => message.text().includes('Content Security Policy') && wrong.push(message.text()));
@@ -40,6 +40,13 @@ async function open(address, options = {}) {
             allowed.has(new URL(request.url()).origin) ||
             wrong.push(request.url()),
     );
+    return page;
+}
+
+/** Opens an address. A test that has options gets a browser of its own; the others share one, whose start is dear. */
+async function open(address, options) {
+    page = options ? await makePage(options) : (shared ??= await makePage());
+    context = page.context();
     await page.goto(address);
     return page;
 }
@@ -95,8 +102,15 @@ beforeEach(() => {
     wrong = [];
 });
 afterEach(async () => {
-    await context?.close();
-    context = undefined;
+    if (page && page === shared) {
+        await page.unrouteAll({ behavior: 'ignoreErrors' });
+        await page.evaluate(() => [localStorage, sessionStorage].forEach((storage) => storage.clear()));
+        await page.goto('about:blank');
+        await context.clearCookies();
+    } else {
+        await context?.close();
+    }
+    page = context = undefined;
     assert.deepEqual(wrong, []);
 });
 
@@ -274,6 +288,17 @@ test('a picture is dropped, pasted or picked to search with it', async () => {
         (name) => document.querySelector('.cell')?.getAttribute('aria-label')?.startsWith(name),
         APPLE,
     );
+});
+
+test('pictures that come at the same moment are several', async () => {
+    await small('about:blank', {});
+    await page.clock.setFixedTime(0);
+    await page.goto(setting.small);
+    await grid();
+    await page.setInputFiles('#search input[type=file]', [APPLE, DOG].map((name) => path.join(setting.samples, name)));
+    await page.waitForFunction(() => document.querySelectorAll('.chip img').length === 2);
+    const [first, second] = await page.$$eval('.chip img', (images) => images.map((image) => image.src));
+    assert.notEqual(first, second);
 });
 
 test('a picture that another tab has is not searched with', async () => {
@@ -638,7 +663,7 @@ test('pictures get names', async () => {
 });
 
 test('the library says what is there, and is updated', async () => {
-    await small('about:blank');
+    await small('about:blank', {});
     await page.clock.install();
     await page.goto(setting.small + '/?view=library');
     await page.waitForSelector('.failures li:has-text("broken.jpg")');
@@ -712,7 +737,7 @@ test('a server without pictures says so', async () => {
 });
 
 test('a server that is gone comes back', async () => {
-    await small('about:blank');
+    await small('about:blank', {});
     await page.clock.install();
     await page.goto(setting.small);
     await grid();

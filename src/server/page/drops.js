@@ -42,7 +42,10 @@ async function shrink(file) {
 /** Keeps a picture. @param {Blob} file @returns {Promise<string>} its key */
 export async function addDrop(file) {
     const url = await readAsUrl(await shrink(file));
-    const key = Date.now().toString(36);
+    /* Several pictures may be dropped in one millisecond. */
+    let number = Date.now();
+    while (getDrop(number.toString(36))) number++;
+    const key = number.toString(36);
     kept.set(key, url);
     try {
         sessionStorage.setItem(`drop:${key}`, url);
