@@ -44,11 +44,14 @@ exec $arm64/qemu-aarch64 -L $arm64/root $build/vkclip "\$@"
 WRAPPER
 chmod +x "$build/emulated"
 export VKCLIP_TUNE=off VKCLIP_CHECK=off VKCLIP_CACHE_DIR="$build/cache"
-for driver in "$lavapipe" "$swiftshader"; do
-    export VK_ICD_FILENAMES="$driver"
+# classify DRIVER PICTURES LABELS
+classify() {
+    export VK_ICD_FILENAMES="$1"
     "$build/emulated" devices
-    python3 bindings/android/tests/logits.py "$build/emulated" 12 60
-done
+    python3 bindings/android/tests/logits.py "$build/emulated" "$2" "$3"
+}
+classify "$lavapipe" 12 60
+classify "$swiftshader" 4 4
 
 unset VK_ICD_FILENAMES
 sh bindings/android/tests/aar.sh "$PWD/build/build.aar" javac python3 $spirv
