@@ -24,10 +24,10 @@ struct memory {
     bool exceeded;
 };
 
-/* This header precedes each block of memory, and keeps the block aligned for every type. */
-union block {
-    size_t size;
-    max_align_t alignment;
+/* This header precedes each block of memory, and keeps the block aligned for every type: to 16
+ * bytes, as malloc does. Visual Studio has no max_align_t in C. */
+struct block {
+    _Alignas(16) size_t size;
 };
 
 static void *take_memory(void *opaque, size_t size)
@@ -37,7 +37,7 @@ static void *take_memory(void *opaque, size_t size)
         memory->exceeded = true;
         return NULL;
     }
-    union block *block = memory_alloc(sizeof(*block) + size);
+    struct block *block = memory_alloc(sizeof(*block) + size);
     if (!block)
         return NULL;
     block->size = size;
@@ -50,7 +50,7 @@ static void release_memory(void *opaque, void *address)
     struct memory *memory = opaque;
     if (!address)
         return;
-    union block *block = (union block *)address - 1;
+    struct block *block = (struct block *)address - 1;
     memory->used -= block->size;
     memory_free(block);
 }
