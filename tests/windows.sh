@@ -17,12 +17,13 @@ icd=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' | head -n 1)
 [ -n "$icd" ] || leave "there is no lavapipe (package mesa-vulkan-drivers)"
 
 [ ! -f build/shaders/kernels.list ] || spirv=-DVKCLIP_SPIRV_FROM=$PWD/build/shaders
-cmake --preset mingw -B "$build" ${spirv-} >"$build.log" || { tail -n 20 "$build.log" && exit 1; }
-cmake --build "$build" --parallel >"$build.log" || { tail -n 20 "$build.log" && exit 1; }
-
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
+quietly() { "$@" >"$work/log" || { tail -n 20 "$work/log" && exit 1; }; }
+quietly cmake --preset mingw -B "$build" ${spirv-}
+quietly cmake --build "$build" --parallel
+
 # Xvfb chooses a display that is free, and tells its number.
 mkfifo "$work/display"
 Xvfb -displayfd 3 -screen 0 640x480x24 3>"$work/display" >/dev/null 2>&1 &
@@ -55,15 +56,28 @@ model=models/emoji-clip
 vkclip() {
     tests/wine.sh "$build/vkclip.exe" "$@" 2>"$work/errors"
 }
-# expect WHAT TEXT COMMAND... fails unless the command succeeds and prints the text.
+# expect WHAT TEXT COMMAND... fails unless the command succeeds and prints the text, which may be "".
 expect() {
     what=$1 text=$2
     shift 2
-    if vkclip "$@" >"$work/output" && grep -qF -- "$text" "$work/output"; then
+    if vkclip "$@" >"$work/output" && { [ -z "$text" ] || grep -qF -- "$text" "$work/output"; }; then
         echo "ok: $what"
     else
         fail "$what: expected \"$text\", found:"
         cat "$work/output" "$work/errors"
+    fi
+}
+# refuse WHAT TEXT COMMAND... fails unless the command fails and its last line of errors has the text.
+refuse() {
+    what=$1 text=$2
+    shift 2
+    if vkclip "$@" >"$work/output"; then
+        fail "$what: expected an error"
+    elif tail -n 1 "$work/errors" | grep -qF -- "$text"; then
+        echo "ok: $what: $(tail -n 1 "$work/errors" | tr -d '\r')"
+    else
+        fail "$what: expected \"$text\", found:"
+        cat "$work/errors"
     fi
 }
 expect "the device" llvmpipe devices
@@ -74,6 +88,16 @@ expect "logits" '"label":"pizza","prob":0.99999' classify -m $model --label pizz
 logit=$(sed -nE 's/.*"label":"pizza","prob":[^,]*,"logit":([0-9.]+).*/\1/p' "$work/output")
 echo "$logit" | awk '{exit !($1 > 19.768 && $1 < 19.769)}' || fail "logits: expected 19.7686, found $logit"
 
+refuse "a model that is not there" "no such file or folder" classify -m "$work/nothing" --label owl $model/samples/owl.png
+refuse "a folder without a model" "$work" classify -m "$work" --label owl $model/samples/owl.png
+refuse "a picture that is not there" "$work/nothing.png" classify -m $model --label owl "$work/nothing.png"
+head -c 300 $model/samples/owl.png >"$work/cut.png"
+refuse "a picture that is cut off" "cut.png" classify -m $model --label owl "$work/cut.png"
+echo "no picture" >"$work/text.jpg"
+refuse "a picture that is none" "text.jpg" classify -m $model --label owl "$work/text.jpg"
+: >"$work/empty.gguf"
+refuse "an empty model" "empty.gguf" classify -m "$work/empty.gguf" --label owl $model/samples/owl.png
+
 # Names that no code page has, and a path of more than 260 characters.
 strange="$work/Bücher_写真"
 longer="$strange/$(printf 'a long name %080d' 1)/$(printf 'a longer name %080d' 2)/$(printf 'the longest name %080d' 3)"
@@ -82,7 +106,7 @@ cp -r $model "$strange/modell_ü"
 cp $model/samples/pizza.png $model/samples/owl.png "$longer"
 [ ${#longer} -gt 270 ] || fail "expected a path of more than 270 characters, found ${#longer}"
 windows() {
-    echo "Z:$(echo "$1" | tr / '\\')"
+    printf 'Z:%s\n' "$1" | tr / '\\'
 }
 expect "a model and pictures with any names" "pizza" classify -m "$(windows "$strange/modell_ü")" \
     --label pizza --label owl "$longer/pizza.png"
