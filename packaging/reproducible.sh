@@ -19,11 +19,10 @@ python=python3
 $python -c 'import pip, setuptools, wheel' 2>/dev/null || python=/usr/bin/python3
 quietly() { "$@" >"$folder/log" 2>&1 || { tail -n 40 "$folder/log" && fail "$*"; }; }
 
-# build JOBS ARGUMENT... configures and builds the folder `build` of the current tree.
+# build JOBS ARGUMENT... configures and builds the folder `build` of the current tree, which keeps the compiled kernels.
 build() {
     jobs=$1
     shift
-    rm -rf build
     quietly cmake -S . -B build -G Ninja -DVKCLIP_BUILD_TESTS=OFF -DVKCLIP_BUILD_BENCH=OFF "$@"
     quietly cmake --build build --parallel "$jobs"
 }
