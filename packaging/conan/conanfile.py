@@ -69,8 +69,11 @@ class VkclipConan(ConanFile):
             self.requires(package, headers=True, libs=False, visible=False)
 
     def build_requirements(self):
-        self.tool_requires('glslang/[>=1.3]')
+        # The versions 8 to 11 are older than 1.3.
+        self.tool_requires('glslang/[>=1.3 <2]')
         self.tool_requires('cmake/[>=3.22]')
+        # It finds libraries whose CMake packages have other names than those of vcpkg, gumbo for one.
+        self.tool_requires('pkgconf/[>=1.9]')
 
     def generate(self):
         toolchain = CMakeToolchain(self)

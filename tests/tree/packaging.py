@@ -200,8 +200,8 @@ def check_conan():
     recipe.options = types.SimpleNamespace(get_safe=lambda name: True, command=True)
     recipe.requirements()
     recipe.build_requirements()
-    required = {re.fullmatch(r'([a-z0-9-]+)/\[[>=0-9.*]+\]', package).group(1) for package in required}
-    same(f'{path}, packages', required, names('conan') | {'cmake'})
+    required = {re.fullmatch(r'([a-z0-9-]+)/\[[<>=0-9.* ]+\]', package).group(1) for package in required}
+    same(f'{path}, packages', required, names('conan') | {'cmake', 'pkgconf'})
     defaults = {name[5:] for name, value in recipe.default_options.items() if name.startswith('with_') and value}
     same(f'{path}, default options', defaults, set(json.loads(read('vcpkg.json'))['default-features']))
     test = 'packaging/conan/test_package/conanfile.py'
