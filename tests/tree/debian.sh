@@ -1,11 +1,12 @@
 #!/bin/sh
 # debian.sh FOLDER SPIRV JOBS builds the Debian packages as packaging/debian.sh does, but quickly: without optimisation,
-# without their tests and with the SPIR-V of another build. lintian must find no error in them, and their own tests must
-# pass on their files, which are unpacked and not installed.
+# debug information and their tests, and with the SPIR-V of another build. lintian must find no error in them, and their
+# own tests must pass on their files, which are unpacked and not installed.
 set -eu
 folder=$1
 spirv=$2
 export DEB_BUILD_OPTIONS="nocheck noopt noautodbgsym parallel=$3" VKCLIP_CMAKE_ARGS="-DVKCLIP_SPIRV_FROM=$spirv"
+export DEB_CFLAGS_APPEND=-g0
 fail() { echo "FAILED: $1" && exit 1; }
 rm -rf "$folder"
 mkdir -p "$folder/root" "$folder/tmp"

@@ -2,7 +2,8 @@
 # wheel.sh FOLDER PYTHON builds a wheel of vkclip for Python with the packages of the system and without network, for
 # this machine and for others, and installs each into an environment of its own. The wheel must have no library but
 # libvkclip, and the licences of all that is in it. A wheel for others is refused where libvkclip needs too much.
-# libvkclip is built twice, with different parts, and quickly, without optimisation.
+# libvkclip is built quickly: without optimisation, and without what changes the flags of all files, so that both wheels
+# have most objects in common.
 set -eu
 folder=$1
 python=$2
@@ -12,7 +13,8 @@ rm -rf "$folder/wheels" "$folder/environment"
 mkdir -p "$folder/egg"
 # What is built lies in the test's folder and not in the source.
 printf '[build]\nbuild_base = %s/build\n[egg_info]\negg_base = %s/egg\n' "$folder" "$folder" >"$folder/setup.cfg"
-export VKCLIP_CMAKE_ARGS="${VKCLIP_CMAKE_ARGS-} -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O0"
+export VKCLIP_CMAKE_ARGS="${VKCLIP_CMAKE_ARGS-} -DCMAKE_BUILD_TYPE=None -DCMAKE_C_FLAGS=-O0 \
+    -DVKCLIP_WITH_POSTGRESQL=OFF -DVKCLIP_WITH_AVIF=OFF -DVKCLIP_WITH_JXL=OFF"
 export DIST_EXTRA_CONFIG="$folder/setup.cfg" PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_CACHE_DIR="$folder/pip"
 fail() {
     echo "FAILED: $*"
