@@ -78,7 +78,8 @@ class Server:
         values = {}
         for line in lines:
             name = re.split('[{ ]', line)[0]
-            if name in ('vkclip_device_busy_seconds_total', 'vkclip_batches_total', 'vkclip_batch_items_total'):
+            if name in ('vkclip_device_busy_seconds_total', 'vkclip_batches_total', 'vkclip_batch_items_total',
+                        'vkclip_running_requests'):
                 values[name] = values.get(name, 0) + float(line.split()[-1])
         with open(f'/proc/{self.process.pid}/stat', encoding='utf-8') as file:
             fields = file.read().rsplit(')', 1)[1].split()
@@ -115,12 +116,16 @@ def warm_up(server, inputs):
 def measure(server, bodies, clients, seconds):
     before = server.read()
     measured = run_wrk(server, bodies, clients, seconds)
-    after = server.read()
-    passed = {name: after[name] - before[name] for name in after}
-    items = max(passed['vkclip_batch_items_total'], 1)
-    return {**measured, 'rate': measured['requests'] / measured['seconds'],
-            'busy': passed['vkclip_device_busy_seconds_total'] / passed['clock'],
-            'batch': items / max(passed['vkclip_batches_total'], 1), 'processor': passed['processor'] / items}
+    end = server.read()
+    idle = end
+    while idle['vkclip_running_requests']:  # wrk has left requests, of which some are in a batch that counts when it ends.
+        time.sleep(0.1)
+        idle = server.read()
+    busy, clock = (end[name] - before[name] for name in ('vkclip_device_busy_seconds_total', 'clock'))
+    items, batches, processor = (max(idle[name] - before[name], 1e-9) for name in (
+        'vkclip_batch_items_total', 'vkclip_batches_total', 'processor'))
+    return {**measured, 'rate': measured['requests'] / measured['seconds'], 'busy': busy / clock, 'batch': items / batches,
+            'processor': processor / items}
 
 
 def run_embed(options, model, inputs, folder):
