@@ -178,7 +178,9 @@ export async function watch() {
         status = /** @type {Status} */ (await askJson('GET', '/api/v1/index'));
         showProgress(status.update);
         if (root.isConnected) await show();
+        if (!before) shownPictures = status.pictures;
         if (before && status.update.passes !== before.update.passes) {
+            shownPictures = status.pictures;
             if (
                 Object.values(status.update.last).some(
                     (count, i) => count && Object.keys(status?.update.last ?? {})[i] !== 'indexed',
