@@ -172,8 +172,8 @@ static void refuses(void **state)
                                    fixture.weights, fixture.biases, NULL),
                   VKCLIP_EINVALID, "expected");
     make_data(&fixture, 100, 24, 7, 3);
-    assert_failed(fit(&fixture, -1, NULL), VKCLIP_EINVALID, "c -1");
-    assert_failed(fit(&fixture, NAN, NULL), VKCLIP_EINVALID, "expected numbers from 0 up");
+    assert_failed(fit(&fixture, -1, NULL), VKCLIP_EINVALID, "`c` is -1");
+    assert_failed(fit(&fixture, NAN, NULL), VKCLIP_EINVALID, "expected finite numbers from 0 up");
     assert_int_equal(vkclip_fit_probe(fixture.features, fixture.labels, 100, 24, 7, &few,
                                       fixture.weights, fixture.biases, &result),
                      0);
