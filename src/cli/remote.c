@@ -8,6 +8,7 @@
 #include "base/environment.h"
 #include "base/error.h"
 #include "base/file.h"
+#include "base/file_status.h"
 #include "base/string.h"
 #include "cli/http.h"
 #include "cli/log.h"
@@ -102,6 +103,7 @@ static bool is_special(const struct cli_model_options *model)
 int cli_find_remote(struct cli_session *session, const struct cli_remote_options *options,
                     const struct cli_model_options *model, struct cli_remote **remote)
 {
+    struct file_status file;
     char path[256], why[ERROR_MESSAGE] = "the options of the model are not the server's";
     const char *address = options->server ? options->server : "auto";
     const bool automatic = !strcmp(address, "auto");
@@ -112,6 +114,11 @@ int cli_find_remote(struct cli_session *session, const struct cli_remote_options
         return CLI_DONE;
     if (automatic)
         address = path;
+    if (!automatic && !strstr(address, "://") && !file_status(address, &file))
+        return cli_fail(CLI_FAILED,
+                        "--server %s: expected http://HOST:PORT, https://HOST:PORT, the path of a "
+                        "server's socket, auto or never",
+                        address);
     int status = connect_to(session, address, model, remote);
     if (!status && !is_special(model) && is_alike(*remote, model, why, sizeof(why)))
         return CLI_DONE;

@@ -147,9 +147,10 @@ int http_listen(struct http *http, int socket, bool is_unix)
         MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
         MHD_OPTION_ARRAY, tls ? secrets : none, MHD_OPTION_END);
     if (!listener->daemon && tls)
-        return error_fail(VKCLIP_EINVALID,
-                          "%s and %s: expected a certificate and its key as PEM without a password",
-                          options->tls_certificate, options->tls_key);
+        return error_fail(
+            VKCLIP_EINVALID,
+            "%s and %s: expected a certificate and its own key, as PEM without a password",
+            options->tls_certificate, options->tls_key);
     if (!listener->daemon)
         return error_fail(VKCLIP_EIO, "the HTTP server cannot be started");
     http->listener_count++;

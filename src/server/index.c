@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     MOST_KEPT = 16, /* handles without a user */
@@ -301,24 +302,26 @@ static bool is_folder(const char *path)
     return !stat(path, &status) && S_ISDIR(status.st_mode);
 }
 
-/* --index names folders, or one index. */
+/* --index names folders, or one index. A new index would stay empty, because nothing but folders
+ * fills it here. */
 static int read_paths(struct served_index *index)
 {
     const struct server_options *options = index->options;
     size_t folders = 0;
-    for (size_t i = 0; i < options->indexed_count; i++)
-        folders += is_folder(options->indexed[i]);
+    while (folders < options->indexed_count && is_folder(options->indexed[folders]))
+        folders++;
     if (folders == options->indexed_count) {
         index->folders = options->indexed;
         index->folder_count = folders;
         return VKCLIP_OK;
     }
+    const char *path = options->indexed[folders];
+    if (!strstr(path, "://") && access(path, F_OK))
+        return error_fail(VKCLIP_EINVALID, "`index`: %s: no such folder or index", path);
     if (options->indexed_count > 1)
         return error_fail(VKCLIP_EINVALID,
-                          "`index`: expected folders or one index, and %s is no "
-                          "folder",
-                          options->indexed[0]);
-    index->path = strdup(options->indexed[0]);
+                          "`index`: expected folders or one index, and %s is no folder", path);
+    index->path = strdup(path);
     return index->path ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory");
 }
 

@@ -71,7 +71,10 @@ static int bind_tcp(struct listening *listening, const struct addrinfo *info, co
         if (file >= 0)
             close(file);
     }
-    return error_fail(VKCLIP_EIO, "%s: the server cannot listen there: %s", text, strerror(error));
+    return error_fail(VKCLIP_EIO, "%s: the server cannot listen there: %s%s", text, strerror(error),
+                      error == EADDRINUSE ? "; another server may run; name another port with "
+                                            "`listen`"
+                                          : "");
 }
 
 int listen_tcp(struct listening *listening, const char *text)

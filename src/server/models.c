@@ -48,7 +48,8 @@ struct failure {
 
 struct models {
     const struct server_options *options;
-    char *path; /* of the default model, absolute where it is a path; NULL: there is none */
+    char *path;    /* of the default model, absolute where it is a path; NULL: there is none */
+    char *weights; /* the file of its weights, by which an index names it; NULL: there is none */
     atomic_bool stopping;
     struct mutex lock; /* protects all that follows */
     struct condition changed;
@@ -86,10 +87,10 @@ static int check_alias(const struct server_options *options, const struct server
     return error;
 }
 
-static int check_models(const struct server_options *options)
+/* `info` is that of the default model, empty if there is none. */
+static int check_models(const struct server_options *options, struct vkclip_model_info *info)
 {
-    struct vkclip_model_info info;
-    int error = options->model ? check_model(options, options->model, &info) : VKCLIP_OK;
+    int error = options->model ? check_model(options, options->model, info) : VKCLIP_OK;
     for (size_t i = 0; !error && i < options->alias_count; i++)
         error = check_alias(options, &options->aliases[i]);
     return error;
@@ -97,8 +98,9 @@ static int check_models(const struct server_options *options)
 
 int models_open(const struct server_options *options, struct models **result)
 {
+    struct vkclip_model_info info = {.size = sizeof(info)};
     *result = NULL;
-    const int error = check_models(options);
+    const int error = check_models(options, &info);
     if (error)
         return error;
     struct models *models = *result = calloc(1, sizeof(*models));
@@ -109,6 +111,7 @@ int models_open(const struct server_options *options, struct models **result)
         models->path = realpath(options->model, NULL);
         if (!models->path)
             models->path = strdup(options->model);
+        models->weights = realpath(info.weights_path, NULL);
     }
     mutex_init(&models->lock);
     condition_init(&models->changed);
@@ -130,6 +133,13 @@ static bool is_hub_name(const char *name)
     return access(name, F_OK) != 0;
 }
 
+/* Several names of the default model must not open it several times. */
+static bool is_default(const struct models *models, const char *name)
+{
+    return models->path && (!strcmp(models->path, name) || !strcmp(file_name(models->path), name) ||
+                            (models->weights && !strcmp(models->weights, name)));
+}
+
 static const char *find_path(const struct models *models, const char *name, bool paths)
 {
     const struct server_options *options = models->options;
@@ -137,12 +147,14 @@ static const char *find_path(const struct models *models, const char *name, bool
         return models->path;
     if (strlen(name) > MOST_NAME)
         return NULL;
+    if (*name == '/' && is_default(models, name))
+        return models->path;
     if (paths && *name == '/')
         return name;
     for (size_t i = 0; i < options->alias_count; i++)
         if (!strcmp(options->aliases[i].name, name))
             return options->aliases[i].model;
-    if (models->path && (!strcmp(models->path, name) || !strcmp(file_name(models->path), name)))
+    if (is_default(models, name))
         return models->path;
     return is_hub_name(name) ? name : NULL;
 }
@@ -351,7 +363,7 @@ static int open_model(struct models *models, const char *name, const char *path,
     int error = find_failure(models, path);
     if (error)
         return error;
-    *entry = add_entry(models, name, path);
+    *entry = add_entry(models, path == models->path ? NULL : name, path);
     if (!*entry)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
     error = open_entry(models, *entry);
@@ -543,6 +555,7 @@ void models_close(struct models **handle)
         free(models->failures[i].path);
     condition_destroy(&models->changed);
     mutex_destroy(&models->lock);
+    free(models->weights);
     free(models->path);
     free(models);
     *handle = NULL;

@@ -126,6 +126,9 @@ static json_t *pack_model(const struct listing *listing, const char *name, const
 static void add_model(void *user, const char *name, const struct loaded_model *loaded)
 {
     struct listing *listing = user;
+    /* Only the server's own user can name a model by its path, which others need not know. */
+    if (*name == '/')
+        return;
     if ((listing->only && strcmp(listing->only, name)) || json_object_get(listing->models, name))
         return;
     json_t *model = pack_model(listing, name, "vkclip");

@@ -62,11 +62,15 @@ static void set_defaults(struct server_options *options)
     DEFAULT(ttl, 300);
 }
 
-/* Finds the token where other users of the machine do not see it, as they see a command line. */
-static int read_token(struct server_options *options, char **memory)
+/* Finds the token where other users of the machine do not see it, as they see a command line, and
+ * tells what messages call its place. */
+static int read_token(struct server_options *options, char **memory, const char **place)
 {
     struct stat status;
     size_t size;
+    *place = options->token        ? "`token`"
+             : options->token_file ? options->token_file
+                                   : "VKCLIP_TOKEN";
     if (options->token || !options->token_file) {
         options->token = options->token ? options->token : environment_get("VKCLIP_TOKEN");
         return VKCLIP_OK;
@@ -83,17 +87,18 @@ static int read_token(struct server_options *options, char **memory)
 }
 
 /* A token stands in a header and in a cookie. */
-static int check_token(const char *token)
+static int check_token(const char *token, const char *place)
 {
     static const char refused[] = " \"\\,;";
     for (const char *next = token; next && *next; next++)
         if (*next <= ' ' || *next > '~' || strchr(refused, *next))
             return error_fail(VKCLIP_EINVALID,
-                              "`token`: expected letters, digits and signs without spaces, quotes, "
-                              "commas, semicolons and backslashes");
+                              "%s: expected a token of letters, digits and signs without spaces, "
+                              "quotes, commas, semicolons and backslashes",
+                              place);
     if (token && (strlen(token) < 8 || strlen(token) > MOST_TOKEN))
-        return error_fail(VKCLIP_EINVALID, "`token`: expected 8 to %d characters, found %zu",
-                          MOST_TOKEN, strlen(token));
+        return error_fail(VKCLIP_EINVALID, "%s: expected a token of 8 to %d characters, found %zu",
+                          place, MOST_TOKEN, strlen(token));
     return VKCLIP_OK;
 }
 
@@ -121,6 +126,9 @@ static int open_sockets(const struct server_options *options, struct listening *
         error = listen_unix(listening, options->unix_path);
     else if (!error && !options->unix_path)
         error = listen_user(listening);
+    if (!error && !listening->count)
+        error = error_fail(VKCLIP_EINVALID, "the server has no address: name one with `listen` or "
+                                            "`unix`");
     return error ? error : check_addresses(options, listening);
 }
 
@@ -315,9 +323,10 @@ static void stop(struct server *server, struct listening *listening)
 static int serve(struct server *server, struct listening *listening)
 {
     char *memory = NULL;
-    int error = read_token(&server->options, &memory);
+    const char *place;
+    int error = read_token(&server->options, &memory, &place);
     if (!error)
-        error = check_token(server->options.token);
+        error = check_token(server->options.token, place);
     if (!error)
         error = open_sockets(&server->options, listening);
     if (!error)

@@ -55,10 +55,12 @@ class Sockets(Folder):
                                    (('--listen', '0.0.0.0:0'), '--token'), (('--listen', '[::]:0'), '--token'),
                                    (('--unix', '/' + 'x' * 200), 'at most 107 bytes'),
                                    (('--unix', self.path + '/no/such'), 'cannot listen'),
+                                   (('--listen', '', '--unix', ''), 'no address'),
+                                   (('--index', self.path, '--index', '/no/such'), '--index: /no/such: no such folder or index'),
                                    (('--max-connections', '2000000000'), 'ulimit')):
             self.assertIn(message, self.fails(*arguments), arguments)
         with Server(COMMAND, '-m', MODEL) as server:
-            self.assertIn('already in use', self.fails('--listen', f'127.0.0.1:{server.port}'))
+            self.assertIn('name another port with --listen', self.fails('--listen', f'127.0.0.1:{server.port}'))
 
     def test_unix_socket(self):
         path = self.path + '/s'
@@ -167,7 +169,7 @@ class Tls(Folder):
             file.write('no certificate\n')
         subprocess.run(['openssl', 'pkey', '-in', second[3], '-aes128', '-passout', 'pass:x', '-out', self.path + '/locked'],
                        check=True, capture_output=True)
-        expected = 'expected a certificate and its key as PEM without a password'
+        expected = 'expected a certificate and its own key, as PEM without a password'
         for arguments, message in (((*first[:2], *second[2:]), expected), (('--tls-cert', empty, *first[2:]), expected),
                                    ((*first[:2], '--tls-key', empty), expected),
                                    ((*second[:2], '--tls-key', self.path + '/locked'), expected),

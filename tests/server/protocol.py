@@ -167,8 +167,8 @@ class Tokens(unittest.TestCase):
             path = os.path.join(folder, 'token')
             with open(path, 'w', encoding='utf-8') as file:
                 file.write('\n' + TOKEN)
-            for arguments, message in ((('--token', 'short'), '8 to 512'), (('--token', 'with spaces'), 'expected letters'),
-                                       (('--token', 'semicolon;'), 'expected letters'), (('--token-file', path), '8 to 512'),
+            for arguments, message in ((('--token', 'short'), '8 to 512'), (('--token', 'with spaces'), 'of letters'),
+                                       (('--token', 'semicolon;'), 'of letters'), (('--token-file', path), path + ': expected'),
                                        (('--token-file', folder + '/nothing'), 'No such file')):
                 with self.assertRaises(AssertionError) as caught:
                     Server(COMMAND, '-m', MODEL, *arguments)

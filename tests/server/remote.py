@@ -44,6 +44,12 @@ class Remote(unittest.TestCase):
         self.assertEqual(self.items(), before + 2)
         self.assertEqual(found, self.run_command(*query, '--server', 'never')[0])
         self.assertEqual(self.items(), before + 2)
+        # The index names the model by its weights, which the server does not open a second time.
+        self.assertEqual(self.server.metric('vkclip_models_opened_total'), 1)
+        url = f'http://127.0.0.1:{self.server.port}'
+        self.assertEqual(found, self.run_command(*query, '--server', url)[0])
+        self.assertEqual([row['id'] for row in self.server.ask_json('GET', '/v1/models')[1]['data']], ['emoji-clip'])
+        before += 2
         # A picture is looked up in the index by this process.
         self.run_command('search', SAMPLES + '1f989.png')
         self.assertEqual(self.items(), before + 2)
@@ -71,10 +77,12 @@ class Remote(unittest.TestCase):
         self.assertEqual(self.items(), before)
 
     def test_wrong_servers(self):
-        for address, text in (('http://127.0.0.1:1', 'connect'), ('/no/such.sock', 'connect'), ('nonsense', '')):
+        for address, text in (('http://127.0.0.1:1', 'http://127.0.0.1:1: the server cannot be used: '),
+                              ('README.md', 'README.md: the server cannot be used: '),
+                              ('/no/such.sock', '--server /no/such.sock: expected http://HOST:PORT'),
+                              (f'127.0.0.1:{self.server.port}', 'expected http://HOST:PORT')):
             _, log = self.run_command('embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/x.npy',
                                       '--server', address, status=1)
-            self.assertIn(f'{address}: the server cannot be used: ', log)
             self.assertIn(text, log)
         with Server(COMMAND, '-m', MODEL, '--token', 'a-long-token') as server:
             arguments = ['embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/y.npy',
