@@ -96,5 +96,9 @@ bool route_list_methods(const char *path, char *methods, size_t size)
 
 enum error_form route_error_form(const char *path)
 {
+    int64_t id;
+    for (size_t i = 0; i < ARRAY_COUNT(routes); i++)
+        if (is_match(routes[i].path, path, &id))
+            return routes[i].form;
     return string_begins_with(path, "/v1/") ? ERROR_OPENAI : ERROR_PROBLEM;
 }

@@ -32,7 +32,7 @@ struct route {
 const struct route *route_find(const char *method, const char *path, int64_t *id);
 /* Writes the methods that a path has, with commas between them; false: it has none. */
 bool route_list_methods(const char *path, char *methods, size_t size);
-/* For errors before a row is found. */
+/* For errors of requests that have no row, such as those of another method. */
 enum error_form route_error_form(const char *path);
 
 #endif

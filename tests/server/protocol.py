@@ -114,6 +114,9 @@ class Http(unittest.TestCase):
         policy = self.server.ask('GET', '/')[1]['Content-Security-Policy']
         for rule in ("default-src 'none'", "script-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):
             self.assertIn(rule, policy.split('; '))
+        # No script or style stands in the page itself, and none is made of text.
+        for word in ('unsafe', 'http', '*'):
+            self.assertNotIn(word, policy)
 
 
 class Tokens(unittest.TestCase):
@@ -179,6 +182,11 @@ class Tokens(unittest.TestCase):
             self.assertIn('message', server.ask_json('POST', '/v1/embeddings', {})[1]['error'])
             self.assertIn('detail', server.ask_json('POST', '/predict', {})[1])
             self.assertIsInstance(server.ask_json('GET', '/metrics')[1]['error'], str)
+            # Another method than the protocol's has its form, too.
+            for path, key in (('/predict', 'detail'), ('/knn-service', 'message'), ('/metadata', 'message'),
+                              ('/v1/embeddings', 'error'), ('/api/v1/search', 'error')):
+                status, answer = server.ask_json('GET', path, headers={'Authorization': 'Bearer ' + TOKEN})
+                self.assertEqual((status, list(answer)), (405, [key]), path)
             self.assertIn('\ufffd', json.loads(server.ask('GET', '/%ff')[2])['error'])
 
 
