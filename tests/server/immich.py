@@ -204,6 +204,14 @@ class Immich(unittest.TestCase):
             with self.assertRaisesRegex(AssertionError, '(?s)did not start.*(no/model|README.md): '):
                 Server(COMMAND, *options)
 
+    def test_coarse_weights(self):
+        """immich takes pictures at a distance of 0.01 for duplicates, of which weights of 4 bits know nothing."""
+        with Server(COMMAND, '-m', MODEL, '--alias', f'ViT-B-32__openai={MODEL}', '--weights', 'q4') as server:
+            status, answer = server.ask_json('POST', '/predict', form(
+                '{"clip":{"visual":{"modelName":"ViT-B-32__openai"}}}', read(OWL)), TYPE)
+            self.assertEqual(status, 422)
+            self.assertIn('4 bits', answer['detail'])
+
     def test_other_tasks_go_on(self):
         entries = ('{"facial-recognition":{"detection":{"modelName":"buffalo_l","options":{"minScore":0.7}},'
                    '"recognition":{"modelName":"buffalo_l"}}}')

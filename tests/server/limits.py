@@ -335,7 +335,7 @@ class Batches(unittest.TestCase):
 
     def test_requests_are_joined(self):
         """Embeddings are the same to the bit, whether requests were computed alone or together."""
-        with Watched(COMMAND, '-m', MODEL, '--batch-wait', '200') as server:
+        with Watched(COMMAND, '-m', MODEL, '--batch-wait', '200', '--batch-size', '16') as server:
             pictures = ['data:image/png;base64,' + base64.b64encode(make_png(64 + number, 64)).decode() for number in range(16)]
             requests = [embed(text) for text in self.TEXTS] + [embed(picture) for picture in pictures]
             alone = [server.ask_all([request])[0] for request in requests]
@@ -345,6 +345,9 @@ class Batches(unittest.TestCase):
             text = server.ask('GET', '/metrics')[2].decode()
             for tower, count in (('text', len(self.TEXTS)), ('image', len(pictures))):
                 self.assertIn(f'vkclip_batch_items_total{{tower="{tower}"}} {2 * count}\n', text)
+                full, every = (text.partition(f'vkclip_batch_size_bucket{{tower="{tower}",le="{bound}"}} ')[2].split()[0]
+                               for bound in (16, '+Inf'))
+                self.assertEqual(full, every, 'no batch is larger than --batch-size')
             self.assertLess(server.metric('vkclip_batches_total'), len(requests) * 1.5)
             # A request alone waits for nobody, and one that others might join waits for no more than --batch-wait.
             began = time.monotonic()
