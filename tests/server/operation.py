@@ -62,6 +62,19 @@ class Sockets(Folder):
         with Server(COMMAND, '-m', MODEL) as server:
             self.assertIn('name another port with --listen', self.fails('--listen', f'127.0.0.1:{server.port}'))
 
+    def test_addresses_of_other_machines(self):
+        """They need a token, or that one wants none."""
+        for option, status in ((['--no-auth'], 200), (['--token', 'a-long-token'], 401)):
+            with subprocess.Popen([COMMAND, 'serve', '-m', MODEL, '--listen', '0.0.0.0:0', '--unix', '', *option],
+                                  stdout=subprocess.PIPE, text=True) as process:
+                port = int(re.fullmatch(r'http://0\.0\.0\.0:(\d+)/\n', process.stdout.readline())[1])
+                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+                connection.request('GET', '/metrics', headers={'Host': 'any-name'})
+                self.assertEqual(connection.getresponse().status, status)
+                connection.close()
+                process.terminate()
+                self.assertEqual(process.wait(60), 0)
+
     def test_unix_socket(self):
         path = self.path + '/s'
         with Server(COMMAND, '-m', MODEL, '--unix', path) as server:
@@ -186,24 +199,28 @@ class Logs(Folder):
     def test_access_log(self):
         path, token = self.path + '/log', 'secret-token-123'
         with Server(COMMAND, '-m', MODEL, '--token', token, '--access-log', path) as server:
-            agent = {'User-Agent': 'x"\n'.replace('\n', '') + 'y' * 500, 'X-Request-Id': 'my-name'}
+            agent = {'User-Agent': 'x"\xff\t' + 'y' * 500, 'X-Request-Id': 'my-name'}
             bearer = {'Authorization': 'Bearer ' + token}
-            server.ask('GET', '/ping', headers=agent)
-            server.ask('POST', '/v1/embeddings', {'input': 'owl'}, {**bearer, 'Cookie': 'vkclip_token=' + token})
-            server.ask('GET', '/nothing?token=' + token, headers=bearer)
-            server.ask('POST', '/api/v1/session', {'token': token})
-            server.ask('GET', '/%ff%00/' + 'z' * 3000, headers=bearer)
-            self.assertTrue(server.wait_for(lambda: len(self.read(path)) == 5))
-            # A request that its client gives up.
+            # A line is written after the answer, so that lines of several connections may come in another order.
+            for count, request in enumerate((
+                    ('GET', '/ping', None, agent),
+                    ('POST', '/v1/embeddings', {'input': 'owl'}, {**bearer, 'Cookie': 'vkclip_token=' + token}),
+                    ('GET', '/nothing?token=' + token, None, bearer), ('POST', '/api/v1/session', {'token': token}),
+                    ('GET', '/%ff%00/' + 'z' * 3000, None, bearer)), 1):
+                server.ask(*request)
+                self.assertTrue(server.wait_for(lambda: len(self.read(path)) == count))
+            # A request that its client gives up. libmicrohttpd does not see an end that comes together with data.
             with server.connect() as connection:
-                connection.sendall(b'POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n\r\nx')
+                connection.sendall(b'POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n'
+                                   b'Authorization: Bearer secret-token-123\r\nExpect: 100-continue\r\n\r\n')
+                self.assertIn(b' 100 ', connection.recv(1000))
             self.assertTrue(server.wait_for(lambda: len(self.read(path)) == 6))
             rows = self.read(path)
             self.assertEqual([row['status'] for row in rows[:5]], [200, 200, 404, 200, 404])
             self.assertEqual([row['complete'] for row in rows], [True] * 5 + [False])
             self.assertEqual((rows[0]['request'], rows[0]['client'], rows[0]['method'], rows[0]['path']),
                              ('my-name', '127.0.0.1', 'GET', '/ping'))
-            self.assertEqual(rows[0]['agent'], ('x"' + 'y' * 500)[:120])
+            self.assertEqual(rows[0]['agent'], ('x"\ufffd\t' + 'y' * 500)[:120])
             self.assertEqual((rows[1]['received'], rows[1]['agent']), (len('{"input": "owl"}'), None))
             self.assertGreater(rows[1]['sent'], 1000)
             self.assertLess(rows[1]['seconds'], 30)
