@@ -378,7 +378,7 @@ int main(int argc, char **argv)
     create_device(&renderer);
     create_image(&renderer);
     struct vkclip_device *device = lend_device(&renderer);
-    check_vkclip(vkclip_open_model(device, labels[-1], NULL, &model), labels[-1]);
+    check_vkclip(vkclip_open_model(device, labels[-1], NULL, &model), "vkclip_open_model");
     check_vkclip(vkclip_get_model_info(model, &info), labels[-1]);
 
     const char *const template = "a picture of {}";

@@ -124,7 +124,7 @@ static const struct cli_option table[] = {
     CLI_INCLUDE(cli_model_options, FIELD(model)),
     CLI_INCLUDE(cli_device_options, FIELD(device)),
     CLI_OPTION(0, "index", "FOLDER|FILE", CLI_ITEM, FIELD(indexed),
-               "serve pictures of these folders, or of this index"),
+               "index and watch these folders and serve your index, or serve this one"),
     CLI_OPTION(0, "listen", "ADDRESS", CLI_TEXT, FIELD(listen),
                "ADDRESS:PORT, ADDRESS or PORT; \"\": none (127.0.0.1:8765)"),
     CLI_OPTION(0, "unix", "PATH", CLI_TEXT, FIELD(unix_path),
