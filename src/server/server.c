@@ -8,6 +8,7 @@
 #include "base/environment.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/string.h"
 #include "base/workers.h"
 #include "server/access_log.h"
 #include "server/connections.h"
@@ -99,6 +100,40 @@ static int check_token(const char *token, const char *place)
     if (token && (strlen(token) < 8 || strlen(token) > MOST_TOKEN))
         return error_fail(VKCLIP_EINVALID, "%s: expected a token of 8 to %d characters, found %zu",
                           place, MOST_TOKEN, strlen(token));
+    return VKCLIP_OK;
+}
+
+/* Finds the host and port behind a scheme; "": there is none. */
+static const char *find_host(const char *url)
+{
+    const char *scheme_end = strstr(url, "://");
+    return scheme_end && scheme_end > url ? scheme_end + strlen("://") : "";
+}
+
+static bool is_http(const char *url)
+{
+    return string_begins_with(url, "http://") || string_begins_with(url, "https://");
+}
+
+/* A name in another form would never be the one that a browser sends, or fail with each request. */
+static int check_names(const struct server_options *options)
+{
+    const char *page = options->origin ? find_host(options->origin) : NULL;
+    const char *upstream = options->immich_upstream ? options->immich_upstream : "";
+    if (page && (!*page || strchr(page, '/')))
+        return error_fail(VKCLIP_EINVALID,
+                          "`cors`: expected an origin such as http://localhost:3005, found '%s'",
+                          options->origin);
+    if (*upstream && (!is_http(upstream) || !*find_host(upstream)))
+        return error_fail(VKCLIP_EINVALID,
+                          "`immich-upstream`: expected http://HOST:PORT or https://HOST:PORT, "
+                          "found '%s'",
+                          upstream);
+    for (size_t i = 0; i < options->host_name_count; i++)
+        if (!*options->host_names[i] || strchr(options->host_names[i], '/'))
+            return error_fail(VKCLIP_EINVALID,
+                              "`host`: expected a name such as photos.example, found '%s'",
+                              options->host_names[i]);
     return VKCLIP_OK;
 }
 
@@ -327,6 +362,8 @@ static int serve(struct server *server, struct listening *listening)
     int error = read_token(&server->options, &memory, &place);
     if (!error)
         error = check_token(server->options.token, place);
+    if (!error)
+        error = check_names(&server->options);
     if (!error)
         error = open_sockets(&server->options, listening);
     if (!error)

@@ -56,6 +56,10 @@ class Sockets(Folder):
                                    (('--unix', '/' + 'x' * 200), 'at most 107 bytes'),
                                    (('--unix', self.path + '/no/such'), 'cannot listen'),
                                    (('--listen', '', '--unix', ''), 'no address'),
+                                   (('--cors', 'localhost:3005'), '--cors: expected an origin'),
+                                   (('--cors', 'http://localhost:3005/'), '--cors: expected an origin'),
+                                   (('--host', 'https://photos.example'), '--host: expected a name'),
+                                   (('--immich-upstream', 'immich:3003'), '--immich-upstream: expected http://'),
                                    (('--index', self.path, '--index', '/no/such'), '--index: /no/such: no such folder or index'),
                                    (('--max-connections', '2000000000'), 'ulimit')):
             self.assertIn(message, self.fails(*arguments), arguments)
