@@ -35,6 +35,11 @@ while read -r name off; do
     # shellcheck disable=SC2086
     "$folder/parts" $off >"$folder.log" || { fail "$name: functions" && continue; }
     "$folder/vkclip" --version >"$folder.log" || { fail "$name: command" && continue; }
+    case " $off " in
+        *" SERVER "*)
+            "$folder/vkclip" serve -m none >"$folder.serve" 2>&1 || true
+            grep -q 'this build has no server' "$folder.serve" || { fail "$name: serve" && continue; } ;;
+    esac
     echo "$name: $(sed -n 's/^built with: *//p' "$folder.log")"
 done <"$folder.list"
 exit $failed

@@ -44,14 +44,23 @@ static int read_aliases(struct cli_session *session, const struct cli_inputs *in
 }
 
 #ifdef VKCLIP_WITH_SERVER
-static int start_server(const struct cli_session *session, const struct server_options *options)
+static int start_server(struct cli_session *session, const struct options *options,
+                        struct server_options *server)
 {
-    return server_run(options) ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
+    memory_share_arenas();
+    const int status = cli_open_device(session, &options->device);
+    if (status)
+        return status;
+    server->device = session->device;
+    server->device_name = options->device.name;
+    return server_run(server) ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
 }
 #else
-static int start_server(const struct cli_session *session, const struct server_options *options)
+static int start_server(struct cli_session *session, const struct options *options,
+                        struct server_options *server)
 {
     (void)options;
+    (void)server;
     return cli_fail_usage(session, "this build has no server: it was built without libmicrohttpd");
 }
 #endif
@@ -75,13 +84,8 @@ static int run_server(struct cli_session *session, const struct options *options
     server->host_name_count = options->hosts.count;
     server->aliases = aliases;
     server->alias_count = options->aliases.count;
-    memory_share_arenas();
     if (!status)
-        status = cli_open_device(session, &options->device);
-    server->device = session->device;
-    server->device_name = options->device.name;
-    if (!status)
-        status = start_server(session, server);
+        status = start_server(session, options, server);
     free(aliases);
     free(hosts);
     free(indexed);
