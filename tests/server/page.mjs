@@ -182,6 +182,7 @@ test('results come while one types', async () => {
         (name) => document.querySelector('.cell')?.getAttribute('aria-label')?.startsWith(name),
         APPLE,
     );
+    assert.match(await page.textContent('.caption'), /^z \d+\.\d · 0\.\d{3}$/);
     assert.equal(address().get('q'), 'red apple');
     assert.match(await page.textContent('#live'), /^64 pictures, \d+ above the cut$/);
     await page.goBack();
@@ -356,6 +357,7 @@ test('filters choose among the pictures', async () => {
     await only(fillIn('before', '2020-09-13'), '1 picture', ['before', '2020-09-13']);
     await only(fillIn('place', '52.51, 13.41'), '32 pictures', ['near', '52.51,13.41,5']);
     await only(fillIn('width', '72'), '63 pictures', ['width', '72']);
+    await only(fillIn('height', '72'), '63 pictures', ['height', '72']);
     await only(fillIn('name', 'again'), '3 pictures', ['name', 'again']);
     await only(fillIn('name', '1f43?.png'), '5 pictures', ['name', '1f43?.png']);
     await page.click('.folders button:has-text("2022")');
@@ -800,6 +802,11 @@ for (const colorScheme of ['light', 'dark'])
         await page.focus('.cell[tabindex="0"]');
         await page.keyboard.press('Space');
         await checkAxe('search', colorScheme === 'dark' && ['color-contrast']);
+        await page.keyboard.press('Enter');
+        await page.waitForFunction(() => document.querySelector('#lightbox').open);
+        await page.keyboard.press('i');
+        await page.waitForSelector('.details dd');
+        await checkAxe('the lightbox', colorScheme === 'dark' && ['color-contrast']);
         for (const query of ['?view=duplicates&kind=same', '?view=classify', '?view=library', '?name=nothing']) {
             await page.goto(setting.small + '/' + query);
             await page.waitForSelector('.card, .empty');
