@@ -118,12 +118,19 @@ static void get_properties2(VkPhysicalDevice physical, VkPhysicalDevicePropertie
     const struct fake *fake = &fakes[number_of(physical)];
     get_properties(physical, &core->properties);
     for (VkBaseOutStructure *next = core->pNext; next; next = next->pNext) {
+        VkPhysicalDeviceIDProperties *id = (void *)next;
         VkPhysicalDeviceSubgroupProperties *subgroup = (void *)next;
         VkPhysicalDeviceSubgroupSizeControlPropertiesEXT *control = (void *)next;
         switch ((int)next->sType) {
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_DRIVER_PROPERTIES:
             ((VkPhysicalDeviceDriverProperties *)next)->driverID = fake->driver;
             ((VkPhysicalDeviceDriverProperties *)next)->conformanceVersion.major = 1;
+            break;
+        case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_ID_PROPERTIES:
+            memset(id->deviceUUID, fake->name[0], sizeof(id->deviceUUID));
+            memset(id->driverUUID, fake->name[1], sizeof(id->driverUUID));
+            memset(id->deviceLUID, fake->name[2], sizeof(id->deviceLUID));
+            id->deviceLUIDValid = number_of(physical) == CARD;
             break;
         case VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_SUBGROUP_PROPERTIES:
             subgroup->supportedStages = VK_SHADER_STAGE_COMPUTE_BIT;
@@ -320,6 +327,30 @@ static bool was_asked(uint32_t device, VkStructureType type)
 
 /* ---- The tests ------------------------------------------------------------------------------- */
 
+static bool is_filled(const uint8_t *bytes, size_t size, char value)
+{
+    size_t i = 0;
+    while (i < size && bytes[i] == (uint8_t)value)
+        i++;
+    return i == size;
+}
+
+/* Other programs know a device by what its driver gives to it. */
+static void identifiers(void **state)
+{
+    struct vkclip_device_info infos[DEVICES] = {{.size = sizeof(infos[0])}};
+    size_t count = 0;
+    (void)state;
+    assert_int_equal(gpu_list(&defaults, infos, DEVICES, &count), 0);
+    for (uint32_t i = 0; i < DEVICES; i++) {
+        const char *name = fakes[i].name;
+        assert_true(is_filled(infos[i].uuid, sizeof(infos[i].uuid), name[0]));
+        assert_true(is_filled(infos[i].driver_uuid, sizeof(infos[i].driver_uuid), name[1]));
+        assert_int_equal(infos[i].has_luid, i == CARD);
+    }
+    assert_true(is_filled(infos[CARD].luid, sizeof(infos[CARD].luid), 'r'));
+}
+
 /* A list names capabilities and never asks for the shapes of matrices. */
 static void listing(void **state)
 {
@@ -509,6 +540,7 @@ static void no_function(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(identifiers, begin, end),
         cmocka_unit_test_setup_teardown(listing, begin, end),
         cmocka_unit_test_setup_teardown(refused_driver, begin, end),
         cmocka_unit_test_setup_teardown(opening, begin, end),
