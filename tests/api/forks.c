@@ -184,6 +184,86 @@ static void archives(void **state)
     free(path);
 }
 
+/* ---- Other handles --------------------------------------------------------------------------- */
+
+static struct vkclip_model *deviceless;
+static struct vkclip_conditioner *conditioner;
+static struct vkclip_trainer *trainer;
+static struct vkclip_index *pictures;
+
+static int use_others(void)
+{
+    struct vkclip_conditioner_info info = {.size = sizeof(info)};
+    struct vkclip_trainer_info trainer_info = {.size = sizeof(trainer_info)};
+    struct vkclip_index_info index_info = {.size = sizeof(index_info)};
+    struct vkclip_train_result step = {.size = sizeof(step)};
+    int32_t ids[16];
+    size_t count;
+    uint64_t removed;
+    if (!is_refused(vkclip_tokenize(deviceless, "owl", 3, 0, ids, 16, &count)))
+        return 30;
+    if (!is_refused(vkclip_get_conditioner_info(conditioner, &info)))
+        return 31;
+    if (trainer && !is_refused(vkclip_get_trainer_info(trainer, &trainer_info)))
+        return 32;
+    if (trainer && !is_refused(vkclip_train_step(trainer, &step)))
+        return 33;
+    if (pictures && !is_refused(vkclip_get_index_info(pictures, &index_info)))
+        return 34;
+    if (pictures && !is_refused(vkclip_prune_index(pictures, &removed)))
+        return 35;
+    vkclip_close_trainer(&trainer);
+    vkclip_close_index(&pictures);
+    vkclip_close_conditioner(&conditioner);
+    vkclip_close_model(&deviceless);
+    return trainer || pictures || conditioner || deviceless ? 36 : 0;
+}
+
+static void open_trainer(const char *folder)
+{
+    char *data = scratch_path(folder, "pairs.tsv"), *output = scratch_path(folder, "run");
+    char *samples = realpath(MODEL "/samples", NULL);
+    FILE *file = fopen(data, "w");
+    assert_true(samples && file);
+    fprintf(file, "filepath\ttitle\n%s/owl.png\ta\n%s/pizza.png\tb\n", samples, samples);
+    assert_int_equal(fclose(file), 0);
+    const struct vkclip_trainer_params params = {.size = sizeof(params),
+                                                 .model = MODEL,
+                                                 .data = (const char *const *)&data,
+                                                 .data_count = 1,
+                                                 .output = output,
+                                                 .batch_size = 2,
+                                                 .steps = 1};
+    assert_int_equal(vkclip_open_trainer(device, &params, &trainer), VKCLIP_OK);
+    free(data);
+    free(output);
+    free(samples);
+}
+
+static void other_handles(void **state)
+{
+    char *folder = scratch_folder(), *path = scratch_path(folder, "index.db");
+    const char *pipeline = "tests/golden/conditioning/pipelines/chroma";
+    const struct vkclip_index_params params = {.size = sizeof(params), .path = path};
+    struct vkclip_index_info info = {.size = sizeof(info)};
+    (void)state;
+    assert_int_equal(vkclip_open_model(NULL, MODEL, NULL, &deviceless), VKCLIP_OK);
+    assert_int_equal(vkclip_open_conditioner(device, &pipeline, 1, NULL, &conditioner), VKCLIP_OK);
+    if (strstr(vkclip_get_build(), "training"))
+        open_trainer(folder);
+    if (vkclip_has_search())
+        assert_int_equal(vkclip_open_index(&params, &pictures), VKCLIP_OK);
+    run_child(use_others, true);
+    if (pictures)
+        assert_int_equal(vkclip_get_index_info(pictures, &info), VKCLIP_OK);
+    vkclip_close_trainer(&trainer);
+    vkclip_close_index(&pictures);
+    vkclip_close_conditioner(&conditioner);
+    vkclip_close_model(&deviceless);
+    scratch_remove(folder);
+    free(path);
+}
+
 static void own_handles(void **state)
 {
     (void)state;
@@ -248,8 +328,8 @@ int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(inherited_handles), cmocka_unit_test(archives),
-        cmocka_unit_test(busy_parent),       cmocka_unit_test(fork_within_call),
-        cmocka_unit_test(own_handles),
+        cmocka_unit_test(other_handles),     cmocka_unit_test(busy_parent),
+        cmocka_unit_test(fork_within_call),  cmocka_unit_test(own_handles),
     };
     (void)argv;
     const size_t left_out = argc > 1;
