@@ -62,7 +62,7 @@
  *                info or a result, only the first `size` bytes are written, and never `size`; what
  *                this library does not know stays as it is. In an array of infos, the first one's
  *                `size` counts for all and is written to the others. A `size` that leaves no room
- * for another member (0 to 8 bytes), or above 65536, is EINVALID.
+ *                for another member (0 to 8 bytes), or above 65536, is EINVALID.
  *              - A struct that the library allocates and shows by a pointer to one (struct
  *                vkclip_item, vkclip_check, vkclip_tuning, vkclip_node, vkclip_hit, vkclip_group,
  *                vkclip_update_progress, vkclip_encoder_info, vkclip_conditioning,
