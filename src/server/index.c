@@ -336,8 +336,8 @@ static int find_model(struct served_index *index, struct vkclip_index *handle)
         if (error)
             return error;
         if (count != 1)
-            return error_fail(VKCLIP_EINVALID, "the index has %zu models: name one with `model`",
-                              count);
+            return error_fail(VKCLIP_EINVALID,
+                              "the index has %zu models: name one with `model` (-m)", count);
         name = model.name;
     }
     index->model_name = realpath(name, NULL);

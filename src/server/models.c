@@ -87,35 +87,41 @@ static int check_alias(const struct server_options *options, const struct server
     return error;
 }
 
-/* `info` is that of the default model, empty if there is none. */
-static int check_models(const struct server_options *options, struct vkclip_model_info *info)
+static int check_aliases(const struct server_options *options)
 {
-    int error = options->model ? check_model(options, options->model, info) : VKCLIP_OK;
+    int error = VKCLIP_OK;
     for (size_t i = 0; !error && i < options->alias_count; i++)
         error = check_alias(options, &options->aliases[i]);
     return error;
 }
 
-int models_open(const struct server_options *options, struct models **result)
+int models_set_default(struct models *models, const char *name)
 {
-    struct vkclip_model_info info = {.size = sizeof(info)};
-    *result = NULL;
-    const int error = check_models(options, &info);
+    struct vkclip_model_info info;
+    const int error = check_model(models->options, name, &info);
     if (error)
         return error;
+    models->path = realpath(name, NULL);
+    if (!models->path)
+        models->path = strdup(name);
+    models->weights = realpath(info.weights_path, NULL);
+    return models->path ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for models");
+}
+
+int models_open(const struct server_options *options, struct models **result)
+{
     struct models *models = *result = calloc(1, sizeof(*models));
     if (!models)
         return error_fail(VKCLIP_EMEMORY, "out of memory for models");
     models->options = options;
-    if (options->model) {
-        models->path = realpath(options->model, NULL);
-        if (!models->path)
-            models->path = strdup(options->model);
-        models->weights = realpath(info.weights_path, NULL);
-    }
     mutex_init(&models->lock);
     condition_init(&models->changed);
-    return VKCLIP_OK;
+    int error = options->model ? models_set_default(models, options->model) : VKCLIP_OK;
+    if (!error)
+        error = check_aliases(options);
+    if (error)
+        models_close(result);
+    return error;
 }
 
 /* ---- Names ------------------------------------------------------------------------------------- */

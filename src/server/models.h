@@ -25,6 +25,9 @@ struct loaded_model {
 
 int models_open(const struct server_options *options, struct models **models);
 void models_close(struct models **models);
+/* Sets the model of requests that name none, which is that of the options if they name one. Called
+ * before there are requests. */
+int models_set_default(struct models *models, const char *name);
 /* Finds a model by its name, an alias, or NULL for the default one, and opens it if it is not open.
  * With `paths`, which only requests of the server's own user have, an absolute path is a name, too.
  * Other requests for the same one wait meanwhile, but not beyond their time (ECANCELLED). The model

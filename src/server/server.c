@@ -234,6 +234,8 @@ static int open_parts(struct server *server)
         error = server_results_open(KEPT_RESULTS, RESULTS_SECONDS, &server->results);
     if (!error)
         error = server_index_open(options, server->results, &server->index);
+    if (!error && !options->model && server->index)
+        error = models_set_default(server->models, server_index_model_name(server->index));
     if (!error)
         error = http_open(server, &server->http);
     return error;

@@ -54,6 +54,15 @@ class Remote(unittest.TestCase):
         self.run_command('search', SAMPLES + '1f989.png')
         self.assertEqual(self.items(), before + 2)
 
+    def test_the_model_of_an_index(self):
+        """Without -m the index's only model is that of requests which name none."""
+        with Server(COMMAND, '--index', self.environment['VKCLIP_INDEX']) as server:
+            ask = lambda model: server.ask_json('POST', '/v1/embeddings', {'input': 'owl', **model})
+            self.assertEqual(ask({})[0], 200)
+            self.assertEqual(ask({'model': server.ask_json('GET', '/v1/models')[1]['data'][0]['id']})[0], 200)
+            self.assertEqual(server.ask_json('POST', '/api/v1/search', {'query': [{'text': 'owl'}]})[0], 200)
+            self.assertEqual(server.metric('vkclip_models_opened_total'), 1)
+
     def test_embed(self):
         before = self.items()
         outputs = []

@@ -169,7 +169,7 @@ function showNoIndex() {
             { class: 'empty' },
             h('h2', {}, t('empty.index')),
             h('p', {}, t('empty.index.more')),
-            h('code', {}, 'vkclip serve --index ~/Pictures'),
+            h('code', {}, 'vkclip serve -m ViT-B/32 --index ~/Pictures'),
         ),
     );
 }
