@@ -6,11 +6,14 @@
 #include "search/watch.h"
 #include "base/changes.h"
 #include "base/clock.h"
+#include "base/file_status.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/string.h"
 #include "search/walk.h"
 
 #include <math.h>
+#include <string.h>
 
 /* Seconds without a change after which a copy in progress counts as complete. */
 #define QUIET 1.0
@@ -18,8 +21,21 @@
  * pictures all the time. Until then a pass would find only a part of what comes. */
 #define MOST_WAIT 60.0
 
+/* Seconds between two looks at the folders that the index was given. The system tells nothing of a
+ * disk that is mounted there, nor of a folder that comes back after it was renamed or removed. */
+#define LOOK 1.0
+
+/* Is what lies at the path of a folder that was given. */
+struct watched_root {
+    char *path;
+    bool exists;
+    uint64_t device, inode;
+};
+
 struct watch {
     struct changes *changes;
+    struct watched_root *roots;
+    size_t root_count;
 };
 
 int watch_open(struct watch **result)
@@ -34,8 +50,12 @@ int watch_open(struct watch **result)
 
 void watch_close(struct watch **watch)
 {
-    if (*watch)
-        changes_close(&(*watch)->changes);
+    if (!*watch)
+        return;
+    changes_close(&(*watch)->changes);
+    for (size_t i = 0; i < (*watch)->root_count; i++)
+        memory_free((*watch)->roots[i].path);
+    memory_free((*watch)->roots);
     memory_free(*watch);
     *watch = NULL;
 }
@@ -63,11 +83,51 @@ static int ignore_broken(void *user, const char *path, int error)
     return VKCLIP_OK;
 }
 
+/* Tells whether another folder lies at a root's path than before, one that was not there, or none.
+ */
+static bool look_at_root(struct watched_root *root)
+{
+    struct file_status status = {0};
+    const bool exists = file_status(root->path, &status);
+    const bool same = exists == root->exists &&
+                      (!exists || (status.device == root->device && status.inode == root->inode));
+    root->exists = exists;
+    root->device = status.device;
+    root->inode = status.inode;
+    return !same;
+}
+
+static bool look_at_roots(const struct watch *watch)
+{
+    bool changed = false;
+    for (size_t i = 0; i < watch->root_count; i++)
+        changed |= look_at_root(&watch->roots[i]);
+    return changed;
+}
+
+static int keep_root(struct watch *watch, const char *folder)
+{
+    for (size_t i = 0; i < watch->root_count; i++)
+        if (!strcmp(watch->roots[i].path, folder))
+            return VKCLIP_OK;
+    struct watched_root *roots =
+        memory_realloc(watch->roots, (watch->root_count + 1) * sizeof(*roots));
+    if (roots)
+        watch->roots = roots;
+    struct watched_root root = {.path = roots ? string_format("%s", folder) : NULL};
+    if (!root.path)
+        return error_fail(VKCLIP_EMEMORY, "out of memory for a watch");
+    look_at_root(&root);
+    watch->roots[watch->root_count++] = root;
+    return VKCLIP_OK;
+}
+
 int watch_add(struct watch *watch, const char *folder)
 {
     struct walk_receiver walk = {
         .file = ignore_file, .broken = ignore_broken, .folder = watch_one, .user = watch};
-    return walk_folder(&walk, folder);
+    const int error = keep_root(watch, folder);
+    return error ? error : walk_folder(&walk, folder);
 }
 
 /* The index itself may lie in a folder that is watched, and is no change. */
@@ -84,16 +144,18 @@ static bool is_relevant(const struct change *change)
  * ends the wait, too. */
 static int wait_for_change(const struct watch *watch, double seconds, bool *some, bool *relevant)
 {
-    const double end = clock_seconds() + seconds;
+    const double end = clock_seconds() + seconds, step = progress_asks() ? CLOCK_MOMENT : LOOK;
+    bool waited;
     int error;
     do {
-        const double left = end - clock_seconds();
-        error = changes_wait(watch->changes,
-                             progress_asks() && left > CLOCK_MOMENT ? CLOCK_MOMENT : left,
-                             is_relevant, some, relevant);
+        const double began = clock_seconds(), time = fmin(step, end - began);
+        error = changes_wait(watch->changes, time, is_relevant, some, relevant);
+        if (!error && look_at_roots(watch))
+            *some = *relevant = true;
         if (!error)
             error = progress_check();
-    } while (!error && !*some && progress_asks() && clock_seconds() < end);
+        waited = clock_seconds() - began > 0.9 * time;
+    } while (!error && !*some && (progress_asks() || waited) && clock_seconds() < end);
     return error;
 }
 

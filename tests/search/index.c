@@ -672,7 +672,19 @@ static void changes_are_watched(void **state)
     act(folder, "write p/r/b.ppm 2");
     assert_int_equal(vkclip_watch_index(index, 10, &changed), 0);
     assert_true(changed);
+    /* The folder goes, and another one comes in its place, of which the system tells nothing. */
+    char *aside = scratch_path(folder, "aside");
+    assert_int_equal(rename(p, aside), 0);
+    assert_int_equal(vkclip_watch_index(index, 10, &changed), 0);
+    assert_true(changed);
+    act(folder, "folder p");
+    assert_int_equal(vkclip_watch_index(index, 10, &changed), 0);
+    assert_true(changed);
+    act(folder, "write p/c.ppm 3");
+    assert_int_equal(vkclip_watch_index(index, 10, &changed), 0);
+    assert_true(changed);
     vkclip_close_index(&index);
+    free(aside);
     free(p);
     scratch_remove(folder);
 }
