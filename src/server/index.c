@@ -13,6 +13,7 @@
 #include "server/request.h"
 #include "server/results.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -23,10 +24,23 @@ enum {
     MOST_OPEN = 32  /* handles; who wants more waits, because each has threads and memory */
 };
 
+/* Identifies the file of an index. It is all zeros where there is none, as of a database on a
+ * server. */
+struct index_file {
+    uint64_t device, inode;
+};
+
+struct served_handle {
+    struct vkclip_index *handle; /* NULL: none is open */
+    struct index_file file;      /* that it has open */
+    bool used;                   /* by a request */
+};
+
 struct served_index {
     const struct server_options *options;
     struct results *results;
     char *path;                 /* of the index; NULL: the user's */
+    char shown[1024];           /* the same, or that of the user's */
     const char *const *folders; /* [folder_count] to be indexed and watched */
     size_t folder_count;
     bool read_only;
@@ -40,8 +54,7 @@ struct served_index {
 
     struct mutex lock; /* protects all that follows */
     struct condition changed, given;
-    struct vkclip_index *kept[MOST_KEPT];
-    size_t kept_count, open_count;
+    struct served_handle handles[MOST_OPEN];
     struct index_status status;
     bool wanted, retry; /* a pass */
     bool cancelled, closing;
@@ -51,51 +64,109 @@ struct served_index {
 
 /* ---- Handles ----------------------------------------------------------------------------------- */
 
+/* Only folders make a new index: a file that is not there is a mistake in its name, or was removed
+ * while the server runs. */
 static int open_handle(struct served_index *index, bool read_only, struct vkclip_index **handle)
 {
     const struct vkclip_index_params params = {
         .size = sizeof(params), .path = index->path, .read_only = read_only};
+    struct file_status status;
+    if (index->path && !strstr(index->path, "://") && !file_status(index->path, &status))
+        return error_fail(VKCLIP_EABSENT, "%s: no such folder or index", index->path);
     return vkclip_open_index(&params, handle);
+}
+
+static struct index_file find_file(const struct served_index *index)
+{
+    struct file_status status;
+    if (!file_status(index->shown, &status))
+        return (struct index_file){0};
+    return (struct index_file){status.device, status.inode};
+}
+
+/* A handle keeps the file that it has opened. If that was removed or replaced, it would answer from
+ * what nobody else can see, and write there what is lost when the server ends. */
+static bool is_replaced(const struct served_index *index, const struct served_handle *own)
+{
+    const struct index_file file = find_file(index);
+    return own->handle && (file.device != own->file.device || file.inode != own->file.inode);
+}
+
+/* Opens the file that is there now. */
+static int refresh_handle(struct served_index *index, bool read_only, struct served_handle *own)
+{
+    if (is_replaced(index, own)) {
+        vkclip_close_index(&own->handle);
+        server_results_forget(index->results);
+    }
+    if (own->handle)
+        return VKCLIP_OK;
+    own->file = find_file(index);
+    return open_handle(index, read_only, &own->handle);
+}
+
+/* Returns a handle that no request uses, an open one before others; NULL: all are in use. */
+static struct served_handle *find_unused(struct served_index *index)
+{
+    struct served_handle *found = NULL;
+    for (size_t i = 0; i < MOST_OPEN; i++) {
+        struct served_handle *own = &index->handles[i];
+        if (!own->used && (!found || (own->handle && !found->handle)))
+            found = own;
+    }
+    return found;
 }
 
 int server_index_take(struct served_index *index, struct request *request,
                       struct vkclip_index **handle)
 {
     bool over = false;
+    struct served_handle *place, own = {.handle = NULL};
     *handle = NULL;
     mutex_lock(&index->lock);
-    while (!over && !index->kept_count && index->open_count == MOST_OPEN) {
+    while (!(place = find_unused(index)) && !over) {
         condition_wait_for(&index->given, &index->lock, CLOCK_MOMENT);
         over = request_is_over(request, 0, 0);
     }
-    if (!over && index->kept_count)
-        *handle = index->kept[--index->kept_count];
-    else if (!over)
-        index->open_count++;
+    if (place) {
+        own = *place;
+        *place = (struct served_handle){.used = true};
+    }
     mutex_unlock(&index->lock);
-    if (over)
+    if (!place)
         return error_fail(VKCLIP_ECANCELLED,
                           "the server is busy: the time for the request is over");
-    if (*handle)
-        return VKCLIP_OK;
-    const int error = open_handle(index, index->read_only, handle);
+    const int error = refresh_handle(index, index->read_only, &own);
+    mutex_lock(&index->lock);
+    own.used = !error;
+    *place = own;
     if (error)
-        server_index_give(index, NULL);
+        condition_tell(&index->given);
+    mutex_unlock(&index->lock);
+    *handle = own.handle;
     return error;
 }
 
 void server_index_give(struct served_index *index, struct vkclip_index *handle)
 {
+    struct vkclip_index *closed = NULL;
+    size_t kept = 0;
     mutex_lock(&index->lock);
-    if (handle && index->kept_count < MOST_KEPT) {
-        index->kept[index->kept_count++] = handle;
-        handle = NULL;
-    } else {
-        index->open_count--;
+    for (size_t i = 0; i < MOST_OPEN; i++)
+        kept += index->handles[i].handle && !index->handles[i].used;
+    for (size_t i = 0; i < MOST_OPEN; i++) {
+        struct served_handle *place = &index->handles[i];
+        if (place->handle != handle)
+            continue;
+        place->used = false;
+        if (kept >= MOST_KEPT) {
+            closed = handle;
+            place->handle = NULL;
+        }
     }
     condition_tell(&index->given);
     mutex_unlock(&index->lock);
-    vkclip_close_index(&handle);
+    vkclip_close_index(&closed);
 }
 
 struct vkclip_model *server_index_model(struct served_index *index)
@@ -196,14 +267,15 @@ static void end_pass(struct served_index *index, int error,
 
 /* Waits until a pass is wanted, or until something changes in the folders that are watched. False:
  * the server stops. */
-static bool wait_for_pass(struct served_index *index, struct vkclip_index *handle, bool *retry)
+static bool wait_for_pass(struct served_index *index, const struct served_handle *own, bool *retry)
 {
     bool wanted = false, closing = false;
     while (!wanted && !closing) {
+        const bool replaced = is_replaced(index, own);
         mutex_lock(&index->lock);
         if (!index->wanted && !index->closing && !index->status.watching)
             condition_wait_for(&index->changed, &index->lock, 1);
-        wanted = index->wanted;
+        wanted = index->wanted || replaced;
         closing = index->closing;
         *retry = index->retry;
         index->wanted = index->retry = false;
@@ -216,7 +288,7 @@ static bool wait_for_pass(struct served_index *index, struct vkclip_index *handl
             close_after_pass(index, index->options->ttl);
         if (wanted || closing || !index->status.watching)
             continue;
-        const int error = vkclip_watch_index(handle, 1, &wanted);
+        const int error = vkclip_watch_index(own->handle, 1, &wanted);
         mutex_lock(&index->lock);
         index->status.watching = !error;
         index->status.updating = !error && wanted;
@@ -230,7 +302,8 @@ static bool wait_for_pass(struct served_index *index, struct vkclip_index *handl
 static bool begin_watching(struct served_index *index, struct vkclip_index *handle)
 {
     bool changed;
-    const bool can_watch = index->folder_count && !vkclip_watch_index(handle, 0, &changed);
+    const bool can_watch =
+        handle && index->folder_count && !vkclip_watch_index(handle, 0, &changed);
     mutex_lock(&index->lock);
     const bool began = can_watch && !index->status.watching;
     index->status.watching = can_watch;
@@ -238,28 +311,33 @@ static bool begin_watching(struct served_index *index, struct vkclip_index *hand
     return began;
 }
 
+static void update_once(struct served_index *index, struct served_handle *own, bool retry)
+{
+    struct vkclip_update_result result = {.size = sizeof(result)};
+    int error = refresh_handle(index, false, own);
+    begin_watching(index, own->handle);
+    if (!error)
+        error = run_pass(index, own->handle, retry, &result);
+    end_pass(index, error, &result);
+    /* A new index has no folders before its first pass. What changed during that pass is found by
+     * another one, which reads nothing twice. */
+    if (!error && begin_watching(index, own->handle))
+        server_index_start_update(index, false);
+}
+
 /* Is the thread that keeps the index up to date. */
 static void update(void *user)
 {
     struct served_index *index = user;
-    struct vkclip_index *handle = NULL;
+    struct served_handle own = {.handle = NULL};
     bool retry = false;
-    const int error = open_handle(index, false, &handle);
-    if (error) {
+    const int error = refresh_handle(index, false, &own);
+    if (error)
         end_pass(index, error, &(struct vkclip_update_result){.size = 0});
-        return;
-    }
-    while (wait_for_pass(index, handle, &retry)) {
-        struct vkclip_update_result result = {.size = sizeof(result)};
-        begin_watching(index, handle);
-        end_pass(index, run_pass(index, handle, retry, &result), &result);
-        /* A new index has no folders before its first pass. What changed during that pass is found
-         * by another one, which reads nothing twice. */
-        if (begin_watching(index, handle))
-            server_index_start_update(index, false);
-    }
+    while (wait_for_pass(index, &own, &retry))
+        update_once(index, &own, retry);
     close_after_pass(index, 0);
-    vkclip_close_index(&handle);
+    vkclip_close_index(&own.handle);
 }
 
 bool server_index_is_writable(const struct served_index *index)
@@ -348,6 +426,14 @@ static int find_model(struct served_index *index, struct vkclip_index *handle)
     return vkclip_open_model(NULL, name, &index->options->model_params, &index->model);
 }
 
+static int find_path(struct served_index *index, struct vkclip_index *handle)
+{
+    struct vkclip_index_info info = {.size = sizeof(info)};
+    const int error = vkclip_get_index_info(handle, &info);
+    snprintf(index->shown, sizeof(index->shown), "%s", info.path);
+    return error;
+}
+
 static int open_parts(struct served_index *index)
 {
     struct vkclip_index *handle = NULL;
@@ -360,9 +446,10 @@ static int open_parts(struct served_index *index)
     }
     if (!error)
         error = find_model(index, handle);
-    index->open_count = !!handle;
-    if (handle)
-        server_index_give(index, handle);
+    if (!error)
+        error = find_path(index, handle);
+    index->handles[0].handle = handle;
+    index->handles[0].file = find_file(index);
     if (!error && !index->read_only)
         index->has_thread = thread_start(&index->thread, update, index);
     if (!error && index->folder_count)
@@ -401,8 +488,8 @@ void server_index_close(struct served_index **handle)
     mutex_unlock(&index->lock);
     if (index->has_thread)
         thread_join(&index->thread);
-    for (size_t i = 0; i < index->kept_count; i++)
-        vkclip_close_index(&index->kept[i]);
+    for (size_t i = 0; i < MOST_OPEN; i++)
+        vkclip_close_index(&index->handles[i].handle);
     vkclip_close_model(&index->model);
     condition_destroy(&index->given);
     condition_destroy(&index->changed);
