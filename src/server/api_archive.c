@@ -17,9 +17,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <locale.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __APPLE__
+#include <xlocale.h>
+#endif
 
 enum {
     MOST_FILES = 10000,
@@ -88,15 +92,28 @@ static int open_file(struct zip *zip, int64_t id, int *file, uint64_t *size)
     return error;
 }
 
+/* Names in an archive are of UTF-8. Unpackers of other systems take \ for a separator, by which a
+ * file could land in another folder. */
+static void write_name(const struct zip *zip, char *name, size_t size)
+{
+    json_t *text = picture_pack_text(zip->name);
+    snprintf(name, size, "%04zu-%s", zip->number, text ? json_string_value(text) : "");
+    json_decref(text);
+    for (; *name; name++)
+        if ((unsigned char)*name < ' ' || *name == '\x7f' || *name == '\\')
+            *name = '_';
+}
+
 static int add_file(struct zip *zip, int64_t id)
 {
-    char path[300];
+    char path[4 * sizeof(zip->name)];
     uint64_t size;
     int file;
     int error = open_file(zip, id, &file, &size);
     if (error)
         return error;
-    snprintf(path, sizeof(path), "%04zu-%s", ++zip->number, zip->name);
+    zip->number++;
+    write_name(zip, path, sizeof(path));
     archive_entry_clear(zip->entry);
     archive_entry_set_pathname(zip->entry, path);
     archive_entry_set_size(zip->entry, (la_int64_t)size);
@@ -104,7 +121,7 @@ static int add_file(struct zip *zip, int64_t id)
     archive_entry_set_perm(zip->entry, 0644);
     if (size + HEADER_BYTES > zip->left)
         error = error_fail(VKCLIP_EIO, "%s: the file has become larger", zip->name);
-    else if (archive_write_header(zip->archive, zip->entry))
+    else if (archive_write_header(zip->archive, zip->entry) < ARCHIVE_WARN)
         error = fail(zip);
     else
         error = copy_file(zip, file);
@@ -113,9 +130,29 @@ static int add_file(struct zip *zip, int64_t id)
     return error;
 }
 
+/* libarchive takes names in the encoding of the thread's locale. The server's own is ASCII, in
+ * which a file called Übung.png could not be packed. A system without this locale writes ? for such
+ * letters. */
+static locale_t use_utf8(locale_t *before)
+{
+    const locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    *before = utf8 ? uselocale(utf8) : (locale_t)0;
+    return utf8;
+}
+
+static void leave_utf8(locale_t utf8, locale_t before)
+{
+    if (!utf8)
+        return;
+    uselocale(before);
+    freelocale(utf8);
+}
+
 /* Writes the archive to a file. Pictures are compressed already. */
 static int write_zip(struct zip *zip, const json_t *ids, int file)
 {
+    locale_t before;
+    const locale_t utf8 = use_utf8(&before);
     zip->archive = archive_write_new();
     zip->entry = archive_entry_new();
     int error = VKCLIP_OK;
@@ -132,6 +169,7 @@ static int write_zip(struct zip *zip, const json_t *ids, int file)
         error = fail(zip);
     archive_entry_free(zip->entry);
     archive_write_free(zip->archive);
+    leave_utf8(utf8, before);
     return error;
 }
 

@@ -108,22 +108,23 @@ void handle_picture(struct request *request)
 
 /* ---- ETags ------------------------------------------------------------------------------------- */
 
-/* Answers that the client has this version already. */
-static bool is_known(struct request *request, const char *etag)
-{
-    const char *known = request_header(request, "If-None-Match");
-    if (!known || (strcmp(known, "*") && !strstr(known, etag)))
-        return false;
-    answer_static(request, 304, "image/jpeg", "", 0);
-    answer_header(request, "ETag", etag);
-    return true;
-}
-
 static void add_cache_headers(struct request *request, const char *etag)
 {
     answer_header(request, "ETag", etag);
     /* Ids may be used again after pictures were removed, so that browsers have to ask. */
     answer_header(request, "Cache-Control", "private, no-cache");
+}
+
+/* Answers that the client has this version already. No type is named, because caches would take it
+ * for that of the picture which they keep. */
+static bool is_known(struct request *request, const char *etag)
+{
+    const char *known = request_header(request, "If-None-Match");
+    if (!known || (strcmp(known, "*") && !strstr(known, etag)))
+        return false;
+    answer_static(request, 304, NULL, "", 0);
+    add_cache_headers(request, etag);
+    return true;
 }
 
 /* ---- Thumbnails -------------------------------------------------------------------------------- */

@@ -171,7 +171,7 @@ static int open_sockets(const struct server_options *options, struct listening *
 static int raise_file_limit(struct server_options *options)
 {
     struct rlimit limit;
-    const rlim_t wanted = options->max_connections + OTHER_FILES;
+    const rlim_t wanted = (rlim_t)options->max_connections + OTHER_FILES;
     if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= wanted)
         return VKCLIP_OK;
     limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;

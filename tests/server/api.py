@@ -312,7 +312,9 @@ class Api(unittest.TestCase):
         status, head, nothing = self.server.ask('HEAD', path)
         self.assertEqual((status, head['ETag'], head['Content-Length'], nothing), (200, etag, str(len(body)), b''))
         for known in (etag, f'"other", {etag}', f'W/{etag}', '*'):
-            self.assertEqual(self.server.ask('GET', path, None, {'If-None-Match': known})[0], 304)
+            status, head, _ = self.server.ask('GET', path, None, {'If-None-Match': known})
+            self.assertEqual((status, head['ETag'], head['Cache-Control'], head['Content-Type']),
+                             (304, etag, headers['Cache-Control'], None))
         self.assertEqual(self.server.ask('GET', path, None, {'If-None-Match': '"other"'})[2], body)
         self.assertIn('no-cache', headers['Cache-Control'])
 
@@ -370,6 +372,21 @@ class Api(unittest.TestCase):
             self.assertEqual(archive.namelist(), ['0001-rainbow.png', '0002-photo.jpg'])
             self.assertEqual(archive.read('0002-photo.jpg'), read(self.pictures + '/sub/photo.jpg'))
             self.assertIsNone(archive.testzip())
+        # Names of other letters, in no locale but ASCII; of bytes that are no UTF-8; of what others take for a separator.
+        folder = tempfile.mkdtemp(dir=self.folder.name)
+        names = {b'\xc3\xbc\xe2\x82\xac.png': '\u00fc\u20ac.png', b'no UTF-8 \xff.png': 'no UTF-8 \ufffd.png',
+                 b'up\\..\\\n.png': 'up_..__.png', b'x' * 250 + b'.png': 'x' * 250 + '.png'}
+        for number, name in enumerate(names):
+            with open(folder.encode() + b'/' + name, 'wb') as file:
+                file.write(add_comment(read(f'{SAMPLES}{NAMES["heart"]}.png'), bytes(number)))
+        with Server(COMMAND, '-m', MODEL, '--index', folder,
+                    environment={'VKCLIP_INDEX': folder + '.db', 'LC_ALL': 'C'}) as server:
+            server.wait_for_index()
+            hits = server.ask_json('POST', '/api/v1/search', {})[1]['hits']
+            status, _, body = server.ask('POST', '/api/v1/archive', {'ids': [hit['id'] for hit in hits]})
+            self.assertEqual((status, len(hits)), (200, 4))
+            with zipfile.ZipFile(io.BytesIO(body)) as archive:
+                self.assertEqual({name[5:] for name in archive.namelist()}, set(names.values()))
         for body, status in (({}, 400), ({'ids': []}, 400), ({'ids': 'all'}, 400), ({'ids': ['x']}, 400), ([], 400),
                              ({'ids': [1] * 10001}, 400), ({'ids': [ids[0], 999999]}, 404)):
             self.refuse('POST', '/api/v1/archive', body, status, 'ids' if status == 400 else '')
@@ -509,6 +526,39 @@ class Api(unittest.TestCase):
         with Server(COMMAND, '-m', MODEL, '--index', index) as server:
             status = server.ask('POST', '/api/v1/index/update')[0]
             self.assertIn(status, (202, 409))  # A superuser may write.
+
+    def test_index_that_is_removed(self):
+        """The index and the folder may go while the server runs. What comes in their place is served."""
+        folder = tempfile.mkdtemp(dir=self.folder.name) + '/pictures'
+        index = os.path.dirname(folder) + '/own/index.db'
+        shutil.copytree(SAMPLES, folder)
+        count = len(os.listdir(folder))
+
+        def has(server, files):
+            found = server.ask_json('GET', '/api/v1/index')[1]
+            return found['files'] == files and not found['update']['updating']
+
+        with Server(COMMAND, '-m', MODEL, '--index', folder, environment={'VKCLIP_INDEX': index}) as server:
+            server.wait_for_index()
+            shutil.rmtree(os.path.dirname(index))
+            os.mkdir(os.path.dirname(index))
+            self.assertTrue(server.wait_for(lambda: os.path.exists(index) and has(server, count)))
+            os.rename(folder, folder + ' aside')
+            server.wait_for_index(server.wait_for_index()['update']['passes'] + 1)
+            os.mkdir(folder)
+            shutil.copy(f'{folder} aside/1f355.png', folder + '/new.png')
+            self.assertTrue(server.wait_for(lambda: has(server, 1)))
+        with Server(COMMAND, '-m', MODEL, '--index', index) as server:
+            server.ask('POST', '/api/v1/search', {})
+            os.rename(index, index + '.old')
+            for path in ('/api/v1/index', '/api/v1/pictures/1'):
+                self.refuse('GET', path, None, 404, 'index.db', None, server)
+            self.assertFalse(os.path.exists(index))
+            os.rename(index + '.old', index)
+            self.assertTrue(has(server, 1))
+        with self.assertRaisesRegex(AssertionError, 'no such folder or index'):
+            Server(COMMAND, '-m', MODEL, '--index', folder + '/none')
+        self.assertFalse(os.path.exists(folder + '/none'))
 
     def test_duplicates(self):
         status, answer = self.server.ask_json('GET', '/api/v1/duplicates')

@@ -61,7 +61,8 @@ class Sockets(Folder):
                                    (('--host', 'https://photos.example'), '--host: expected a name'),
                                    (('--immich-upstream', 'immich:3003'), '--immich-upstream: expected http://'),
                                    (('--index', self.path, '--index', '/no/such'), '--index: /no/such: no such folder or index'),
-                                   (('--max-connections', '2000000000'), 'ulimit')):
+                                   (('--max-connections', '2000000000'), 'ulimit'),
+                                   (('--max-connections', '4294967295'), 'ulimit')):
             self.assertIn(message, self.fails(*arguments), arguments)
         with Server(COMMAND, '-m', MODEL) as server:
             self.assertIn('name another port with --listen', self.fails('--listen', f'127.0.0.1:{server.port}'))
