@@ -18,6 +18,8 @@
 static int make_parent(const char *path)
 {
     const char *name = file_name(path);
+    if (name == path)
+        return VKCLIP_OK;
     char *folder = string_format("%.*s", (int)(name - path), path);
     const bool good = folder && folder_make_all(folder, 0700);
     memory_free(folder);

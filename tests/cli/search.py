@@ -129,6 +129,10 @@ class Index(CommandTest):
         named = {'VKCLIP_INDEX': self.path('data/vkclip/index.db')}
         (found,) = self.run_json('index', '--status', environment=named)
         self.assertEqual(found['files'], 14)
+        # A name without a folder is a file of the current one.
+        self.run_command('index', '-m', os.path.abspath(MODEL), self.pictures, cwd=self.path('data'),
+                         environment={'VKCLIP_INDEX': 'here.db'})
+        self.assertTrue(os.path.isfile(self.path('data/here.db')))
 
     def test_bad_input(self):
         for arguments, status, words in [

@@ -176,7 +176,7 @@ const struct cli_command cli_serve_command = {
     .summary = "serve models and an index of pictures over HTTP",
     .usage = "[-m MODEL] [--index FOLDER]... [--listen ADDRESS:PORT] [OPTION]...",
     .text = "Models are opened when a request first names one, stay open, and are shared by all "
-            "clients.\n",
+            "clients.",
     .options = table,
     .options_size = sizeof(struct options),
     .run = run_serve,
