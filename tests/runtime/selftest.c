@@ -18,6 +18,7 @@
 #include "runtime/selftest_run.h"
 #include "support/open_gpu.h"
 #include "support/scratch.h"
+#include "vulkan/internal.h"
 
 static size_t warnings, rounds;
 static char last_warning[512];
@@ -186,6 +187,55 @@ static void right_kernels_are_far_from_the_bound(void **state)
     close_opened(&opened);
 }
 
+/* The driver's functions, and the memory that was mapped last: that of the results. */
+static PFN_vkMapMemory map_memory;
+static PFN_vkWaitForFences wait_for_fences;
+static unsigned char *mapped;
+static int waits;
+
+static VkResult note_memory(VkDevice device, VkDeviceMemory memory, VkDeviceSize offset,
+                            VkDeviceSize size, VkMemoryMapFlags flags, void **data)
+{
+    const VkResult result = map_memory(device, memory, offset, size, flags, data);
+    mapped = *data;
+    return result;
+}
+
+static VkResult change_last_run(VkDevice device, uint32_t count, const VkFence *fences,
+                                VkBool32 all, uint64_t timeout)
+{
+    const VkResult result = wait_for_fences(device, count, fences, all, timeout);
+    if (result == VK_SUCCESS && ++waits == SELFTEST_RUNS)
+        *mapped ^= 1;
+    return result;
+}
+
+/* A kernel is wrong if one bit differs between its runs, however small its error is. */
+static void runs_agree_to_the_bit(void **state)
+{
+    (void)state;
+    struct opened opened = open_tuner("");
+    struct device_functions *vk = &opened.gpu->vk;
+    struct kernel_choice choices[2];
+    struct graph graph;
+    struct op_case op_case;
+    struct selftest_result result;
+    assert_int_equal(choose(&opened, choices), 0);
+    build_graph(&graph, VKCLIP_ACTIVATION_GELU);
+    selftest_node_case(opened.gpu, &graph, &graph.nodes[0], &choices[0], &op_case);
+    map_memory = vk->MapMemory;
+    wait_for_fences = vk->WaitForFences;
+    vk->MapMemory = note_memory;
+    vk->WaitForFences = change_last_run;
+    waits = 0;
+    assert_int_equal(selftest_run(opened.gpu, &op_case, &choices[0], &result), 0);
+    assert_int_equal(waits, SELFTEST_RUNS);
+    assert_true(result.fits && result.computed && result.error < 0.2);
+    assert_false(result.stable || selftest_is_right(&result));
+    graph_free(&graph);
+    close_opened(&opened);
+}
+
 /* ---- Wrong kernels --------------------------------------------------------------------------- */
 
 static void wrong_variant_is_left_out(void **state)
@@ -291,6 +341,7 @@ int main(void)
         cmocka_unit_test(every_activation_is_checked),
         cmocka_unit_test(can_be_turned_off),
         cmocka_unit_test(right_kernels_are_far_from_the_bound),
+        cmocka_unit_test(runs_agree_to_the_bit),
         cmocka_unit_test(wrong_variant_is_left_out),
         cmocka_unit_test(device_without_a_right_kernel_is_refused),
         cmocka_unit_test(wrong_model_is_refused),
