@@ -47,8 +47,10 @@ struct zip {
 
 static int fail(const struct zip *zip)
 {
+    /* Of a full disk the library's own text only says that writing failed. */
+    const int reason = archive_errno(zip->archive);
     return error_fail(VKCLIP_EIO, "the archive cannot be written: %s",
-                      archive_error_string(zip->archive));
+                      reason > 0 ? strerror(reason) : archive_error_string(zip->archive));
 }
 
 /* Is a vkclip_hit_fn. */
