@@ -6,7 +6,6 @@
  */
 #define _GNU_SOURCE
 #include "base/array.h"
-#include "base/clock.h"
 #include "base/error.h"
 #include "base/file.h"
 #include "base/string.h"
@@ -14,11 +13,6 @@
 #include "support/testing.h"
 
 #include <unistd.h>
-#ifdef __linux__
-#include <dirent.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#endif
 
 #define MODEL "models/emoji-clip"
 #define GOLDEN "tests/golden/emoji-clip"
@@ -465,65 +459,9 @@ static void bad_ids_are_items(void **state)
     free_seen(seen);
 }
 
-#ifdef __linux__
-static unsigned count_threads(int nice)
-{
-    DIR *tasks = opendir("/proc/self/task");
-    unsigned count = 0;
-    assert_non_null(tasks);
-    for (struct dirent *task = readdir(tasks); task; task = readdir(tasks))
-        count += *task->d_name != '.' &&
-                 getpriority(PRIO_PROCESS, (id_t)strtoul(task->d_name, NULL, 10)) == nice;
-    closedir(tasks);
-    return count;
-}
-
-/* A thread lowers its priority when it first runs, which a busy machine delays. */
-static void wait_for_threads(int nice, unsigned count)
-{
-    for (int i = 0; i < 1000 && count_threads(nice) < count; i++)
-        clock_sleep(0.01);
-    assert_int_equal(count_threads(nice), count);
-}
-
-/* A device in the background has as many threads as was asked for, with the one that calls, and all
- * others are niced. */
-static void threads_of_a_device(void **state)
-{
-    const int before = getpriority(PRIO_PROCESS, 0);
-    const int niced = before < 9 ? before + 10 : 19;
-    char number[24];
-    (void)state;
-    if (before == niced)
-        skip();
-    choose_fast_device(number);
-    for (uint32_t threads = 1; threads <= 3; threads++) {
-        struct vkclip_device_params params = {.size = sizeof(params),
-                                              .cache_dir = "",
-                                              .device = number,
-                                              .threads = threads,
-                                              .background = true};
-        struct vkclip_device *device = NULL;
-        struct vkclip_model *model = NULL;
-        float embeds[N * D];
-        assert_int_equal(vkclip_open_device(&params, &device), 0);
-        assert_int_equal(vkclip_open_model(device, MODEL, NULL, &model), 0);
-        assert_int_equal(vkclip_encode_files(model, (const char *const *)paths, N, NULL, embeds),
-                         0);
-        wait_for_threads(niced, threads - 1);
-        assert_int_equal(getpriority(PRIO_PROCESS, 0), before);
-        vkclip_close_model(&model);
-        vkclip_close_device(&device);
-    }
-}
-#endif
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-#ifdef __linux__
-        cmocka_unit_test(threads_of_a_device),
-#endif
         cmocka_unit_test(files_equal_pictures),
         cmocka_unit_test(failures_among_good_files),
         cmocka_unit_test(limit_of_pixels),
