@@ -36,6 +36,7 @@ struct watch {
     struct changes *changes;
     struct watched_root *roots;
     size_t root_count;
+    bool moved; /* Something has changed since the folders were searched for others to watch. */
 };
 
 int watch_open(struct watch **result)
@@ -105,11 +106,18 @@ static bool look_at_roots(const struct watch *watch)
     return changed;
 }
 
-static int keep_root(struct watch *watch, const char *folder)
+static bool has_root(const struct watch *watch, const char *folder)
 {
     for (size_t i = 0; i < watch->root_count; i++)
         if (!strcmp(watch->roots[i].path, folder))
-            return VKCLIP_OK;
+            return true;
+    return false;
+}
+
+static int keep_root(struct watch *watch, const char *folder)
+{
+    if (has_root(watch, folder))
+        return VKCLIP_OK;
     struct watched_root *roots =
         memory_realloc(watch->roots, (watch->root_count + 1) * sizeof(*roots));
     if (roots)
@@ -126,8 +134,15 @@ int watch_add(struct watch *watch, const char *folder)
 {
     struct walk_receiver walk = {
         .file = ignore_file, .broken = ignore_broken, .folder = watch_one, .user = watch};
-    const int error = keep_root(watch, folder);
-    return error ? error : walk_folder(&walk, folder);
+    /* Without a change there are no new folders, and a search of all would cost more than the rest
+     * of an idle wait. */
+    if (has_root(watch, folder) && !watch->moved)
+        return VKCLIP_OK;
+    int error = keep_root(watch, folder);
+    if (!error)
+        error = walk_folder(&walk, folder);
+    watch->moved |= error != VKCLIP_OK; /* The next call tries again. */
+    return error;
 }
 
 /* The index itself may lie in a folder that is watched, and is no change. */
@@ -161,6 +176,7 @@ static int wait_for_change(const struct watch *watch, double seconds, bool *some
 
 int watch_wait(struct watch *watch, double seconds, bool *changed)
 {
+    watch->moved = false; /* All folders were added. */
     double end = seconds < 0 ? (double)INFINITY : clock_seconds() + seconds;
     bool some;
     *changed = false;
@@ -169,6 +185,7 @@ int watch_wait(struct watch *watch, double seconds, bool *changed)
         bool relevant;
         const int error =
             wait_for_change(watch, *changed && left > QUIET ? QUIET : left, &some, &relevant);
+        watch->moved |= some;
         if (error)
             return error;
         if (relevant && !*changed) {
