@@ -10,6 +10,8 @@ endif()
 if(NOT BUILD_SHARED_LIBS OR WIN32)
   message(FATAL_ERROR "VKCLIP_SHARED_COMMAND needs BUILD_SHARED_LIBS, and a system that is not Windows")
 endif()
+# What is installed keeps as many bytes as the path to the library took in the build, which must not depend on the folder.
+set(CMAKE_BUILD_RPATH_USE_ORIGIN ON)
 set(private_modules environment error log memory mute progress turns)
 string(REPLACE ";" "|" private_files "${private_modules}")
 set(private_names)
