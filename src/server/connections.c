@@ -132,13 +132,13 @@ bool connection_is_gone(const struct connection *connection)
 
 /* ---- Requests and limits ------------------------------------------------------------------------- */
 
-void connections_begin(struct connections *connections, struct connection *connection)
+void connections_begin(struct connections *connections, struct connection *connection, double until)
 {
     mutex_lock(&connections->lock);
     connections->busy++;
     if (connection) {
-        connection->busy = true;
-        connection->until = INFINITY;
+        connection->busy = connection->asking = true;
+        connection->until = until;
     }
     mutex_unlock(&connections->lock);
 }
@@ -149,7 +149,7 @@ void connections_end(struct connections *connections, struct connection *connect
     if (!--connections->busy)
         condition_tell(&connections->idle);
     if (connection) {
-        connection->busy = false;
+        connection->busy = connection->asking = false;
         connection->since = clock_seconds();
     }
     mutex_unlock(&connections->lock);
@@ -160,6 +160,7 @@ void connections_limit(struct connections *connections, struct connection *conne
     if (!connection)
         return;
     mutex_lock(&connections->lock);
+    connection->asking = false;
     connection->until = until;
     mutex_unlock(&connections->lock);
 }
@@ -173,7 +174,9 @@ void connections_sweep(struct connections *connections)
         crowded ? fmin(CROWDED_SILENCE, connections->silence) : connections->silence;
     for (struct connection *connection = connections->first; connection;
          connection = connection->next) {
-        if (now > (connection->busy ? connection->until : connection->since + silence))
+        const double end = connection->busy ? connection->until : connection->since + silence;
+        const bool expects = !connection->busy || connection->asking;
+        if (now > end || (expects && connection_is_gone(connection)))
             shutdown(connection->socket, SHUT_RDWR);
     }
     mutex_unlock(&connections->lock);

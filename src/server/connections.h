@@ -18,6 +18,7 @@ struct connection {
     bool is_own;     /* The client is a process of the server's user, by a Unix socket. */
     char client[64]; /* its address, or "uid N" */
     bool busy;       /* A request is there. */
+    bool asking;     /* The request has not come in whole. */
     double since;    /* when it was opened, or its last answer was sent */
     double until;    /* when it is closed, while it is busy */
     struct connection *next, **link;
@@ -29,13 +30,18 @@ void connections_close(struct connections **connections);
 /* NULL: out of memory, and the connection is not watched. */
 struct connection *connections_add(struct connections *connections, int socket, bool is_unix);
 void connections_remove(struct connections *connections, struct connection *connection);
-/* Counts a request that has begun or ended. `connection` may be NULL here and below. */
-void connections_begin(struct connections *connections, struct connection *connection);
+/* Counts a request that has begun or ended. `connection` may be NULL here and below. The connection
+ * is closed at `until` if the request has not come in by then. */
+void connections_begin(struct connections *connections, struct connection *connection,
+                       double until);
 void connections_end(struct connections *connections, struct connection *connection);
-/* Sets when the connection is closed, as long as its request has not ended. */
+/* Says that the request has come in, or is answered before it has, and sets when the connection is
+ * closed, as long as the request has not ended. */
 void connections_limit(struct connections *connections, struct connection *connection,
                        double until);
-/* Closes connections that have stayed too long. Call it about once a second. */
+/* Closes connections that have stayed too long, and those whose client is gone and from which a
+ * request, or the rest of one, is expected: libmicrohttpd does not always see the end of a
+ * connection that comes together with data. Call it about once a second. */
 void connections_sweep(struct connections *connections);
 /* Waits until clock_seconds() is `end`, or until every answer was sent. */
 void connections_drain(struct connections *connections, double end);

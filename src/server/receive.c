@@ -272,8 +272,7 @@ struct request *receive_begin(struct server *server, struct MHD_Connection *conn
     request->path = skip_authority(path);
     request->began = clock_seconds();
     request->deadline = request->began + server->options.timeout;
-    connections_begin(server->connections, request->from);
-    connections_limit(server->connections, request->from, request->deadline + GRACE);
+    connections_begin(server->connections, request->from, request->deadline + GRACE);
     name_request(request);
     check_framing(request, version);
     return request;

@@ -255,6 +255,16 @@ class Queue(Overloaded):
     OPTIONS = '--max-requests', '66', '--timeout', '600'
     LONG = [f'text number {number}' for number in range(1000)]
 
+    def test_clients_that_vanish_while_they_ask(self):
+        """Connections whose end came together with data are closed long before the limit of silence, which is 30 seconds."""
+        before = self.server.metric('vkclip_connections')
+        for number in range(100):
+            self.server.start(HEADERS % 60000 + b' ' * (400 * number)).close()
+            self.server.start(HEADERS[:number]).close()
+        began = time.monotonic()
+        self.server.wait_until(lambda: self.server.metric('vkclip_connections') <= before + 1, 'connections are closed')
+        self.assertLess(time.monotonic() - began, 15)
+
     def test_fairness(self):
         """The short request of a client waits for a few batches, however many long ones another client has."""
         clients = [self.server.start(embed(self.LONG[:200])) for _ in range(64)]
