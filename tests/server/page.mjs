@@ -623,6 +623,7 @@ test('duplicates are shown by kind, and forgotten', async () => {
     await page.keyboard.press('Escape');
     await page.waitForFunction(() => document.activeElement?.className === 'thumb');
     await page.click('.tabs button:has-text("Similar")');
+    await page.waitForSelector('.empty'); // The tabs are drawn anew when the answer comes.
     await page.fill('.tabs input', '0.3');
     await page.keyboard.press('Enter');
     await page.waitForSelector('.card');
