@@ -5,10 +5,10 @@
  * The sanitizers find what is used after it was freed, and what never is.
  */
 #define _GNU_SOURCE
+#include "support/open_trainer.h"
 #include "support/scratch.h"
 #include "support/testing.h"
 
-#define MODEL "models/emoji-clip"
 #define SAMPLES MODEL "/samples"
 #define CONDITIONER "tests/golden/conditioning/pipelines/chroma"
 enum { D = 128 };
@@ -35,27 +35,6 @@ static void must(int error)
 {
     if (error)
         fail_msg("%d: %s", error, vkclip_last_error());
-}
-
-static void open_trainer(void)
-{
-    char *data = scratch_path(folder, "pairs.tsv"), *output = scratch_path(folder, "run");
-    char *samples = realpath(SAMPLES, NULL);
-    FILE *file = fopen(data, "w");
-    assert_true(samples && file);
-    fprintf(file, "filepath\ttitle\n%s/owl.png\ta\n%s/pizza.png\tb\n", samples, samples);
-    assert_int_equal(fclose(file), 0);
-    const struct vkclip_trainer_params params = {.size = sizeof(params),
-                                                 .model = MODEL,
-                                                 .data = (const char *const *)&data,
-                                                 .data_count = 1,
-                                                 .output = output,
-                                                 .batch_size = 2,
-                                                 .steps = 9};
-    must(vkclip_open_trainer(handles.device, &params, &handles.trainer));
-    free(data);
-    free(output);
-    free(samples);
 }
 
 /* Opens an index whose vectors the device has. */
@@ -85,7 +64,7 @@ static void open_all(void)
     const char *conditioner = CONDITIONER;
     open_model_and_index();
     must(vkclip_open_conditioner(handles.device, &conditioner, 1, NULL, &handles.conditioner));
-    open_trainer();
+    handles.trainer = open_trainer(handles.device, folder, 9);
 }
 
 /* ---- What the handles can do ------------------------------------------------------------------ */

@@ -4,6 +4,7 @@
  * threads were doing, and the child may open a device of its own. An alarm ends a child that hangs.
  */
 #define _GNU_SOURCE
+#include "support/open_trainer.h"
 #include "support/scratch.h"
 #include "support/testing.h"
 
@@ -11,7 +12,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define MODEL "models/emoji-clip"
 enum { D = 128, ALARM = 60 };
 
 static struct vkclip_device *device;
@@ -219,27 +219,6 @@ static int use_others(void)
     return trainer || pictures || conditioner || deviceless ? 36 : 0;
 }
 
-static void open_trainer(const char *folder)
-{
-    char *data = scratch_path(folder, "pairs.tsv"), *output = scratch_path(folder, "run");
-    char *samples = realpath(MODEL "/samples", NULL);
-    FILE *file = fopen(data, "w");
-    assert_true(samples && file);
-    fprintf(file, "filepath\ttitle\n%s/owl.png\ta\n%s/pizza.png\tb\n", samples, samples);
-    assert_int_equal(fclose(file), 0);
-    const struct vkclip_trainer_params params = {.size = sizeof(params),
-                                                 .model = MODEL,
-                                                 .data = (const char *const *)&data,
-                                                 .data_count = 1,
-                                                 .output = output,
-                                                 .batch_size = 2,
-                                                 .steps = 1};
-    assert_int_equal(vkclip_open_trainer(device, &params, &trainer), VKCLIP_OK);
-    free(data);
-    free(output);
-    free(samples);
-}
-
 static void other_handles(void **state)
 {
     char *folder = scratch_folder(), *path = scratch_path(folder, "index.db");
@@ -250,7 +229,7 @@ static void other_handles(void **state)
     assert_int_equal(vkclip_open_model(NULL, MODEL, NULL, &deviceless), VKCLIP_OK);
     assert_int_equal(vkclip_open_conditioner(device, &pipeline, 1, NULL, &conditioner), VKCLIP_OK);
     if (strstr(vkclip_get_build(), "training"))
-        open_trainer(folder);
+        trainer = open_trainer(device, folder, 1);
     if (vkclip_has_search())
         assert_int_equal(vkclip_open_index(&params, &pictures), VKCLIP_OK);
     run_child(use_others, true);
