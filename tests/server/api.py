@@ -18,22 +18,12 @@ import zipfile
 import zlib
 
 import contract
-from serving import MODEL, Server
+from serving import MODEL, Server, read, write
 
 COMMAND = ''
 SAMPLES = 'tests/golden/emoji-clip/samples/'
 NAMES = {'rainbow': '1f308', 'moon': '1f319', 'pizza': '1f355', 'tiger': '1f42f', 'heart': '2764', 'star': '2b50'}
 TOKEN = 'a-token-of-the-test'
-
-
-def read(path):
-    with open(path, 'rb') as file:
-        return file.read()
-
-
-def write(path, data):
-    with open(path, 'wb') as file:
-        file.write(data)
 
 
 def add_comment(png, text):

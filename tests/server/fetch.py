@@ -19,17 +19,12 @@ import threading
 import time
 import unittest
 
-from serving import MODEL, Server
+from serving import MODEL, Server, read
 
 COMMAND = ''
 PICTURE = 'tests/golden/emoji-clip/samples/1f308.png'
 PUBLIC, OTHER, PUBLIC_V6 = '93.184.215.14', '1.2.3.4', '2600:1:2::3'
 PRIVATE = ('10.1.2.3', '172.16.0.1', '192.168.1.1', '169.254.169.254', '100.64.0.1', '127.8.8.8')
-
-
-def read(path):
-    with open(path, 'rb') as file:
-        return file.read()
 
 
 class Names(socketserver.BaseRequestHandler):

@@ -13,7 +13,7 @@ import tempfile
 import threading
 import unittest
 
-from serving import MODEL, Server
+from serving import MODEL, Server, read
 
 COMMAND = ''
 OWL = 'tests/golden/emoji-clip/samples/1f989.png'
@@ -59,11 +59,6 @@ def names_of_immich():
     with open('tests/format/hub.c', encoding='utf-8') as file:
         table = file.read().partition('} immich[] = {')[2].partition('};')[0]
     return sorted(' '.join(re.findall('"([^"]*)"', table)).split())
-
-
-def read(path):
-    with open(path, 'rb') as file:
-        return file.read()
 
 
 class Upstream(http.server.BaseHTTPRequestHandler):

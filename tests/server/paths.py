@@ -15,7 +15,7 @@ import time
 import unittest
 import zipfile
 
-from serving import MODEL, Server
+from serving import MODEL, Server, read, write
 
 COMMAND = ''
 SAMPLES = 'tests/golden/emoji-clip/samples/'
@@ -27,16 +27,6 @@ def exchange(a, b):
     """Lets two names change places at one instant."""
     if ctypes.CDLL(None, use_errno=True).renameat2(AT_FDCWD, os.fsencode(a), AT_FDCWD, os.fsencode(b), RENAME_EXCHANGE):
         raise OSError(ctypes.get_errno(), 'renameat2')
-
-
-def read(path):
-    with open(path, 'rb') as file:
-        return file.read()
-
-
-def write(path, data):
-    with open(path, 'wb') as file:
-        file.write(data)
 
 
 class Paths(unittest.TestCase):

@@ -17,6 +17,16 @@ MODEL = 'models/emoji-clip'
 CONTRACT = open_contract()
 
 
+def read(path):
+    with open(path, 'rb') as file:
+        return file.read()
+
+
+def write(path, data):
+    with open(path, 'wb') as file:
+        file.write(data)
+
+
 class Server:
     """vkclip serve on a free port of 127.0.0.1 and a Unix socket in a folder of its own."""
 
