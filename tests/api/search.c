@@ -477,6 +477,8 @@ static void files_come_and_go(void **state)
     char *copies = scratch_path(folder, "copies"),
          *pizza = scratch_path(folder, "copies/zpizza.png");
     const struct listed sample = *find_listed("/1f355.png");
+    /* The source code may lie before or behind the folder of temporary files. */
+    const char *first = strcmp(pizza, sample.path) < 0 ? pizza : sample.path;
     struct file_map map;
     const char *const paths[] = {copies};
     const char *const gone[] = {copies, sample.path};
@@ -491,7 +493,7 @@ static void files_come_and_go(void **state)
         search_text("a picture of pizza", params[i]);
         assert_int_equal(results[0].id, sample.id);
         assert_int_equal(results[0].copies, 2);
-        assert_true(string_ends_with(results[0].path, "/zpizza.png"));
+        assert_string_equal(results[0].path, first);
     }
     search_text("a picture of pizza", (struct vkclip_search_params){.path_glob = "1f355.png"});
     assert_int_equal(result_count, 1);
