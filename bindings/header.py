@@ -1,23 +1,30 @@
 # SPDX-License-Identifier: MIT
-"""Reads the declarations of vkclip.h, for the bindings and for the tests of the header.
+"""Reads the declarations of vkclip.h and vkclip_vulkan.h, for the bindings and for the tests of the headers.
 
-The header is regular: a struct has only members of simple types, arrays and pointers, and types of functions have
-names of their own. Therefore regular expressions are enough once the compiler has expanded the macros.
+The headers are regular: a struct has only members of simple types, arrays and pointers, also to functions. Therefore
+regular expressions are enough once the compiler has expanded the macros.
 """
 
 import re
 import subprocess
 
 
-def preprocess(compiler, header):
-    """Returns what the compiler sees of a header, on one line."""
-    text = subprocess.run([compiler, '-E', '-P', '-x', 'c', header], check=True, capture_output=True, text=True).stdout
+def preprocess(compiler, header, *folders):
+    """Returns what the compiler sees of a header, on one line, with folders where it searches other headers last."""
+    command = [compiler, '-E', '-P', '-x', 'c', header]
+    for folder in folders:
+        command += ['-idirafter', folder]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return re.sub(r'\s+', ' ', text)
 
 
 def members(body):
     """Yields the type and the name of each member of a struct."""
     for declaration in filter(None, (part.strip() for part in body.split(';'))):
+        function = re.fullmatch(r'(.*?)\(\*(\w+)\)(\(.*\))', declaration)
+        if function:
+            yield f'{function[1]}(*){function[3]}', function[2]
+            continue
         declarators = [part.strip() for part in declaration.split(',')]
         base, stars, name, array = re.fullmatch(r'(.*?)(\**)\s*(\w+)((?:\[[^\]]*\])*)', declarators[0]).groups()
         yield base.strip() + stars + array, name

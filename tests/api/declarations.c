@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * Holds that vkclip.h only grows: whatever programs were compiled against, tests/api/old/vkclip.h,
+ * Holds that the public headers only grow: whatever programs were compiled against, tests/api/old,
  * means the same today.
  */
 #include "api/declarations.h"
@@ -73,7 +73,7 @@ static void what_was_declared_stays(void **state)
         structs += old->kind == DECLARATION_STRUCT;
         functions += old->kind == DECLARATION_FUNCTION;
     }
-    assert_true(structs >= 55 && functions >= 90);
+    assert_true(structs >= 60 && functions >= 100);
 }
 
 /* What an old program has at the end of a struct, to fill it up, need not be zero. */

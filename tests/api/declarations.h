@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * What a version of vkclip.h declares, as tests/api/declarations.py lists it.
+ * What a version of vkclip.h and vkclip_vulkan.h declares, as tests/api/declarations.py lists it.
  */
 #ifndef VKCLIP_TESTS_API_DECLARATIONS_H
 #define VKCLIP_TESTS_API_DECLARATIONS_H
@@ -23,7 +23,7 @@ struct declaration {
     size_t size; /* of a member */
 };
 
-/* Those of tests/api/old/vkclip.h and of include/vkclip.h, up to a DECLARATION_END. */
+/* Those of the headers in tests/api/old and in include, up to a DECLARATION_END. */
 extern const struct declaration declarations_old[], declarations_today[];
 
 #endif

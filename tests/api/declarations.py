@@ -1,10 +1,11 @@
-"""Reads vkclip.h for the tests of its growth.
+"""Reads the public headers for the tests of their growth.
 
-    declarations.py table CC HEADER NAME OUTPUT   writes a C file with the table NAME of all that
-                                                  HEADER declares
-    declarations.py newer HEADER OUTPUT           writes the header as a later version may have it:
-                                                  every struct that tells its size has four more
-                                                  members
+    declarations.py table CC HEADER NAME OUTPUT FOLDER   writes a C file with the table NAME of all
+                                                         that HEADER declares, which includes the
+                                                         headers of Vulkan in FOLDER
+    declarations.py newer HEADER OUTPUT                  writes the header as a later version may
+                                                         have it: every struct that tells its size
+                                                         has four more members
 """
 
 import os
@@ -28,8 +29,8 @@ def entries(text):
         yield "FUNCTION", name, f"{result.strip()} ({arguments})", "0", "0"
 
 
-def table(compiler, header, name, output):
-    text = reader.preprocess(compiler, header)
+def table(compiler, header, name, output, folder):
+    text = reader.preprocess(compiler, header, folder)
     with open(output, "w") as file:
         print(f'#include "{header}"\n#include "api/declarations.h"\n', file=file)
         print(f"const struct declaration {name}[] = {{", file=file)

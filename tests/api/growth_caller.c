@@ -1,50 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
  * GROWTH_CALL is the name of the function, and the build's flags say which vkclip.h is included.
- * Guards behind the structs notice what the library writes beyond the sizes that it was told.
  */
 #include "api/growth_caller.h"
+#include "api/growth_guards.h"
 
 #include <math.h>
-#include <stdio.h>
-#include <string.h>
-#include <vkclip.h>
 
-enum { GUARD = 0xa5, GUARDS = 512, DEVICES = 8, LABELS = 3, D = 128 };
+enum { DEVICES = 8, LABELS = 3, D = 128 };
 
 #define MODEL "models/emoji-clip"
-
-/* Declares a struct between guards. */
-#define GUARDED(type, name)                     \
-    struct {                                    \
-        unsigned char before[GUARDS];           \
-        struct type value;                      \
-        unsigned char behind[GUARDS];           \
-    } name;                                     \
-    memset(&name, GUARD, sizeof(name));         \
-    memset(&name.value, 0, sizeof(name.value)); \
-    name.value.size = sizeof(name.value)
-
-#define INTACT(name) \
-    (name.value.size == sizeof(name.value) && is_guard(name.before) && is_guard(name.behind))
-
-/* Makes a function fail with what was expected, and the line. */
-#define EXPECT(condition)                                                                        \
-    if (!(condition)) {                                                                          \
-        snprintf(wrong, sizeof(wrong), "line %d of growth_caller.c: %s; the last error is '%s'", \
-                 __LINE__, #condition, vkclip_last_error());                                     \
-        return wrong;                                                                            \
-    }
-
-static char wrong[1024];
-
-static int is_guard(const unsigned char *bytes)
-{
-    size_t i = 0;
-    while (i < GUARDS && bytes[i] == GUARD)
-        i++;
-    return i == GUARDS;
-}
 
 static const char *use_devices(struct vkclip_device **device)
 {

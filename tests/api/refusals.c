@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * Holds that no function of vkclip.h takes a wrong argument for another one: NULL where something
- * is expected, also among strings, numbers that an enum does not have, unknown bits of flags, and
- * structs that do not tell their size. Each is EINVALID, with a message that names it.
+ * Holds that no function of the public headers takes a wrong argument for another one: NULL where
+ * something is expected, also among strings, numbers that an enum does not have, unknown bits of
+ * flags, and structs that do not tell their size. Each is EINVALID, with a message that names it.
  */
 #define _GNU_SOURCE
 #include "api/declarations.h"
 #include "support/scratch.h"
 #include "support/testing.h"
+#include "vkclip_vulkan.h"
 
 #include <math.h>
 
@@ -599,6 +600,49 @@ static void trainers(void **state)
     free(data);
 }
 
+/* The device is not the application's, and nothing is lent. */
+static void lent_devices_and_pictures(void **state)
+{
+    struct vkclip_vulkan_wants wants = {.size = sizeof(wants)};
+    struct vkclip_device *made = NULL;
+    const struct vkclip_vulkan_device *nothing =
+        WITH(vkclip_vulkan_device, .api_version = VK_API_VERSION_1_1);
+    float embeds[D];
+    (void)state;
+    REFUSED(vkclip_get_vulkan_wants(NULL, &wants), "device and wants expected");
+    REFUSED(vkclip_get_vulkan_wants(nothing, NULL), "device and wants expected");
+    REFUSED(vkclip_get_vulkan_wants(nothing, &wants), "`instance`");
+    REFUSED(vkclip_get_vulkan_wants(nothing, WITHOUT_SIZE(vkclip_vulkan_wants)),
+            SIZE_OF(vkclip_vulkan_wants));
+    REFUSED(vkclip_get_vulkan_wants(WITHOUT_SIZE(vkclip_vulkan_device), &wants),
+            SIZE_OF(vkclip_vulkan_device));
+    REFUSED(vkclip_open_vulkan_device(NULL, nothing, NULL), "device expected");
+    REFUSED(vkclip_open_vulkan_device(NULL, NULL, &made), "lent and device expected");
+    REFUSED(vkclip_open_vulkan_device(NULL, nothing, &made), "`instance`");
+    REFUSED(vkclip_open_vulkan_device(NULL, WITHOUT_SIZE(vkclip_vulkan_device), &made),
+            SIZE_OF(vkclip_vulkan_device));
+    REFUSED(vkclip_open_vulkan_device(WITHOUT_SIZE(vkclip_device_params), nothing, &made),
+            SIZE_OF(vkclip_device_params));
+    assert_null(made);
+    REFUSED(vkclip_encode_vulkan_images(NULL, WITH(vkclip_vulkan_image, .x = 1), 1, NULL, embeds),
+            "model");
+    REFUSED(vkclip_encode_vulkan_images(model, NULL, 1, NULL, embeds), "expected");
+    REFUSED(vkclip_encode_vulkan_images(model, WITHOUT_SIZE(vkclip_vulkan_image), 1, NULL, embeds),
+            SIZE_OF(vkclip_vulkan_image));
+    REFUSED(vkclip_encode_vulkan_images(model, WITH(vkclip_vulkan_image, .x = 1), 1, NULL, embeds),
+            "vkclip_open_vulkan_device");
+    REFUSED(
+        vkclip_encode_vulkan_buffers(NULL, WITH(vkclip_vulkan_buffer, .width = 1), 1, NULL, embeds),
+        "model");
+    REFUSED(vkclip_encode_vulkan_buffers(model, NULL, 1, NULL, embeds), "expected");
+    REFUSED(
+        vkclip_encode_vulkan_buffers(model, WITHOUT_SIZE(vkclip_vulkan_buffer), 1, NULL, embeds),
+        SIZE_OF(vkclip_vulkan_buffer));
+    REFUSED(vkclip_encode_vulkan_buffers(model, WITH(vkclip_vulkan_buffer, .width = 1), 1, NULL,
+                                         embeds),
+            "vkclip_open_vulkan_device");
+}
+
 /* What finds models by name has no errors: a name that is none, also NULL, finds nothing. */
 static void unknown_names_find_nothing(void **state)
 {
@@ -648,6 +692,7 @@ int main(void)
         cmocka_unit_test(conditioners),
         cmocka_unit_test(indexes),
         cmocka_unit_test(trainers),
+        cmocka_unit_test(lent_devices_and_pictures),
         cmocka_unit_test(unknown_names_find_nothing),
         cmocka_unit_test(every_function_was_called),
     };

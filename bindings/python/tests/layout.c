@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * Prints what vkclip.h declares, so that test_declarations.py compares it with the declarations for
- * ctypes: a line "NAME VALUE SIZE" for each struct, member, enumerator and function. VALUE is the
- * size of a struct, the offset of a member, and what an enumerator stands for.
+ * Prints what the headers declare, so that test_declarations.py compares vkclip.h with the
+ * declarations for ctypes: a line "NAME VALUE SIZE" for each struct, member, enumerator and
+ * function. VALUE is the size of a struct, the offset of a member, and what an enumerator stands
+ * for.
  */
 #include "api/declarations.h"
 
