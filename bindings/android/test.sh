@@ -14,7 +14,8 @@ swiftshader=$arm64/swiftshader/vk_swiftshader_icd.json
 export PYTHONDONTWRITEBYTECODE=1
 # QEMU's own default has pointer authentication, with whose emulation SwiftShader takes ten times as long. This one, a
 # processor of phones, is without it.
-export QEMU_CPU=cortex-a76
+export QEMU_CPU="${QEMU_CPU-cortex-a76}"
+echo "Programs for arm64 run on $QEMU_CPU of $("$arm64/qemu-aarch64" --version | head -n 1)"
 if command -v ninja >/dev/null; then export CMAKE_GENERATOR="${CMAKE_GENERATOR-Ninja}"; fi
 
 # A build for this machine has the same SPIR-V.
