@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#include <utf8proc.h>
 
 enum { READ_BLOCK = 64 << 10 /* bytes of a file that are read at once */ };
 
@@ -124,13 +125,15 @@ json_t *answer_text(const char *text)
         return json;
     const size_t length = strlen(text);
     char *copy = malloc(3 * length + 1), *end = copy;
-    for (size_t i = 0; copy && i < length; i++) {
-        if ((unsigned char)text[i] < 0x80) {
-            *end++ = text[i];
-        } else {
-            memcpy(end, "\xef\xbf\xbd", 3);
-            end += 3;
-        }
+    for (size_t i = 0; copy && i < length;) {
+        utf8proc_int32_t code;
+        const utf8proc_ssize_t size = utf8proc_iterate((const utf8proc_uint8_t *)text + i,
+                                                       (utf8proc_ssize_t)(length - i), &code);
+        const bool valid = size > 0;
+        const size_t step = valid ? (size_t)size : 1;
+        memcpy(end, valid ? text + i : "\xef\xbf\xbd", valid ? step : 3);
+        end += valid ? step : 3;
+        i += step;
     }
     json = copy ? json_stringn(copy, (size_t)(end - copy)) : NULL;
     free(copy);
