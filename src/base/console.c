@@ -154,7 +154,9 @@ bool console_find_size(struct console_size *size)
 
 static size_t read_answer(int terminal, char last, char *answer, size_t capacity)
 {
-    enum { WAIT = 200 }; /* milliseconds: longer than a good network needs */
+    /* Milliseconds. A slow network and a busy machine take some hundred. Nearly every terminal
+     * answers, so that hardly anyone waits to the end. */
+    enum { WAIT = 1000 };
     struct pollfd poll_terminal = {.fd = terminal, .events = POLLIN};
     size_t size = 0;
     while (size < capacity && poll(&poll_terminal, 1, WAIT) > 0) {
