@@ -5,7 +5,7 @@
 set -eu
 work=$(mktemp)
 trap 'rm -f "$work"' EXIT
-xargs nm -A -u <"$1" | awk '{print $1 " " $NF}' >"$work"
+tr '\n' '\0' <"$1" | xargs -0 nm -A -u | sed -E 's/: +[A-Za-z] /: /' >"$work"
 functions='malloc|calloc|realloc|reallocarray|free|aligned_alloc|memalign|posix_memalign|valloc'
 functions="$functions|(__)?strn?dup|v?asprintf|__v?asprintf_chk|getline|(__)?getdelim|open_memstream|scandir|getcwd"
 functions="$functions|json_dumps"

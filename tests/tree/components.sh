@@ -53,7 +53,8 @@ mv "$work/all$prefix" "$work/moved"
 ! grep -rlF -e "$work/all" -e "$work/build" -e "$PWD" "$work/moved/lib/here/cmake" "$work/moved/lib/here/pkgconfig" \
     "$work/moved/text" || fail "these files name a folder of the build"
 export PKG_CONFIG_PATH="$work/moved/lib/here/pkgconfig"
-case $(pkg-config --cflags --libs vkclip) in
+eval "set -- $(pkg-config --cflags --libs vkclip)" # Blanks are escaped as in the shell.
+case "$*" in
 *"-I$work/moved/lib/here/pkgconfig/"*) ;;
 *) fail "pkg-config does not find the moved files: $(pkg-config --cflags --libs vkclip)" ;;
 esac

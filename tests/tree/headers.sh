@@ -10,7 +10,7 @@ flags="-Wall -Wextra -Wshadow -Werror -fsyntax-only -Iinclude -Isrc -I. $(pkg-co
 # compile COMPILER FLAGS HEADER compiles a file that only includes the header, twice.
 compile() {
     # shellcheck disable=SC2086
-    printf '#include "%s"\n#include "%s"\n' "$3" "$3" | $1 $2 $flags - || {
+    printf '#include "%s"\n#include "%s"\n' "$3" "$3" | "$1" $2 $flags - || {
         echo "FAILED: $3 with $1 $2"
         failed=1
     }

@@ -52,15 +52,17 @@ done
 
 pc=$(find "$prefix" -name vkclip.pc)
 export PKG_CONFIG_PATH="${pc%/*}"
-# shellcheck disable=SC2046,SC2086
-$cc -std=c11 -Wall -Wextra -Werror "$root/tests/tree/consumer/main.c" -o "$work/consumer" \
-    $(pkg-config --cflags --libs $static vkclip)
+# link ARGUMENT... compiles a program with the flags of pkg-config, in which blanks are escaped as in the shell.
+link() {
+    eval "set -- \"\$@\" $(pkg-config --cflags --libs $static vkclip)"
+    "$cc" -std=c11 -Wall -Wextra -Werror "$@"
+}
+link "$root/tests/tree/consumer/main.c" -o "$work/consumer"
 library_dir=$(pkg-config --variable=libdir vkclip)
 says "pkg-config $static" env LD_LIBRARY_PATH="$library_dir" "$work/consumer"
 for form in '' -DPOINTERS; do
     # shellcheck disable=SC2046,SC2086
-    $cc -std=c11 -Wall -Wextra -Werror $form "$root/tests/tree/consumer/renderer.c" -o "$work/renderer" \
-        $(pkg-config --cflags --libs $static vkclip) -ldl $([ "$form" ] || echo -lvulkan)
+    link $form "$root/tests/tree/consumer/renderer.c" -o "$work/renderer" -ldl $([ "$form" ] || echo -lvulkan)
     LD_LIBRARY_PATH=$library_dir "$work/renderer" || { echo "FAILED: a program that uses Vulkan $form" && exit 1; }
     echo "works: a program that uses Vulkan $form $static"
 done

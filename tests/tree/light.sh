@@ -33,11 +33,11 @@ size=$(wc -c <"$folder/stripped.so")
 echo "the stripped library has $size bytes"
 [ "$size" -le $limit ] || { echo "FAILED: expected at most $limit bytes" && exit 1; }
 needs "$folder/stripped.so" "$system|libz|libjansson|libutf8proc|libgumbo"
-$cc -Iinclude -DVKCLIP_SHARED tests/tree/consumer/main.c -o "$folder/shared" "$folder/libvkclip.so"
+"$cc" -Iinclude -DVKCLIP_SHARED tests/tree/consumer/main.c -o "$folder/shared" "$folder/libvkclip.so"
 says "$folder/shared"
 
 find "$folder/CMakeFiles/vkclip_objects.dir" -name '*.o' >"$folder/objects"
-$cc -no-pie -Iinclude tests/tree/consumer/main.c -o "$folder/static" @"$folder/objects" -Wl,--gc-sections \
+"$cc" -no-pie -Iinclude tests/tree/consumer/main.c -o "$folder/static" @"$folder/objects" -Wl,--gc-sections \
     -l:libjansson.a -l:libutf8proc.a -l:libgumbo.a -lz -lm -ldl -lpthread
 needs "$folder/static" "$system|libz"
 says "$folder/static"

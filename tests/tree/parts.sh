@@ -29,7 +29,7 @@ while read -r name off; do
     cmake -S . -B "$folder" "$@" $arguments >"$folder.log" 2>&1 || { fail "$name: configuration" && continue; }
     cmake --build "$folder" >"$folder.log" 2>&1 || { fail "$name: build" && continue; }
     sh tests/tree/symbols.sh "$folder/libvkclip.so" >"$folder.log" || { fail "$name: names" && continue; }
-    $cc -Iinclude -DVKCLIP_SHARED tests/tree/parts.c -o "$folder/parts" "$folder/libvkclip.so" \
+    "$cc" -Iinclude -DVKCLIP_SHARED tests/tree/parts.c -o "$folder/parts" "$folder/libvkclip.so" \
         -Wl,-rpath,"$folder" >"$folder.log" 2>&1 ||
         { fail "$name: program" && continue; }
     # shellcheck disable=SC2086

@@ -15,9 +15,9 @@ check() {
     shift 2
     mkdir "$work/$kind"
     cp "packaging/systemd/$kind/vkclip.socket" "$work/$kind"
-    sed "s|^ExecStart=[^ ]*/vkclip |ExecStart=$build/vkclip |" "$build/systemd/$kind/vkclip.service" \
+    sed "s|^ExecStart=[^ ]*/vkclip |ExecStart=\"$build/vkclip\" |" "$build/systemd/$kind/vkclip.service" \
         >"$work/$kind/vkclip.service"
-    grep -q "^ExecStart=$build/vkclip serve " "$work/$kind/vkclip.service" || fail "$kind: the command"
+    grep -qF "ExecStart=\"$build/vkclip\" serve " "$work/$kind/vkclip.service" || fail "$kind: the command"
     for unit in service socket; do
         systemd-analyze verify --man=no "$@" "$work/$kind/vkclip.$unit" >"$work/log" 2>&1 ||
             { cat "$work/log" && fail "$kind/vkclip.$unit"; }
