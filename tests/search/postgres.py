@@ -53,7 +53,7 @@ def running(arguments, is_ready, **others):
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=end_with_parent,
                           **others) as server:
         try:
-            for _ in range(600):
+            for _ in range(2400):
                 if is_ready():
                     break
                 if server.poll() is not None:
@@ -63,7 +63,7 @@ def running(arguments, is_ready, **others):
         finally:
             server.send_signal(signal.SIGINT)
             try:
-                server.wait(20)
+                server.wait(60)
             except subprocess.TimeoutExpired:
                 server.kill()
 
@@ -72,13 +72,15 @@ def running(arguments, is_ready, **others):
 def postgresql():
     """A server, and the URI of a database of it."""
     programs, user = find_server(), server_user()
-    folder = tempfile.mkdtemp(prefix='vkclip-test-')
+    # The path of a socket has at most 107 bytes, and the folder of TMPDIR may be root's own.
+    folder = tempfile.mkdtemp(prefix='vkclip-test-', dir='/tmp')
     try:
-        if user:
-            os.chown(folder, user['user'], user['group'])
-        os.chmod(folder, 0o755)
         with open(f'{folder}/password', 'w', encoding='ascii') as file:
             file.write('pa:ss\n')
+        if user:
+            for path in folder, f'{folder}/password':
+                os.chown(path, user['user'], user['group'])
+        os.chmod(folder, 0o755)
         environment = {**os.environ, 'LC_ALL': 'C', 'HOME': folder}
         subprocess.run([f'{programs}/initdb', '-D', f'{folder}/data', '-U', 'vkclip', '-A', 'scram-sha-256',
                         '--pwfile', f'{folder}/password', '-E', 'UTF8', '--no-locale', '--no-sync'],

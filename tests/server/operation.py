@@ -11,12 +11,11 @@ import ssl
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import unittest
 
-from serving import MODEL, Server
+from serving import MODEL, Server, short_folder
 
 COMMAND = ''
 LONG = {'input': [f'text number {i}' for i in range(200)]}  # a second or two on two cores
@@ -25,7 +24,7 @@ ENDLESS = {'input': [f'text number {i}' for i in range(2000)]}
 
 class Folder(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = short_folder()
         self.path = self.folder.name
 
     def tearDown(self):
@@ -73,7 +72,7 @@ class Sockets(Folder):
             with subprocess.Popen([COMMAND, 'serve', '-m', MODEL, '--listen', '0.0.0.0:0', '--unix', '', *option],
                                   stdout=subprocess.PIPE, text=True) as process:
                 port = int(re.fullmatch(r'http://0\.0\.0\.0:(\d+)/\n', process.stdout.readline())[1])
-                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
                 connection.request('GET', '/metrics', headers={'Host': 'any-name'})
                 self.assertEqual(connection.getresponse().status, status)
                 connection.close()
@@ -142,13 +141,13 @@ class Sockets(Folder):
             for _ in range(2):
                 process = start(2)
                 self.assertEqual(process.stdout.readline(), f'http://127.0.0.1:{port}/\n')
-                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=20)
+                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
                 connection.request('GET', '/healthz')
                 self.assertEqual(connection.getresponse().status, 200)
                 connection.close()
                 self.assertEqual(self.ask_unix(self.path + '/s'), 200)
                 process.send_signal(signal.SIGTERM)
-                self.assertEqual(process.wait(20), 0)
+                self.assertEqual(process.wait(60), 0)
                 process.communicate()
                 self.assertTrue(os.path.exists(self.path + '/s'))
             # Descriptors 5 and 6 are no sockets.
@@ -167,7 +166,7 @@ class Tls(Folder):
     def test_https(self):
         with Server(COMMAND, '-m', MODEL, '--token', 'a-long-token', *self.make('a')) as server:
             context = ssl.create_default_context(cafile=self.path + '/a.pem')
-            connection = http.client.HTTPSConnection('127.0.0.1', server.port, context=context, timeout=20)
+            connection = http.client.HTTPSConnection('127.0.0.1', server.port, context=context, timeout=60)
             for _ in range(2):
                 connection.request('POST', '/api/v1/session', json.dumps({'token': 'a-long-token'}))
                 answer = connection.getresponse()
@@ -251,10 +250,9 @@ class Logs(Folder):
         with Server(COMMAND, '-m', MODEL, '--access-log', '-') as server:
             self.assertEqual(server.ask('GET', '/ping')[0], 200)
             self.assertEqual(json.loads(server.process.stdout.readline())['path'], '/ping')
-            # Nobody reads: a pipe takes 64 KiB, and what follows is lost.
-            for _ in range(200):
+            # Nobody reads: a pipe takes some KiB, and what follows is lost.
+            while not server.metric('vkclip_access_log_lost_total'):
                 server.ask('GET', '/' + 'x' * 390)
-            self.assertGreater(server.metric('vkclip_access_log_lost_total'), 0)
             # The reader has ended.
             server.process.stdout.close()
             self.assertEqual(server.ask('GET', '/ping')[0], 200)
@@ -265,7 +263,7 @@ class Logs(Folder):
     def test_hangup_without_a_log_file(self):
         with Server(COMMAND, '-m', MODEL) as server:
             server.process.send_signal(signal.SIGHUP)
-            self.assertEqual(server.process.wait(20), -signal.SIGHUP)
+            self.assertEqual(server.process.wait(60), -signal.SIGHUP)
 
 
 class Metrics(unittest.TestCase):
@@ -344,7 +342,7 @@ class Stopping(unittest.TestCase):
         with Server(COMMAND, '-m', MODEL, '--stop-timeout', '600', '--timeout', '600') as server:
             thread, found = self.ask_long(server, LONG)
             # A connection that is open can see that the server stops.
-            watcher = http.client.HTTPConnection('127.0.0.1', server.port, timeout=20)
+            watcher = http.client.HTTPConnection('127.0.0.1', server.port, timeout=60)
             watcher.request('GET', '/healthz')
             self.assertEqual(json.loads(watcher.getresponse().read())['status'], 'ok')
             server.process.send_signal(signal.SIGTERM)
@@ -381,16 +379,14 @@ class Stopping(unittest.TestCase):
                 time.sleep(0.3)
                 self.assertIsNone(server.process.poll())
                 server.process.send_signal(signal.SIGTERM)
-                self.assertEqual(server.process.wait(5), -signal.SIGTERM)
+                self.assertEqual(server.process.wait(60), -signal.SIGTERM)
 
     def test_idle_connections_hold_up_nobody(self):
-        with Server(COMMAND, '-m', MODEL, '--stop-timeout', '60') as server:
+        with Server(COMMAND, '-m', MODEL, '--stop-timeout', '600') as server:
             with server.connect(), server.connect() as connection:
                 connection.sendall(b'GET /ping HTTP/1.1\r\nHost: localhost\r\n\r\n')
                 self.assertIn(b'200', connection.recv(1000))
-                began = time.monotonic()
-                self.assertEqual(server.stop(), 0)
-                self.assertLess(time.monotonic() - began, 10)
+                self.assertEqual(server.stop(), 0)  # It fails after a minute.
 
 
 if __name__ == '__main__':

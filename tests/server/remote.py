@@ -4,10 +4,9 @@
 import os
 import subprocess
 import sys
-import tempfile
 import unittest
 
-from serving import MODEL, Server
+from serving import MODEL, Server, short_folder
 
 COMMAND = ''
 SAMPLES = 'tests/golden/emoji-clip/samples/'
@@ -16,7 +15,7 @@ SAMPLES = 'tests/golden/emoji-clip/samples/'
 class Remote(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        cls.folder = tempfile.TemporaryDirectory()
+        cls.folder = short_folder()
         cls.environment = {'XDG_RUNTIME_DIR': cls.folder.name, 'VKCLIP_INDEX': cls.folder.name + '/index.db'}
         cls.server = Server(COMMAND, '-m', MODEL, environment=cls.environment)
         os.rename(cls.server.socket, cls.folder.name + '/vkclip.sock')

@@ -16,6 +16,10 @@ from contract import open_contract
 MODEL = 'models/emoji-clip'
 CONTRACT = open_contract()
 
+# What a server asks of others is on this machine, and no proxy knows it.
+for _name in [name for name in os.environ if name.lower().endswith('_proxy')]:
+    del os.environ[_name]
+
 
 def read(path):
     with open(path, 'rb') as file:
@@ -27,11 +31,16 @@ def write(path, data):
         file.write(data)
 
 
+def short_folder():
+    """A temporary folder for sockets, whose paths have at most 107 bytes, unlike those below TMPDIR."""
+    return tempfile.TemporaryDirectory(dir='/tmp')
+
+
 class Server:
     """vkclip serve on a free port of 127.0.0.1 and a Unix socket in a folder of its own."""
 
     def __init__(self, command, *arguments, environment=None):
-        self.folder = tempfile.TemporaryDirectory()
+        self.folder = short_folder()
         self.socket = os.path.join(self.folder.name, 'serve.sock')
         self.log = open(os.path.join(self.folder.name, 'log'), 'w+', encoding='utf-8')
         for name, value in (('--listen', '127.0.0.1:0'), ('--unix', self.socket)):
