@@ -3,7 +3,7 @@
 """fetch.py COMMAND [unittest's arguments]: what vkclip serve --allow-fetch gets, and what it does not.
 
 The test runs in network and mount namespaces of its own, in which this machine has addresses that count as public, and
-names as its own name server tells them. Where the system allows no such namespaces, it is left out.
+names as its own name server tells them. Where the system allows no such namespaces or has no IPv6, it is left out.
 """
 import base64
 import http.server
@@ -200,8 +200,7 @@ class Fetch(unittest.TestCase):
 
 INSIDE = '''
 set -e
-mount --bind "$1/resolv.conf" /etc/resolv.conf
-mount --bind "$1/nsswitch.conf" /etc/nsswitch.conf
+for file in resolv.conf nsswitch.conf; do [ ! -e /etc/$file ] || mount --bind "$1/$file" /etc/$file; done
 ip link set lo up
 shift
 while [ "$1" != -- ]; do ip address add "$1" dev lo nodad 2>/dev/null || ip address add "$1" dev lo; shift; done
@@ -214,12 +213,13 @@ def enter():
     """Runs this file again in the namespaces; returns the status, or None where there can be none."""
     unshare = ['unshare', '--map-root-user', '--net', '--mount']
     try:
-        if subprocess.run([*unshare, 'ip', 'link', 'set', 'lo', 'up'], capture_output=True, check=False).returncode:
+        attempt = f'ip link set lo up && ip address add {PUBLIC_V6}/128 dev lo'
+        if subprocess.run([*unshare, 'sh', '-c', attempt], capture_output=True, check=False).returncode:
             return None
     except FileNotFoundError:
         return None
     with tempfile.TemporaryDirectory() as folder:
-        for name, text in (('resolv.conf', 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n'), ('nsswitch.conf', 'hosts: files dns\n')):
+        for name, text in (('resolv.conf', 'nameserver 127.0.0.1\n'), ('nsswitch.conf', 'hosts: files dns\n')):
             with open(f'{folder}/{name}', 'w', encoding='utf-8') as file:
                 file.write(text)
         addresses = [f'{address}/32' for address in (PUBLIC, OTHER, *PRIVATE[:-1])] + [PUBLIC_V6 + '/128']
@@ -234,5 +234,5 @@ if __name__ == '__main__':
         unittest.main()
     code = enter()
     if code is None:
-        print('skipped: the system allows no network namespaces of one\'s own')
+        print('skipped: the system allows no network namespaces of one\'s own, or has no IPv6')
     sys.exit(77 if code is None else code)

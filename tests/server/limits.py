@@ -137,7 +137,7 @@ class Clients(unittest.TestCase):
         os.mkdir(pictures)
         with open('models/emoji-clip/samples/owl.png', 'rb') as source, open(pictures + '/owl.png', 'wb') as file:
             file.write(source.read() + os.urandom(12 << 20))  # What follows the picture is its file's, too.
-        cls.server = Watched(COMMAND, '-m', MODEL, '--index', pictures, '--timeout', '3', '--max-connections', '4096',
+        cls.server = Watched(COMMAND, '-m', MODEL, '--index', pictures, '--timeout', '10', '--max-connections', '4096',
                              environment={'VKCLIP_INDEX': cls.folder.name + '/index.db'})
         cls.server.wait_for_index()
         cls.id = cls.server.ask_json('POST', '/api/v1/search', {})[1]['hits'][0]['id']
@@ -263,7 +263,7 @@ class Queue(Overloaded):
             self.server.start(HEADERS[:number]).close()
         began = time.monotonic()
         self.server.wait_until(lambda: self.server.metric('vkclip_connections') <= before + 1, 'connections are closed')
-        self.assertLess(time.monotonic() - began, 15)
+        self.assertLess(time.monotonic() - began, 25)
 
     def test_fairness(self):
         """The short request of a client waits for a few batches, however many long ones another client has."""
@@ -273,8 +273,9 @@ class Queue(Overloaded):
             before = self.server.metric('vkclip_batches_total')
             for _ in range(3):
                 self.server.ask_text('a dog')
-            # 64 requests were before it: that makes two batches, the one that was computed, and its own.
-            self.assertLessEqual(self.server.metric('vkclip_batches_total') - before, 3 * 5)
+            # 64 requests were before it: that makes two batches, the one that was computed, and its own. Some more are
+            # computed while this client does something else. All those that wait make 200.
+            self.assertLessEqual(self.server.metric('vkclip_batches_total') - before, 3 * 15)
         finally:
             for connection in clients:
                 reset(connection)
@@ -283,11 +284,12 @@ class Queue(Overloaded):
         clients = [self.server.start(embed(self.LONG[:100])) for _ in range(66)]
         try:
             self.server.wait_until(lambda: self.server.metric('vkclip_running_requests') == 66, 'requests are worked on')
-            began, rejected = time.monotonic(), self.server.metric('vkclip_rejected_total')
+            rejected = self.server.metric('vkclip_rejected_total')
             for _ in range(5):
                 self.assertTrue(self.is_busy(self.server.ask('POST', '/v1/embeddings', {'input': 'owl'})))
                 self.assertEqual(self.server.ask('GET', '/healthz')[0], 200)
-            self.assertLess(time.monotonic() - began, 5)
+            # None of them waited until another request had ended.
+            self.assertEqual(self.server.metric('vkclip_running_requests'), 66)
             self.assertEqual(self.server.metric('vkclip_rejected_total') - rejected, 5)
         finally:
             for connection in clients:
@@ -345,7 +347,7 @@ class Batches(unittest.TestCase):
 
     def test_requests_are_joined(self):
         """Embeddings are the same to the bit, whether requests were computed alone or together."""
-        with Watched(COMMAND, '-m', MODEL, '--batch-wait', '200', '--batch-size', '16') as server:
+        with Watched(COMMAND, '-m', MODEL, '--batch-wait', '2000', '--batch-size', '16') as server:
             pictures = ['data:image/png;base64,' + base64.b64encode(make_png(64 + number, 64)).decode() for number in range(16)]
             requests = [embed(text) for text in self.TEXTS] + [embed(picture) for picture in pictures]
             alone = [server.ask_all([request])[0] for request in requests]
@@ -363,7 +365,7 @@ class Batches(unittest.TestCase):
             began = time.monotonic()
             for number in range(10):
                 server.ask_text(f'text {number}')
-            self.assertLess(time.monotonic() - began, 10 * 0.2)
+            self.assertLess(time.monotonic() - began, 10 * 2)
             large = 'data:image/png;base64,' + base64.b64encode(make_png(6000, 6000)).decode()
             with server.start(embed([large] * 4)) as connection:
                 server.wait_until(lambda: server.metric('vkclip_running_requests'), 'pictures are decoded')
@@ -425,8 +427,8 @@ class Models(unittest.TestCase):
     def count(self, server):
         return [server.metric('vkclip_models' + name) for name in ('', '_opened_total')]
 
-    def test_memory_and_time_to_live(self):
-        with Watched(COMMAND, *self.copy('a'), *self.copy('b'), *self.copy('c'), '--memory', '39', '--ttl', '2') as server:
+    def test_memory(self):
+        with Watched(COMMAND, *self.copy('a'), *self.copy('b'), *self.copy('c'), '--memory', '39') as server:
             self.assertEqual(self.count(server), [0, 0])
             # Requests that come while a model is opened wait for it, and it is opened once.
             answers = server.ask_all([embed('owl', 'a')] * 8)
@@ -442,9 +444,13 @@ class Models(unittest.TestCase):
             self.assertLessEqual(server.metric('vkclip_models_bytes'), 39 << 20)
             server.ask_text('owl', 'b')
             self.assertEqual(self.count(server), [2, 4])
-            server.wait_until(lambda: self.count(server) == [0, 4], 'models are closed')
-            server.ask_text('owl', 'a')
-            self.assertEqual(self.count(server), [1, 5])
+
+    def test_time_to_live(self):
+        with Watched(COMMAND, *self.copy('a'), '--ttl', '1') as server:
+            for opened in range(1, 3):
+                server.ask_text('owl', 'a')
+                self.assertEqual(server.metric('vkclip_models_opened_total'), opened)
+                server.wait_until(lambda: not server.metric('vkclip_models'), 'the model is closed')
 
     def test_model_that_is_too_large(self):
         with Watched(COMMAND, '-m', MODEL, '--memory', '8') as server:
