@@ -144,7 +144,7 @@ class Bench(CommandTest):
             exact = line['batch'] * (4 * (32 * 24 * 192 ** 2 + 4 * 32 * 32 * 192) - 31 * 18 * 192 ** 2)
             self.assertLess(abs(line['operations'] / exact - 1), 0.05)
             if line['profile'][0]['seconds'] is not None:
-                self.assertLess(sum(op['seconds'] for op in line['profile']), 5 * line['seconds'])
+                self.assertLess(sum(op['seconds'] for op in line['profile']), 100 * line['seconds'])
         self.assertGreater(lines[0]['device_bytes'], lines[1]['device_bytes'])
         with open(self.path('plot.svg'), encoding='utf-8') as file:
             root = xml.etree.ElementTree.parse(file).getroot()

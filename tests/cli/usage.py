@@ -295,13 +295,15 @@ class Completion(CommandTest):
 
 
 class Terminal(CommandTest):
-    def preprocess_slowly(self, pictures, errors):
-        """Stops preprocess for more than a second, after which a bar appears. One stop of some falls into its work."""
+    def preprocess_slowly(self, pictures, errors, is_enough):
+        """Stops preprocess for more than a second, after which a bar appears, until a stop has fallen into its work."""
         process = subprocess.Popen([cli.COMMAND, 'preprocess', '-m', MODEL, '--images-from', '-', '-o',
                                     self.path('out.safetensors')], stdin=subprocess.PIPE, stderr=errors)
         process.stdin.write(pictures)
         process.stdin.close()
-        for _ in range(4):
+        count = 0
+        while process.poll() is None and not is_enough(count):
+            count += 1
             time.sleep(0.02)
             process.send_signal(signal.SIGSTOP)
             time.sleep(1.1)
@@ -313,13 +315,13 @@ class Terminal(CommandTest):
         large = self.path('large.ppm', b'P6 3000 2000 255\n' + bytes(18000000))
         pictures = (large + '\n').encode() * 8
         ours, theirs = pty.openpty()
-        with self.preprocess_slowly(pictures, theirs) as process:
+        with self.preprocess_slowly(pictures, theirs, lambda _: select.select([ours], [], [], 0)[0]) as process:
             os.close(theirs)
             seen = read_terminal(ours)
         self.assertEqual(process.returncode, 0, seen)
         self.assertRegex(seen, rb'\[#*-*\] \d+/8')
         self.assertTrue(seen.endswith(b'\r\x1b[K'), seen[-40:])
-        with self.preprocess_slowly(pictures, subprocess.PIPE) as process:
+        with self.preprocess_slowly(pictures, subprocess.PIPE, lambda count: count == 4) as process:
             self.assertEqual(process.stderr.read(), b'')
         self.assertEqual(process.returncode, 0)
 

@@ -18,7 +18,7 @@ def main():
             table = file.read()
     # A slow machine may not reach the last rows, and then must say so.
     assert result['seconds'] < 360, result['seconds']
-    assert result['peaks']['peak_gflops'] > 0, result['peaks']
+    assert result['peaks'].get('peak_gflops', 0) > 0 or any(text.startswith('towers, peaks') for text in result['left_out'])
     expected = {(title, f'vkclip {precision}', batch) for title in ('emoji-clip', 'emoji-clip text')
                 for precision in ('f32', 'f16', 'q8') for batch in (1, 2)}
     found = {(row['title'], row['engine'], row['batch']) for row in result['towers'] if row['items_per_s'] > 0}

@@ -53,7 +53,7 @@ def check_interrupt(picsort, folder):
     process = subprocess.Popen([picsort, MODEL, folder, *LABELS], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     process.stderr.read(1)
     process.send_signal(signal.SIGINT)
-    message = process.communicate(timeout=60)[1].decode()
+    message = process.communicate(timeout=300)[1].decode()
     expect('the exit status after an interrupt', process.returncode, 130)
     expect('a message in the end', message.endswith('picsort: stopped by the caller\n'), True)
 

@@ -2,18 +2,18 @@
  *
  * A device's pool of threads has the number and the priority that the device was opened with.
  */
-#define _GNU_SOURCE /* usleep */
+#define _GNU_SOURCE
 #include "base/settings.h"
 #include "base/workers.h"
 #include "support/testing.h"
 #include "vulkan/gpu.h"
 
 #ifdef __linux__
+#include <pthread.h>
 #include <sys/resource.h>
-#include <unistd.h>
 #endif
 
-enum { JOBS = 200, THREADS = 3, LOWEST = 19 };
+enum { THREADS = 3, LOWEST = 19 };
 
 /* On Linux getpriority tells the priority of the thread that calls it. */
 static int find_priority(void)
@@ -25,15 +25,19 @@ static int find_priority(void)
 #endif
 }
 
-/* The job takes so long that another thread begins one meanwhile. */
+#ifdef __linux__
+static pthread_barrier_t all;
+#endif
+
+/* Waits until each thread has a job. */
 static int note_priority(void *user, size_t index, unsigned thread)
 {
     int *priorities = user;
     (void)index;
-    priorities[thread] = find_priority();
 #ifdef __linux__
-    usleep(1000);
+    pthread_barrier_wait(&all);
 #endif
+    priorities[thread] = find_priority();
     return VKCLIP_OK;
 }
 
@@ -67,13 +71,16 @@ static void priority_of_threads(void **state)
 {
     (void)state;
     const int own = find_priority();
+#ifdef __linux__
+    pthread_barrier_init(&all, NULL, THREADS);
+#endif
     for (unsigned background = 0; background < 2; background++) {
         struct gpu *gpu =
             open_with((struct vkclip_device_params){.threads = THREADS, .background = background});
         int priorities[THREADS];
         for (size_t i = 0; i < THREADS; i++)
             priorities[i] = own;
-        assert_int_equal(workers_run(gpu_workers(gpu), note_priority, priorities, JOBS), 0);
+        assert_int_equal(workers_run(gpu_workers(gpu), note_priority, priorities, THREADS), 0);
         size_t lower = 0;
         for (size_t i = 0; i < THREADS; i++)
             lower += priorities[i] > own;

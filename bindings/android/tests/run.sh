@@ -18,9 +18,10 @@ trap 'rm -rf "$work"' EXIT
 "$javac" -d "$work/tests" -cp "$work/classes:$work/stubs" $android/tests/java/dev/vkclip/*.java
 "$command" convert -q --no-check models/emoji-clip "$work/model.gguf"
 
+# A test watches the memory of the process, in which the heap is touched as a whole from the beginning.
 codes=$(sed -nE 's/^ *X\((E[A-Z]+), (-[0-9]+),.*/\1=\2/p' include/vkclip.h | tr '\n' ' ')
 status=0
-"$java" -Xcheck:jni -ea -Xmx256m -Djava.library.path="$jni" --add-opens java.base/java.io=ALL-UNNAMED \
+"$java" -Xcheck:jni -ea -Xms256m -Xmx256m -XX:+AlwaysPreTouch -Djava.library.path="$jni" --add-opens java.base/java.io=ALL-UNNAMED \
     -cp "$work/classes:$work/stubs:$work/tests" dev.vkclip.Tests "$work" "$codes" >"$work/log" 2>&1 || status=$?
 cat "$work/log"
 if grep -qE '^WARNING|FATAL ERROR in native|^Warning:' "$work/log"; then

@@ -155,7 +155,7 @@ first = model.encode_text(['owl'] * 100000, wait=False)
 second = model.encode_text('owl', wait=False)
 print(first.running())
 '''
-    found = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=60, check=True)
+    found = subprocess.run([sys.executable, '-c', program], capture_output=True, text=True, timeout=300, check=True)
     assert found.stdout == 'True\n' and found.stderr == ''
 
 

@@ -614,7 +614,7 @@ public final class Tests {
         logger.addHandler(handler);
         logger.setUseParentHandlers(false);
         new Model(null, gguf, new Model.Options());
-        for (int i = 0; i < 50 && warned.getCount() > 0; i++) {
+        for (int i = 0; i < 600 && warned.getCount() > 0; i++) {
             System.gc();
             warned.await(100, TimeUnit.MILLISECONDS);
         }
