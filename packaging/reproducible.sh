@@ -11,7 +11,7 @@ mkdir -p "$1"
 folder=$(realpath "$1")
 light=${2-}
 spirv=${3-}
-[ ! -e .git ] || SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-$(git log -1 --format=%ct)}
+[ ! -e .git ] || SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH-$(git -c safe.directory='*' log -1 --format=%ct)}
 export SOURCE_DATE_EPOCH="${SOURCE_DATE_EPOCH-0}"
 unset DEB_BUILD_OPTIONS VKCLIP_CMAKE_ARGS CFLAGS LDFLAGS
 fail() { echo "FAILED: $1" && exit 1; }

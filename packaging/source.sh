@@ -3,9 +3,9 @@
 # files instead, each with a NUL behind it. Where there is no git, all files but builds are the source.
 set -eu
 cd "$(dirname "$0")/.."
-files() {
+files() { # The work tree may be another user's, as in containers.
     if [ -e .git ]; then
-        git ls-files -z --cached --others --exclude-standard
+        git -c safe.directory='*' ls-files -z --cached --others --exclude-standard
     else
         find . -type d \( -name 'build*' -o -name '*.egg-info' -o -name __pycache__ \) -prune -o ! -type d -printf '%P\0'
     fi | LC_ALL=C sort --zero-terminated
