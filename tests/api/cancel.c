@@ -160,7 +160,7 @@ static void devices(void **state)
     cancel("vkclip_open_device", open_device, NULL);
     if (!strstr(vkclip_get_build(), "tar"))
         return;
-    char *command = string_format("tar -C " SAMPLES " -cf %s/pictures.tar .", folder);
+    char *command = string_format("tar -C " SAMPLES " -cf \"%s/pictures.tar\" .", folder);
     assert_int_equal(system(command), 0);
     free(command);
     cancel("vkclip_open_tar", open_archive, NULL);

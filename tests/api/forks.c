@@ -174,7 +174,7 @@ static void archives(void **state)
     if (!strstr(vkclip_get_build(), "tar"))
         skip();
     char *folder = scratch_folder(), *path = scratch_path(folder, "pictures.tar");
-    char *command = string_format("tar -C " MODEL "/samples -cf %s .", path);
+    char *command = string_format("tar -C " MODEL "/samples -cf \"%s\" .", path);
     assert_int_equal(system(command), 0);
     assert_int_equal(vkclip_open_archive(path, &archive), VKCLIP_OK);
     run_child(use_archive, true);

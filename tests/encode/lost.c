@@ -247,7 +247,7 @@ static void a_deadly_kernel_is_left_out(void **state)
 
 static int run_child(void)
 {
-    char *command = string_format("%s child %s", program, cache);
+    char *command = string_format("\"%s\" child \"%s\"", program, cache);
     const int status = system(command);
     free(command);
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
