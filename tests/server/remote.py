@@ -71,7 +71,7 @@ class Remote(unittest.TestCase):
                                       '--overwrite', '--server', mode, SAMPLES + '1f989.png', 'README.md',
                                       'no/such.png', SAMPLES + '1f355.png', status=1)
             with open(path, encoding='utf-8') as file:
-                outputs.append((file.read(), [line for line in log.splitlines() if 'warning' not in line]))
+                outputs.append((file.read(), [line for line in log.splitlines() if line.startswith('vkclip: ') and 'warning' not in line]))
         self.assertEqual(self.items(), before + 12)
         self.assertIn('README.md', outputs[0][1][0])
         for output in outputs[1:]:
