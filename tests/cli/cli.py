@@ -22,6 +22,9 @@ EXPECTED = 'tests/golden/emoji-clip'
 NO_DEVICE = {'VK_ICD_FILENAMES': '/nonexistent', 'VK_DRIVER_FILES': '/nonexistent'}
 TYPES = {'F32': 'f', 'F16': 'H', 'U8': 'B', 'I32': 'i', 'I64': 'q'}
 
+# The paths in an index have no links, and neither have those of the tests.
+tempfile.tempdir = os.path.realpath(tempfile.gettempdir())
+
 
 def golden(name):
     """The path of a file of the reference data; None if it is not there."""

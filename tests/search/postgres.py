@@ -53,9 +53,7 @@ def running(arguments, is_ready, **others):
     with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=end_with_parent,
                           **others) as server:
         try:
-            for _ in range(2400):
-                if is_ready():
-                    break
+            while not is_ready():
                 if server.poll() is not None:
                     raise RuntimeError(server.stderr.read().decode())
                 time.sleep(0.05)
@@ -96,7 +94,7 @@ def postgresql():
 
 class IndexTest(unittest.TestCase):
     def setUp(self):
-        self.folder = tempfile.mkdtemp()
+        self.folder = os.path.realpath(tempfile.mkdtemp())  # The paths in an index have no links.
         self.addCleanup(shutil.rmtree, self.folder)
         self.cache = {**os.environ, 'VKCLIP_CACHE_DIR': f'{self.folder}/cache'}
 

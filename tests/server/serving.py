@@ -20,6 +20,9 @@ CONTRACT = open_contract()
 for _name in [name for name in os.environ if name.lower().endswith('_proxy')]:
     del os.environ[_name]
 
+# The paths in an index have no links, and neither have those of the tests.
+tempfile.tempdir = os.path.realpath(tempfile.gettempdir())
+
 
 def read(path):
     with open(path, 'rb') as file:
@@ -98,7 +101,7 @@ class Server:
     def ask(self, method, path, body=None, headers=None):
         """Returns status, headers and body of an answer. A body that is no bytes is sent as JSON. Request and answer are
         held to the document that describes them."""
-        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=60)
+        connection = http.client.HTTPConnection('127.0.0.1', self.port, timeout=600)
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()
         connection.request(method, path, body, headers or {})

@@ -10,11 +10,14 @@
 #include "base/string.h"
 #include "support/testing.h"
 
-/* Makes an empty folder. The caller removes it with scratch_remove, which also frees its path. */
+/* Makes an empty folder. The caller removes it with scratch_remove, which also frees its path. The
+ * path has no links, as those that an index has. */
 static inline char *scratch_folder(void)
 {
-    char *path = folder_make_temporary("vkclip-test");
+    char *made = folder_make_temporary("vkclip-test");
+    char *path = made ? file_resolve(made) : NULL;
     assert_non_null(path);
+    free(made);
     return path;
 }
 

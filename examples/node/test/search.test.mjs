@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The index of pictures.
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { Index } from '../index.mjs';
 import { openModel, rows, sample } from './helper.mjs';
 
-const folder = mkdtempSync(join(tmpdir(), 'vkclip-'));
+const folder = realpathSync(mkdtempSync(join(tmpdir(), 'vkclip-'))); // An index has paths without links.
 const file = join(folder, 'index.db');
 let model;
 before(async () => {
