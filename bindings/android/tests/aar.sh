@@ -3,6 +3,7 @@
 # for arm64 where third_party/arm64.sh has fetched its C library. Then it checks the AAR, and a program finds the headers
 # and the library of its prefab package.
 set -eu
+export LC_ALL=C.UTF-8 # With POSIX's locale Java opens no file whose path is not ASCII.
 folder=$1
 javac=$2
 python=$3

@@ -3,6 +3,7 @@
 """example.py JAVAC compiles the example application with stubs of Android's classes, and checks that its XML files are
 well-formed and name only what there is. Neither Android's tools nor its classes take part."""
 
+import os
 import pathlib
 import re
 import subprocess
@@ -66,6 +67,7 @@ def main():
     for name in names['string'] - {name for kind, name in used if kind == 'string'}:
         text = ''.join(path.read_text() for path in trees)
         assert f'@string/{name}"' in text, f'nothing uses the string {name}'
+    os.environ['LC_ALL'] = 'C.UTF-8'  # With POSIX's locale Java opens no file whose path is not ASCII.
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         write_stubs(folder / 'stubs')

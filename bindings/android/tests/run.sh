@@ -3,12 +3,13 @@
 # tests on a desktop with stubs of Android's classes. JNI-FOLDER has a libvkclip_jni with the doubles of doubles.c. The
 # virtual machine checks every call of JNI, and the test fails if it warns.
 set -eu
+export LC_ALL=C.UTF-8 # With POSIX's locale Java opens no file whose path is not ASCII.
 java=$1
 javac=$2
 jni=$3
 command=$4
 android=bindings/android
-work=$(mktemp -d)
+work=$(cd "$(mktemp -d)" && pwd -P) # An index has paths without links.
 trap 'rm -rf "$work"' EXIT
 
 # shellcheck disable=SC2046
