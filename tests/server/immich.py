@@ -179,7 +179,7 @@ class Immich(unittest.TestCase):
     def test_ping_while_a_model_loads(self):
         """immich takes a server for dead that does not answer /ping within two seconds."""
         with Server(COMMAND, '--alias', f'ViT-B-32__openai={MODEL}', '--max-requests', '1') as server:
-            connection = http.client.HTTPConnection('127.0.0.1', server.port, timeout=60)
+            connection = http.client.HTTPConnection('127.0.0.1', server.port, timeout=600)
             connection.request('POST', '/predict', form('{"clip":{"visual":{"modelName":"ViT-B-32__openai"}}}', read(OWL)),
                                TYPE)
             # The only place for a request is taken from then on.

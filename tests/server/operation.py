@@ -72,7 +72,7 @@ class Sockets(Folder):
             with subprocess.Popen([COMMAND, 'serve', '-m', MODEL, '--listen', '0.0.0.0:0', '--unix', '', *option],
                                   stdout=subprocess.PIPE, text=True) as process:
                 port = int(re.fullmatch(r'http://0\.0\.0\.0:(\d+)/\n', process.stdout.readline())[1])
-                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
+                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=600)
                 connection.request('GET', '/metrics', headers={'Host': 'any-name'})
                 self.assertEqual(connection.getresponse().status, status)
                 connection.close()
@@ -141,7 +141,7 @@ class Sockets(Folder):
             for _ in range(2):
                 process = start(2)
                 self.assertEqual(process.stdout.readline(), f'http://127.0.0.1:{port}/\n')
-                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=60)
+                connection = http.client.HTTPConnection('127.0.0.1', port, timeout=600)
                 connection.request('GET', '/healthz')
                 self.assertEqual(connection.getresponse().status, 200)
                 connection.close()
@@ -166,7 +166,7 @@ class Tls(Folder):
     def test_https(self):
         with Server(COMMAND, '-m', MODEL, '--token', 'a-long-token', *self.make('a')) as server:
             context = ssl.create_default_context(cafile=self.path + '/a.pem')
-            connection = http.client.HTTPSConnection('127.0.0.1', server.port, context=context, timeout=60)
+            connection = http.client.HTTPSConnection('127.0.0.1', server.port, context=context, timeout=600)
             for _ in range(2):
                 connection.request('POST', '/api/v1/session', json.dumps({'token': 'a-long-token'}))
                 answer = connection.getresponse()
@@ -227,7 +227,7 @@ class Logs(Folder):
             self.assertEqual(rows[0]['agent'], ('x"\ufffd\t' + 'y' * 500)[:120])
             self.assertEqual((rows[1]['received'], rows[1]['agent']), (len('{"input": "owl"}'), None))
             self.assertGreater(rows[1]['sent'], 1000)
-            self.assertLess(rows[1]['seconds'], 30)
+            self.assertLess(rows[1]['seconds'], 600)
             self.assertRegex(rows[1]['time'], r'^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$')
             self.assertTrue(rows[4]['path'].startswith('/\ufffd%00/zzz') and len(rows[4]['path']) < 500)
             with open(path, encoding='utf-8') as file:
@@ -323,8 +323,11 @@ class Metrics(unittest.TestCase):
                     ('vkclip_running_requests', None): 0, ('vkclip_body_bytes', None): 0}.items():
                 self.assertEqual(values[key], value, key)
             self.assertGreater(values['vkclip_models_bytes', None], 1e6)
-            took = values['vkclip_batch_seconds_total', 'tower="text"']
-            busy = sum(value for (name, _), value in values.items() if name == 'vkclip_device_busy_seconds_total')
+            # Opening the model makes the device busy, too, but no later request does so.
+            self.assertEqual(server.ask('POST', '/v1/embeddings', {'input': 'owl'})[0], 200)
+            later = self.parse(server.ask('GET', '/metrics')[2].decode())[1]
+            busy, took = (sum(later[key] - values[key] for key in values if key[0] == name)
+                          for name in ('vkclip_device_busy_seconds_total', 'vkclip_batch_seconds_total'))
             self.assertTrue(0 < busy <= took, (busy, took))
             self.assertGreaterEqual(values['vkclip_received_bytes_total', None], 50)
 
@@ -342,7 +345,7 @@ class Stopping(unittest.TestCase):
         with Server(COMMAND, '-m', MODEL, '--stop-timeout', '600', '--timeout', '600') as server:
             thread, found = self.ask_long(server, LONG)
             # A connection that is open can see that the server stops.
-            watcher = http.client.HTTPConnection('127.0.0.1', server.port, timeout=60)
+            watcher = http.client.HTTPConnection('127.0.0.1', server.port, timeout=600)
             watcher.request('GET', '/healthz')
             self.assertEqual(json.loads(watcher.getresponse().read())['status'], 'ok')
             server.process.send_signal(signal.SIGTERM)
