@@ -56,7 +56,7 @@ class Server:
         line = self.process.stdout.readline()
         match = re.match(r'https?://127\.0\.0\.1:(\d+)/', line)
         if not match:
-            self.process.wait(60)
+            self.process.wait(600)
             message = f'the server did not start: {line}{self.read_log()}'
             self.stop()
             raise AssertionError(message)
@@ -77,13 +77,13 @@ class Server:
         """Returns the exit status."""
         if self.process.poll() is None:
             self.process.send_signal(how)
-        status = self.process.wait(60)
+        status = self.process.wait(600)
         self.process.stdout.close()
         self.log.close()
         self.folder.cleanup()
         return status
 
-    def connect(self, timeout=60):
+    def connect(self, timeout=600):
         return socket.create_connection(('127.0.0.1', self.port), timeout)
 
     def metric(self, name):
@@ -91,7 +91,7 @@ class Server:
         lines = self.ask('GET', '/metrics')[2].decode().splitlines()
         return sum(float(line.split()[-1]) for line in lines if re.split('[{ ]', line)[0] == name)
 
-    def wait_for(self, condition, seconds=120):
+    def wait_for(self, condition, seconds=600):
         """Waits until something holds, and tells whether it does."""
         end = time.monotonic() + seconds
         while not condition() and time.monotonic() < end:
