@@ -67,7 +67,7 @@ static int take_row(struct rows *rows, uint64_t line, struct text picture, struc
     const bool good = path && cli_add_input(&rows->pictures, path, strlen(path)) &&
                       cli_add_input(&rows->captions, caption.bytes, caption.length);
     free(path);
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 static struct text find_field(const struct csv *csv, size_t column)
@@ -182,7 +182,7 @@ static int sort_rows(const struct rows *rows, struct cli_captions *captions)
     if (good)
         captions->first[captions->pictures.count] = captions->captions.count;
     free(pairs);
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 int cli_take_separator(const struct cli_session *session, const char *text, char *separator)

@@ -21,7 +21,7 @@ int cli_open_conditioner(const struct cli_session *session, const struct cli_enc
     params.embeddings = embeddings;
     params.embedding_count = files->embeddings.count;
     if (!models || !vocabs || !embeddings)
-        status = cli_fail(CLI_FAILED, "out of memory");
+        status = cli_fail_memory();
     else if (vkclip_open_conditioner(session->device, models, files->models.count, &params,
                                      conditioner) ||
              vkclip_get_conditioner_info(*conditioner, info))

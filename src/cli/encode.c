@@ -268,7 +268,7 @@ int cli_encode_files(struct cli_session *session, const struct cli_encoding *enc
     }
     const char **paths = cli_list_paths(inputs);
     if (!paths)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     const struct vkclip_encode_params params = begin_call(&call);
     int error = vkclip_encode_files(session->model, paths, inputs->count, &params, NULL);
     free(paths);
@@ -296,7 +296,7 @@ int cli_encode_texts(struct cli_session *session, const struct cli_encoding *enc
         status = end_call(&call,
                           vkclip_encode_texts(session->model, texts, inputs->count, &params, NULL));
     } else {
-        status = cli_fail(CLI_FAILED, "out of memory");
+        status = cli_fail_memory();
     }
     free(texts);
     free(lengths);
@@ -347,7 +347,7 @@ int cli_encode_labels(struct cli_session *session, const struct cli_inputs *labe
     const char **label_texts = cli_list_texts(labels), **template_texts = cli_list_texts(templates);
     int status = CLI_DONE;
     if (!label_texts || !template_texts)
-        status = cli_fail(CLI_FAILED, "out of memory");
+        status = cli_fail_memory();
     else if (vkclip_encode_labels(session->model, label_texts, labels->count, template_texts,
                                   templates->count, &params, embeds))
         status = cli_fail_library(session, CLI_FAILED);

@@ -64,7 +64,7 @@ static int add_label(struct cli_inputs *labels, bool given, const char *path)
     if (given)
         return cli_fail(CLI_FAILED, "%s: its folder's name is none of the labels", path);
     if (!cli_add_input(labels, name, length))
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     return CLI_DONE;
 }
 
@@ -81,7 +81,7 @@ static int copy_names(const struct cli_inputs *names, struct cli_inputs *copy)
 {
     for (size_t i = 0; i < names->count; i++)
         if (!cli_add_input(copy, names->items[i].text, names->items[i].length))
-            return cli_fail(CLI_FAILED, "out of memory");
+            return cli_fail_memory();
     return CLI_DONE;
 }
 
@@ -99,7 +99,7 @@ static int split_label(struct cli_input *label, struct cli_inputs *folders)
         return cli_fail(CLI_FAILED, "--labels: the folder '%.*s' has two labels, expected one",
                         (int)length, label->text);
     if (!cli_add_input(folders, label->text, length))
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     label->length -= length + 1;
     memmove(label->text, tab + 1, label->length + 1);
     return CLI_DONE;
@@ -227,7 +227,7 @@ static int score_pictures(struct scores *scores, const struct cli_evaluation_inp
     scores->embeds = calloc(labels, session->info.text_embed_dim * sizeof(*scores->embeds));
     scores->logits = calloc(labels, sizeof(*scores->logits));
     if (!scores->embeds || !scores->logits)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     int status = cli_encode_labels(session, scores->labels, &inputs->options->templates,
                                    inputs->strict, scores->embeds);
     if (!status)

@@ -36,18 +36,13 @@ struct fetch {
     uint64_t fetched;
 };
 
-static int out_of_memory(void)
-{
-    return cli_fail(CLI_FAILED, "out of memory");
-}
-
 /* ---- Folders --------------------------------------------------------------------------------- */
 
 /* Makes all folders above `path`. */
 static int make_folders(const char *path)
 {
     char *folder = string_format("%.*s", (int)(file_name(path) - path), path);
-    int status = folder ? CLI_DONE : out_of_memory();
+    int status = folder ? CLI_DONE : cli_fail_memory();
     if (!status && *folder && !folder_make_all(folder, 0777))
         status = cli_fail(CLI_FAILED, "%s: folder cannot be made: %s", folder, strerror(errno));
     free(folder);
@@ -67,7 +62,7 @@ static int lock_blob(const struct fetch *fetch, const char *etag, struct file_lo
     const char *model = file_name(fetch->folder);
     char *path = string_format("%.*s.locks/%s/%s.lock", (int)(model - fetch->folder), fetch->folder,
                                model, etag);
-    int status = path ? make_folders(path) : out_of_memory();
+    int status = path ? make_folders(path) : cli_fail_memory();
     if (!status && file_lock_wait(path, tell_waiting, fetch->session, lock))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     free(path);
@@ -92,7 +87,7 @@ static int place_file(const struct fetch *fetch, const char *blob, const char *e
 {
     char *beside = string_format("%s.%ld.tmp", pointer, process_number());
     char *target = string_format("%s../../blobs/%s", *fetch->part ? "../" : "", etag);
-    int status = beside && target ? make_folders(pointer) : out_of_memory();
+    int status = beside && target ? make_folders(pointer) : cli_fail_memory();
     if (!status) {
         file_remove(beside);
         bool linked = file_link(target, beside) && file_move(beside, pointer);
@@ -114,7 +109,7 @@ static int fetch_blob(struct fetch *fetch, const char *url, const char *blob,
 {
     struct file_lock lock = {0};
     char *partial = string_format("%s.incomplete", blob);
-    int status = partial ? make_folders(blob) : out_of_memory();
+    int status = partial ? make_folders(blob) : cli_fail_memory();
     if (!status)
         status = lock_blob(fetch, metadata->etag, &lock);
     if (!status && !file_exists(blob)) {
@@ -166,7 +161,7 @@ static int fetch_missing(struct fetch *fetch, const char *url, const char *point
         return status;
     char *blob = string_format("%s/blobs/%s", fetch->folder, metadata.etag);
     if (!blob)
-        return out_of_memory();
+        return cli_fail_memory();
     if (!file_exists(blob))
         status = fetch_blob(fetch, url, blob, &metadata);
     if (!status)
@@ -188,7 +183,7 @@ static int fetch_file(struct fetch *fetch, const char *file)
     char *url = string_format("%s/%s/resolve/%s/%s%s", fetch->endpoint, fetch->name->repository,
                               fetch->commit, fetch->part, file);
     if (!pointer || !url)
-        status = out_of_memory();
+        status = cli_fail_memory();
     else if (!file_exists(pointer))
         status = fetch_missing(fetch, url, pointer);
     free(url);
@@ -246,7 +241,7 @@ static int read_json(const struct fetch *fetch, const char *file, json_t **json)
     char *path = pointer_path(fetch, file);
     *json = path ? cli_load_json(path, &error) : NULL;
     if (!path)
-        status = out_of_memory();
+        status = cli_fail_memory();
     else if (!*json)
         status = cli_fail(CLI_FAILED, "%s: not JSON: %s", path, error.text);
     free(path);
@@ -447,7 +442,7 @@ static int copy_token(const char *text, const char *source, char **token)
     if (!length)
         return CLI_DONE;
     *token = string_format("%.*s", (int)length, text);
-    return *token ? CLI_DONE : out_of_memory();
+    return *token ? CLI_DONE : cli_fail_memory();
 }
 
 /* HF_TOKEN, else what the file holds; *token NULL if there is no token. */
@@ -483,7 +478,7 @@ static int find_endpoint(char **endpoint)
         length--;
     *endpoint = string_format("%.*s", (int)length, named);
     if (!*endpoint)
-        status = out_of_memory();
+        status = cli_fail_memory();
     else if (!string_begins_with(named, "http://") && !string_begins_with(named, "https://"))
         status = cli_fail(CLI_FAILED, "HF_ENDPOINT: expected http://... or https://..., found '%s'",
                           named);
@@ -498,7 +493,7 @@ static int list_files(struct fetch *fetch)
     char *url = revision ? string_format("%s/api/models/%s/revision/%s", fetch->endpoint,
                                          fetch->name->repository, revision)
                          : NULL;
-    int status = url ? cli_get_json(fetch->http, url, &fetch->listing) : out_of_memory();
+    int status = url ? cli_get_json(fetch->http, url, &fetch->listing) : cli_fail_memory();
     const char *commit = json_string_value(json_object_get(fetch->listing, "sha"));
     if (!status && (!commit || !hub_is_commit(commit) ||
                     !json_is_array(json_object_get(fetch->listing, "siblings"))))
@@ -517,7 +512,7 @@ static int write_ref(const struct fetch *fetch)
     if (hub_is_commit(fetch->name->revision))
         return CLI_DONE;
     char *path = string_format("%s/refs/%s", fetch->folder, fetch->name->revision);
-    int status = path ? make_folders(path) : out_of_memory();
+    int status = path ? make_folders(path) : cli_fail_memory();
     if (!status && file_write(path, &part, 1))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     free(path);

@@ -425,7 +425,7 @@ static bool same_origin(const char *url, const char *next)
 int cli_get_metadata(struct cli_http *http, const char *url, struct cli_metadata *metadata)
 {
     char *current = string_format("%s", url), *next = NULL;
-    int status = current ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    int status = current ? CLI_DONE : cli_fail_memory();
     *metadata = (struct cli_metadata){.size = -1};
     for (int i = 0; !status && i < REDIRECTIONS; i++) {
         status = transfer(http, current, NULL, -1);
@@ -438,7 +438,7 @@ int cli_get_metadata(struct cli_http *http, const char *url, struct cli_metadata
         char *copy = string_format("%s", next);
         free(current);
         current = copy;
-        status = current ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+        status = current ? CLI_DONE : cli_fail_memory();
     }
     if (!status && !*metadata->etag)
         status = cli_fail(CLI_FAILED,

@@ -55,7 +55,7 @@ int cli_read_lists(struct cli_session *session, struct cli_inputs *inputs, bool 
     }
     cli_free_inputs(inputs);
     *inputs = result;
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 /* ---- Folders --------------------------------------------------------------------------------- */
@@ -161,7 +161,7 @@ int cli_read_folders(struct cli_session *session, struct cli_inputs *inputs, boo
     }
     cli_free_inputs(inputs);
     *inputs = result;
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 int cli_read_subfolders(struct cli_session *session, const char *path, struct cli_inputs *folders)
@@ -170,13 +170,13 @@ int cli_read_subfolders(struct cli_session *session, const char *path, struct cl
     struct cli_inputs entries = {0};
     int status = CLI_DONE;
     if (!list_folder(session, path, &entries))
-        status = cli_fail(CLI_FAILED, "out of memory");
+        status = cli_fail_memory();
     else if (session->failures != failures)
         status = CLI_FAILED;
     for (size_t i = 0; i < entries.count && !status; i++) {
         const struct cli_input *entry = &entries.items[i];
         if (is_real_folder(entry->text) && !cli_add_input(folders, entry->text, entry->length))
-            status = cli_fail(CLI_FAILED, "out of memory");
+            status = cli_fail_memory();
         else if (!folder_exists(entry->text) && vkclip_find_image_format(entry->text))
             status = cli_fail(CLI_FAILED,
                               "%s: expected in a folder named as its label, found "
@@ -230,7 +230,7 @@ int cli_read_pictures(struct cli_session *session, struct cli_pictures *pictures
     const struct cli_inputs *arguments = &session->arguments;
     for (size_t i = 0; i < arguments->count; i++)
         if (!cli_add_input(&pictures->images, arguments->items[i].text, arguments->items[i].length))
-            return cli_fail(CLI_FAILED, "out of memory");
+            return cli_fail_memory();
     read_standard_input(session, &pictures->images);
     int status = cli_read_lists(session, &pictures->images, pictures->null, false);
     if (!status)
@@ -299,7 +299,7 @@ int cli_read_archives(struct cli_inputs *inputs, struct cli_archive **archives)
     }
     cli_free_inputs(inputs);
     *inputs = result;
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 void cli_close_archives(struct cli_archive **archives)

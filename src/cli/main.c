@@ -60,7 +60,7 @@ static int run_command(const struct cli_command *command, int argc, char **argv)
     struct cli_session session = {.command = command, .info.size = sizeof(session.info)};
     void *options = calloc(1, command->options_size + 1);
     if (!options)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     int status = parse_and_run(&session, options, argc, argv);
     cli_close_remote(&session.remote);
     vkclip_close_model(&session.model);

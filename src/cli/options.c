@@ -128,7 +128,7 @@ static int parse_choice(const struct cli_session *session, const struct cli_opti
 static int parse_input(const struct cli_option *option, const char *text, struct cli_inputs *inputs)
 {
     if (!cli_add_input(inputs, text, strlen(text)))
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     inputs->items[inputs->count - 1].list = option->kind == CLI_LIST;
     return CLI_DONE;
 }
@@ -295,7 +295,7 @@ static int read_words(struct reading *reading)
         const char *word = reading->argv[reading->next++];
         if (ended || *word != '-' || !word[1]) {
             if (!cli_add_input(&session->arguments, word, strlen(word)))
-                return cli_fail(CLI_FAILED, "out of memory");
+                return cli_fail_memory();
         } else if (!strcmp(word, "--")) {
             ended = true;
         } else {

@@ -163,6 +163,11 @@ int cli_fail(int status, const char *format, ...)
     return status;
 }
 
+int cli_fail_memory(void)
+{
+    return cli_fail(CLI_FAILED, "out of memory");
+}
+
 int cli_fail_usage(const struct cli_session *session, const char *format, ...)
 {
     char suffix[64];

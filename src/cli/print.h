@@ -15,6 +15,8 @@
 
 /* Prints "vkclip: message" and returns `status`. */
 int cli_fail(int status, const char *format, ...) PRINTF_LIKE(2, 3);
+/* Prints "vkclip: out of memory" and returns CLI_FAILED. */
+int cli_fail_memory(void);
 /* Prints a message that ends with "see 'vkclip COMMAND --help'" and returns CLI_USAGE. */
 int cli_fail_usage(const struct cli_session *session, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Prints the message about one input and counts the input as failed. */

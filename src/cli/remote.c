@@ -79,11 +79,11 @@ static int connect_to(struct cli_session *session, const char *address,
     const bool is_url = strstr(address, "://");
     struct cli_remote *remote = *result = calloc(1, sizeof(*remote));
     if (!remote)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     remote->url = is_url ? string_format("%s", address) : string_format("http://localhost");
     remote->model = find_model(model);
     if (!remote->url || !remote->model)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     if (string_ends_with(remote->url, "/"))
         remote->url[strlen(remote->url) - 1] = 0;
     const int status =

@@ -137,7 +137,7 @@ static int expand_sets(struct cli_inputs *templates)
         good = add_templates(&templates->items[i], &result);
     cli_free_inputs(templates);
     *templates = result;
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 /* ---- Templates --------------------------------------------------------------------------------- */

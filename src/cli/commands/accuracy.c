@@ -183,7 +183,7 @@ int accuracy_measure(struct cli_session *session, const struct cli_evaluation_in
         .session = session, .inputs = inputs, .labels = &inputs->options->labels};
     const size_t labels = accuracy.labels->count;
     accuracy.confusion = calloc(labels, labels * sizeof(*accuracy.confusion));
-    int status = accuracy.confusion ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    int status = accuracy.confusion ? CLI_DONE : cli_fail_memory();
     if (!status)
         status = cli_score(session, inputs, accuracy.confusion, &accuracy.evaluation);
     if (!status && !accuracy.evaluation.images)

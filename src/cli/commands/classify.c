@@ -158,8 +158,7 @@ static int classify_pictures(struct classify *classify, const struct options *op
     if (classify->top > count)
         classify->top = count;
     classify->ranks = calloc(count + 1, sizeof(*classify->ranks));
-    int status =
-        classify->ranks ? compare_open(compare, count) : cli_fail(CLI_FAILED, "out of memory");
+    int status = classify->ranks ? compare_open(compare, count) : cli_fail_memory();
     if (!status)
         status = cli_encode_labels(compare->session, &options->zero_shot.labels,
                                    &options->zero_shot.templates, options->strictness.strict,

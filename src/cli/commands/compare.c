@@ -20,7 +20,7 @@ int compare_open(struct compare *compare, size_t count)
     compare->embeds = calloc(count * info->text_embed_dim + 1, sizeof(*compare->embeds));
     compare->logits = calloc(count + 1, sizeof(*compare->logits));
     if (!compare->embeds || !compare->logits)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     return CLI_DONE;
 }
 

@@ -51,11 +51,6 @@ static const char *const syntax_names[] = {
 #undef X
 };
 
-static int fail_memory(void)
-{
-    return cli_fail(CLI_FAILED, "out of memory");
-}
-
 /* ---- The conditioner ------------------------------------------------------------------------- */
 
 /* Reads FILE[:SCALE]. A file whose name has a colon of its own is found first. */
@@ -83,10 +78,10 @@ static int open_conditioner(struct run *run)
     size_t count = 0;
     struct vkclip_lora *loras = calloc(options->loras.count + 1, sizeof(*loras));
     char **paths = calloc(options->loras.count + 1, sizeof(*paths));
-    int status = loras && paths ? CLI_DONE : fail_memory();
+    int status = loras && paths ? CLI_DONE : cli_fail_memory();
     for (size_t i = 0; i < options->loras.count && !status; i++) {
         if (!read_lora(&options->loras.items[i], &paths[i], &loras[count]))
-            status = fail_memory();
+            status = cli_fail_memory();
         count += loras[count].scale != 0; /* To the library 0 is the default. */
     }
     const struct vkclip_conditioner_params params = {.size = sizeof(params),
@@ -206,7 +201,7 @@ static int describe(struct run *run)
         add_texts(run, "embeddings", &options->files.embeddings, 0,
                   options->files.embeddings.count) &&
         add_texts(run, "loras", &options->loras, 0, options->loras.count);
-    return good ? CLI_DONE : fail_memory();
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 /* Adds the prompts of one file. */
@@ -254,7 +249,7 @@ static int write_file(struct run *run, const char *path,
         for (size_t d = 1; d < tensor->rank; d++)
             views[i].shape[d] = tensor->shape[d];
     }
-    int status = describe_prompts(run, prompt, count) ? CLI_DONE : fail_memory();
+    int status = describe_prompts(run, prompt, count) ? CLI_DONE : cli_fail_memory();
     if (!status && safetensors_write(path, views, conditioning->tensor_count,
                                      (const char *const *)run->entries))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
@@ -270,7 +265,7 @@ static int write_files(struct run *run, const struct vkclip_conditioning *condit
     for (size_t i = 0; i < conditioning->tensors->shape[0] && !status; i++) {
         const char *name = run->prompts.names.items[prompt + i].text;
         char *path = string_format("%s/%s.safetensors", run->options->output, name);
-        status = path ? write_file(run, path, conditioning, i, 1, prompt + i) : fail_memory();
+        status = path ? write_file(run, path, conditioning, i, 1, prompt + i) : cli_fail_memory();
         free(path);
     }
     return status;
@@ -366,10 +361,10 @@ static int run_groups(struct run *run)
     const size_t group = is_folder(run->options) ? GROUP : count;
     const char **negatives = cli_list_texts(&run->prompts.negatives);
     const char **texts[VKCLIP_ENCODERS] = {NULL};
-    int status = negatives ? CLI_DONE : fail_memory();
+    int status = negatives ? CLI_DONE : cli_fail_memory();
     for (size_t i = 0; i < VKCLIP_ENCODERS && !status; i++)
         if (!(texts[i] = cli_list_texts(&run->prompts.texts[i])))
-            status = fail_memory();
+            status = cli_fail_memory();
     for (size_t first = 0; first < count && !status; first += group) {
         const size_t left = count - first;
         status = run_group(run, texts, negatives, first, left < group ? left : group);
@@ -387,13 +382,13 @@ static int check_twins(const struct run *run)
 {
     const struct cli_inputs *names = &run->prompts.names;
     json_t *seen = json_object();
-    int status = seen ? CLI_DONE : fail_memory();
+    int status = seen ? CLI_DONE : cli_fail_memory();
     for (size_t i = 0; i < names->count && !status; i++) {
         if (json_object_get(seen, names->items[i].text))
             status = cli_fail(CLI_FAILED, "%s: two prompts have the name '%s'",
                               run->options->prompts_from, names->items[i].text);
         else if (json_object_set_new(seen, names->items[i].text, json_true()))
-            status = fail_memory();
+            status = cli_fail_memory();
     }
     json_decref(seen);
     return status;

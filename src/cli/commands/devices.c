@@ -134,7 +134,7 @@ static int list_devices(const struct cli_session *session, struct vkclip_device_
         return cli_fail_library(session, CLI_NO_DEVICE);
     *infos = calloc(*count + 1, sizeof(**infos));
     if (!*infos)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     (*infos)->size = sizeof(**infos);
     if (vkclip_list_devices(*infos, *count, &present))
         return cli_fail_library(session, CLI_NO_DEVICE);

@@ -64,7 +64,7 @@ static int take_pixels(struct cli_session *session, const char *path,
     raw->pixels = tensor;
     for (uint64_t i = 0; i < tensor->shape[0] && good; i++)
         good = name_row(path, tensor, i, &raw->pixel_rows);
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 static bool read_id(const struct tensor_view *tensor, size_t index, int64_t *id)
@@ -118,7 +118,7 @@ static int take_ids(struct cli_session *session, const char *path, const struct 
     for (uint64_t i = 0; i < tensor->shape[0] && good; i++)
         if (copy_ids(session, path, tensor, i, &raw->ids[raw->id_rows.count * raw->length]))
             good = name_row(path, tensor, i, &raw->id_rows);
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 /* Reads which tokens are attended to. Rows of ids that were left out are an error already. */
@@ -134,7 +134,7 @@ static int take_mask(struct cli_session *session, const char *path,
     raw->mask = good ? calloc(rows * raw->length + 1, sizeof(*raw->mask)) : NULL;
     for (size_t i = 0; i < rows && raw->mask && good; i++)
         good = copy_ids(session, path, tensor, i, &raw->mask[i * raw->length]);
-    return raw->mask || !good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return raw->mask || !good ? CLI_DONE : cli_fail_memory();
 }
 
 /* Reads the --raw file; what does not fit the model is a failed input. */

@@ -20,11 +20,6 @@ enum { SAVE_SECONDS = 60, SAVE_SHARE = 50 };
 
 static const char *const keys[] = {[EMBED_IMAGES] = "path", [EMBED_TEXTS] = "text"};
 
-static int fail_memory(void)
-{
-    return cli_fail(CLI_FAILED, "out of memory");
-}
-
 static bool is_lines(const struct embed_output *output)
 {
     return output->format == RESULTS_JSONL;
@@ -147,7 +142,7 @@ static int add_tensor(struct embed_output *output, enum embed_kind kind)
     output->kinds[kind].features = output->features_name;
     return results_add(&output->kinds[kind], names[kind][features != NULL], DTYPE_F32, shape, rank)
                ? CLI_DONE
-               : fail_memory();
+               : cli_fail_memory();
 }
 
 int embed_output_open(struct embed_output *output, enum embed_start start, bool images, bool texts)
@@ -162,7 +157,7 @@ int embed_output_open(struct embed_output *output, enum embed_start start, bool 
     const bool both = start >= EMBED_RESUME && output->format != RESULTS_NPY && !output->features;
     images = images || (both && info->image.width);
     texts = texts || (both && info->text.width);
-    int status = output->part ? CLI_DONE : fail_memory();
+    int status = output->part ? CLI_DONE : cli_fail_memory();
     if (!status && images)
         status = add_tensor(output, EMBED_IMAGES);
     if (!status && texts)
@@ -259,7 +254,7 @@ static bool take_row(struct embed_output *output, const struct cli_input *input,
     if (row == RESUME_APPEND) {
         if (results_append(results, input, embed))
             return true;
-        fail_memory();
+        cli_fail_memory();
         return false;
     }
     memcpy(results_row(results, row), embed, results->tensors->size);
@@ -308,7 +303,7 @@ bool embed_output_fail(void *user, const struct cli_input *input, const char *me
     }
     if (good && results_add_failure(results, row, input, message))
         return true;
-    fail_memory();
+    cli_fail_memory();
     return false;
 }
 

@@ -68,7 +68,7 @@ static int encode(struct evaluation *evaluation, const struct options *options)
                                     .user = &evaluation->texts};
     if (!make_encoded(&evaluation->pictures, pictures, evaluation->dim) ||
         !make_encoded(&evaluation->texts, captions, evaluation->dim))
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     int status = cli_encode_texts(evaluation->session, &encoding, captions);
     encoding.user = &evaluation->pictures;
     if (!status)

@@ -83,7 +83,7 @@ static int write_picture(const struct explain *explain, size_t text, const char 
     if (pixels)
         heat_draw(&heat, pixels);
     if (!path || !pixels || !picture_make_png(pixels, image->width, image->height, &png))
-        status = cli_fail(CLI_FAILED, "out of memory");
+        status = cli_fail_memory();
     const struct file_part part = {png.data, png.size};
     if (!status && file_write(path, &part, 1))
         status = cli_fail(CLI_FAILED, "%s", error_last());
@@ -203,7 +203,7 @@ static int allocate(struct explain *explain)
     explain->relevance = calloc(count * side * side, sizeof(float));
     explain->cosines = calloc(count, sizeof(float));
     if (!explain->embeds || !explain->relevance || !explain->cosines)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     return CLI_DONE;
 }
 

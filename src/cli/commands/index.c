@@ -353,7 +353,7 @@ static int run_index(struct cli_session *session, void *user)
                                                .read_only = options->status || options->layout};
     const char **paths = cli_list_texts(&session->arguments);
     if (!paths)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     if (vkclip_open_index(&params, &index))
         status = cli_fail_library(session, CLI_FAILED);
     else

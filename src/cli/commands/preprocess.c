@@ -67,7 +67,7 @@ static int take_pictures(struct cli_session *session, const struct cli_pictures 
         cli_show_progress(i + 1, "");
     }
     cli_clear_progress();
-    return good ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 static int check_options(const struct cli_session *session, const struct options *options)

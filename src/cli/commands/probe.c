@@ -46,11 +46,6 @@ struct features {
     size_t count;
 };
 
-static int fail_memory(void)
-{
-    return cli_fail(CLI_FAILED, "out of memory");
-}
-
 static bool make_arrays(struct probe *probe)
 {
     const size_t classes = probe->labels.count;
@@ -96,7 +91,7 @@ static int encode_features(const struct probe *probe, const struct cli_inputs *p
     features->rows = calloc(pictures->count * probe->dim + 1, sizeof(*features->rows));
     features->labels = calloc(pictures->count + 1, sizeof(*features->labels));
     if (!features->rows || !features->labels)
-        return fail_memory();
+        return cli_fail_memory();
     return encode_pictures(probe, pictures, options, take_feature, features);
 }
 
@@ -136,7 +131,7 @@ static int test_probe(struct probe *probe, const struct options *options, size_t
     if (!options->test)
         return CLI_DONE;
     if (!cli_add_input(&pictures, options->test, strlen(options->test)))
-        status = fail_memory();
+        status = cli_fail_memory();
     if (!status)
         status = cli_read_folders(probe->session, &pictures, true);
     if (!status)
@@ -178,7 +173,7 @@ static int write_probe(const struct probe *probe, const char *path)
     json_t *list = list_labels(&probe->labels);
     char *labels = json_dumps(list, JSON_COMPACT);
     const char *const metadata[] = {"labels", labels, "model", probe->model, NULL};
-    int status = labels ? CLI_DONE : fail_memory();
+    int status = labels ? CLI_DONE : cli_fail_memory();
     if (!status && safetensors_write(path, views, 2, metadata))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     json_decref(list);
@@ -234,7 +229,7 @@ static int take_probe(const char *path, const struct safetensors *file, struct p
         status = cli_fail(CLI_FAILED, "%s: made with \"%s\", expected \"%s\"", path, model,
                           probe->model);
     if (!status && !make_arrays(probe))
-        status = fail_memory();
+        status = cli_fail_memory();
     const uint64_t shape[] = {probe->labels.count, probe->dim};
     if (!status)
         status = copy_tensor(path, file, "weight", shape, 2, probe->weights);
@@ -273,7 +268,7 @@ static int fit(struct probe *probe, const struct features *features, const struc
                                                .max_iterations = options->iterations,
                                                .progress = show_iteration};
     if (!make_arrays(probe))
-        return fail_memory();
+        return cli_fail_memory();
     cli_start_progress(probe->session, 0, options->iterations ? options->iterations : 1000);
     const int error =
         vkclip_fit_probe(features->rows, features->labels, features->count, probe->dim,

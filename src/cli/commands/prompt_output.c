@@ -49,7 +49,7 @@ static bool print_run(const struct cli_encoder *encoder, const struct vkclip_pro
     const struct vkclip_prompt_place *places = prompt->places + start;
     char *text = spell_run(encoder, places, end - start);
     if (!text) {
-        cli_fail(CLI_FAILED, "out of memory");
+        cli_fail_memory();
         return false;
     }
     printf("%5zu  %-8.4g %3zu  ", start / prompt->length + 1, places->weight, end - start);

@@ -63,7 +63,7 @@ static int take_line(const char *path, size_t number, json_t *line, struct promp
         if (strlen(bytes) != (text ? json_string_length(text) : strlen(name)))
             return fail_line(path, number, "a NUL character in ", keys[i]);
         if (!cli_add_input(list, bytes, strlen(bytes)))
-            return cli_fail(CLI_FAILED, "out of memory");
+            return cli_fail_memory();
     }
     return CLI_DONE;
 }

@@ -183,7 +183,7 @@ int results_write_safetensors(const char *path, const struct results *images,
     char *values[4] = {NULL};
     size_t count = 0, entries = 0;
     struct tensor_view *views = calloc(images->count + texts->count + 4, sizeof(*views));
-    int status = views ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    int status = views ? CLI_DONE : cli_fail_memory();
     for (size_t k = 0; !status && k < 2; k++) {
         const struct results *results = kinds[k];
         if (!results->inputs.count)
@@ -194,7 +194,7 @@ int results_write_safetensors(const char *path, const struct results *images,
             entries = 2;
         }
         if (!name_rows(&results->inputs, &values[2 * k], &values[2 * k + 1]))
-            status = cli_fail(CLI_FAILED, "out of memory");
+            status = cli_fail_memory();
         for (size_t i = 0; i < results->count; i++) {
             if (results->tensors[i].count < results->inputs.count)
                 status = cli_fail(CLI_FAILED, "%s: not written, %s has fewer rows than inputs",

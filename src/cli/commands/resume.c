@@ -19,11 +19,6 @@ static int fail_file(const char *path, const char *problem)
     return cli_fail(CLI_FAILED, "%s: %s; name another file or remove this one", path, problem);
 }
 
-static int fail_memory(void)
-{
-    return cli_fail(CLI_FAILED, "out of memory");
-}
-
 /* ---- Names ----------------------------------------------------------------------------------- */
 
 /* Adds a name, whose bytes in base64 are preferred where they are given. */
@@ -104,7 +99,7 @@ static int read_tensor(const char *path, const struct tensor_view *view, struct 
     if (!rows)
         rows = results_add(results, view->name, view->dtype, shape, view->rank);
     if (!rows || !results_reserve(rows, results->inputs.count + 1))
-        return fail_memory();
+        return cli_fail_memory();
     if (tensor_view_copy(view, 0, (size_t)view->size, rows->data))
         return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     rows->count = results->inputs.count;
@@ -227,7 +222,7 @@ static int read_npy(const char *path, struct results *images, struct results *te
     size_t rows = 0;
     uint64_t size;
     char *names = results_names_path(path);
-    int status = names ? CLI_DONE : fail_memory();
+    int status = names ? CLI_DONE : cli_fail_memory();
     if (!status && file_map_open(path, &map))
         status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
     const bool good = !status && count_rows(&map, tensor, &rows);
@@ -237,7 +232,7 @@ static int read_npy(const char *path, struct results *images, struct results *te
         status = fail_file(path, "expected fp32 rows of this model's width, one per line of the "
                                  "names beside it");
     if (!status && !results_reserve(tensor, rows + 1))
-        status = fail_memory();
+        status = cli_fail_memory();
     if (!status) {
         memcpy(tensor->data, map.data + NPY_HEADER, rows * tensor->size);
         tensor->count = rows;
@@ -383,7 +378,7 @@ int resume_find_rest(const struct results *results, const struct cli_inputs *inp
         if (is_missing(results, rows[i]))
             good = add_rest(plan, &inputs->items[i], rows[i]);
     free(rows);
-    return good ? CLI_DONE : fail_memory();
+    return good ? CLI_DONE : cli_fail_memory();
 }
 
 void resume_free(struct resume_plan *plan)

@@ -129,7 +129,7 @@ static int parse_arguments(const struct search *search, struct query *query)
     const char **words =
         calloc(lists[0]->count + 2 * (lists[1]->count + lists[2]->count) + 1, sizeof(*words));
     if (!words)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     for (size_t k = 0; k < 3; k++)
         for (size_t i = 0; i < lists[k]->count; i++) {
             if (signs[k])
@@ -308,7 +308,7 @@ static int run_queries(struct search *search, struct query *query)
 {
     const struct options *options = search->options;
     struct vkclip_index_model *models = calloc(MOST_MODELS, sizeof(*models));
-    int status = models ? open_index(search) : cli_fail(CLI_FAILED, "out of memory");
+    int status = models ? open_index(search) : cli_fail_memory();
     if (models)
         models->size = sizeof(*models);
     if (!status)

@@ -71,7 +71,7 @@ static int run_server(struct cli_session *session, const struct options *options
     const char **indexed = calloc(options->indexed.count + 1, sizeof(*indexed));
     const char **hosts = calloc(options->hosts.count + 1, sizeof(*hosts));
     struct server_alias *aliases = calloc(options->aliases.count + 1, sizeof(*aliases));
-    int status = indexed && hosts && aliases ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    int status = indexed && hosts && aliases ? CLI_DONE : cli_fail_memory();
     if (!status)
         status = read_aliases(session, &options->aliases, aliases);
     for (size_t i = 0; !status && i < options->indexed.count; i++)

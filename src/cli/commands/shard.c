@@ -81,7 +81,7 @@ static int make_folder(const char *folder, const char *name)
     char *path = string_format("%s%s%s", folder, *name ? "/" : "", name);
     int status = CLI_DONE;
     if (!path)
-        status = cli_fail(CLI_FAILED, "out of memory");
+        status = cli_fail_memory();
     else if (!folder_exists(path) && folder_make(path) && !folder_exists(path))
         status = fail_library();
     free(path);
@@ -136,7 +136,7 @@ static int check_neighbour(const struct shard *shard, const char *own)
             !strcmp(names[i], own))
             continue;
         char *path = string_format("%s/%s", folder, names[i]);
-        status = path ? read_record(shard, path, false) : cli_fail(CLI_FAILED, "out of memory");
+        status = path ? read_record(shard, path, false) : cli_fail_memory();
         free(path);
         break;
     }
@@ -149,7 +149,7 @@ int shard_open(struct shard *shard, bool *done)
 {
     const char *const folders[] = {"", "stats", "metadata", shard->texts ? "text_emb" : "img_emb"};
     char *path = record_path(shard);
-    int status = path ? CLI_DONE : cli_fail(CLI_FAILED, "out of memory");
+    int status = path ? CLI_DONE : cli_fail_memory();
     for (size_t i = 0; !status && i < sizeof(folders) / sizeof(*folders); i++)
         status = make_folder(shard->folder, folders[i]);
     if (!status)
@@ -221,7 +221,7 @@ static int write_record(const struct shard *shard, const struct results *results
     if (!path || !text) {
         free(path);
         free(text);
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     }
     const struct file_part parts[] = {{text, strlen(text)}, {"\n", 1}};
     const int error = file_write(path, parts, 2);
@@ -234,7 +234,7 @@ int shard_write(const struct shard *shard, const struct results *results)
 {
     const char *name = shard->texts ? "text_emb" : "img_emb";
     char *path = make_path(shard, name, name, ".npy");
-    int status = path ? results_write_matrix(path, results) : cli_fail(CLI_FAILED, "out of memory");
+    int status = path ? results_write_matrix(path, results) : cli_fail_memory();
     if (!status)
         status = write_metadata(shard, &results->inputs);
     if (!status)

@@ -32,7 +32,7 @@ static bool take_text(void *user, const struct cli_input *text, const float *emb
     memcpy(taken->embeds + taken->texts.count * width, embed, width * sizeof(*embed));
     if (cli_add_input(&taken->texts, text->text, text->length))
         return true;
-    cli_fail(CLI_FAILED, "out of memory");
+    cli_fail_memory();
     return false;
 }
 

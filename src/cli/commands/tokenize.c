@@ -80,7 +80,7 @@ static bool grow_ids(struct ids *ids, size_t capacity)
 {
     int32_t *data = realloc(ids->data, capacity * sizeof(*data));
     if (!data) {
-        cli_fail(CLI_FAILED, "out of memory");
+        cli_fail_memory();
         return false;
     }
     ids->data = data;

@@ -60,7 +60,7 @@ static int run_tokenizer_train(struct cli_session *session, void *user)
                               count);
     const char **paths = cli_list_texts(&session->arguments);
     if (!paths)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     const char *folder = paths[count - 1];
     int error = vkclip_train_tokenizer(paths, count - 1, &params, folder, &result);
     free(paths);

@@ -68,7 +68,7 @@ static int open_trainer(const struct cli_session *session, struct train_options 
     struct vkclip_trainer_params *params = &options->params;
     const char **data = cli_list_texts(&options->data);
     if (!data)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     params->size = sizeof(*params);
     params->output = session->arguments.items[0].text;
     params->data = data;
@@ -151,7 +151,7 @@ static int run_train(struct cli_session *session, void *user)
         return status;
     const char **templates = cli_list_texts(&options->templates);
     if (!templates)
-        status = cli_fail(CLI_FAILED, "out of memory");
+        status = cli_fail_memory();
     if (!status && options->evaluation.folder)
         status = cli_prepare_evaluation(session, &options->evaluation, &evaluation);
     if (!status)

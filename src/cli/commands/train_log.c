@@ -141,7 +141,7 @@ int cli_train_log_open(const char *path, uint64_t step, struct cli_train_log **r
     struct cli_train_log *log = calloc(1, sizeof(*log));
     *result = log;
     if (!log)
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     log->path = string_format("%s", path);
     log->svg = svg_path(path);
     int error = VKCLIP_OK;
@@ -287,7 +287,7 @@ int cli_train_log_step(struct cli_train_log *log, const struct vkclip_train_resu
                        uint32_t pairs)
 {
     if (!add(&log->losses, (double)result->step, (double)result->loss, 0))
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     return put(log,
                json_pack("{sI sf sf sf sf sf sf sf sf}", "step", (json_int_t)result->step, "loss",
                          (double)result->loss, "lr", (double)result->lr, "logit_scale",
@@ -303,7 +303,7 @@ int cli_train_log_evaluation(struct cli_train_log *log, uint64_t step,
     if (scores->count && scores->items[scores->count - 1].step >= (double)step)
         return CLI_DONE; /* A resumed run evaluates its first saved step again: the log has it. */
     if (!add(&log->scores, (double)step, evaluation->top1, evaluation->top5))
-        return cli_fail(CLI_FAILED, "out of memory");
+        return cli_fail_memory();
     int status =
         put(log, json_pack("{sI sf sf sI}", "step", (json_int_t)step, "top1", evaluation->top1,
                            "top5", evaluation->top5, "images", (json_int_t)evaluation->images));
