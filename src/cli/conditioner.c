@@ -6,6 +6,18 @@
 
 #include <stdlib.h>
 
+#define FIELD(name) offsetof(struct cli_encoder_files, name)
+const struct cli_option cli_encoder_files_options[] = {
+    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(models),
+               "checkpoint: a file, a folder or a hub name"),
+    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(vocabs),
+               "vocabulary, if not the one beside the checkpoint"),
+    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(family),
+               "family of the model, if its files do not tell it"),
+    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(embeddings),
+               "a textual inversion, used by its name in prompts"),
+    {0}};
+
 int cli_open_conditioner(const struct cli_session *session, const struct cli_encoder_files *files,
                          struct vkclip_conditioner_params params,
                          struct vkclip_conditioner **conditioner,

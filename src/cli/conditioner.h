@@ -12,6 +12,7 @@ struct cli_encoder_files {
     struct cli_inputs models, vocabs, embeddings;
     const char *family; /* NULL: the files tell it */
 };
+extern const struct cli_option cli_encoder_files_options[];
 
 /* Opens the encoders on the session's device, or without one where none is open. `params` has what
  * the files do not say. Returns an enum cli_exit; the caller closes *conditioner. */

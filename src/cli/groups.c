@@ -13,7 +13,7 @@ static const struct cli_choice activations[] = {
     {"quick_gelu", VKCLIP_ACTIVATION_QUICK_GELU}, {"gelu", VKCLIP_ACTIVATION_GELU}, {0}};
 const struct cli_choice cli_weights_choices[] = {
     {"f16", VKCLIP_WEIGHTS_F16}, {"q8", VKCLIP_WEIGHTS_Q8}, {"q4", VKCLIP_WEIGHTS_Q4}, {0}};
-const struct cli_choice cli_compute_choices[] = {
+static const struct cli_choice computes[] = {
     {"f32", VKCLIP_COMPUTE_F32}, {"f16", VKCLIP_COMPUTE_F16}, {0}};
 
 const struct cli_option cli_path_options[] = {
@@ -45,19 +45,19 @@ const struct cli_option cli_precision_options[] = {
     CLI_OPTION_CHOICE("precision", cli_precision_choices, FIELD(precision),
                       "of activations and, except in training, of weights (f32)"),
     {0}};
-const struct cli_option cli_model_options[] = {
-    CLI_INCLUDE(cli_path_options, 0),
+const struct cli_option cli_arithmetic_options[] = {
     CLI_INCLUDE(cli_precision_options, 0),
     CLI_OPTION_CHOICE("weights", cli_weights_choices, FIELD(weights),
                       "smaller matrices on the device: 16, 8.5 or 4.5 bits per value"),
-    CLI_OPTION_CHOICE("compute", cli_compute_choices, FIELD(compute),
+    CLI_OPTION_CHOICE("compute", computes, FIELD(compute),
                       "f16: matrix units multiply f32 rounded to f16, where there are any (f32)"),
     CLI_OPTION(0, "stream", NULL, CLI_FLAG, FIELD(stream),
                "keep two blocks of a tower on the device, and read the others as they run"),
-    CLI_INCLUDE(cli_image_size_options, 0),
-    CLI_INCLUDE(cli_activation_options, 0),
-    CLI_INCLUDE(cli_text_options, 0),
     {0}};
+const struct cli_option cli_model_options[] = {
+    CLI_INCLUDE(cli_path_options, 0),       CLI_INCLUDE(cli_arithmetic_options, 0),
+    CLI_INCLUDE(cli_image_size_options, 0), CLI_INCLUDE(cli_activation_options, 0),
+    CLI_INCLUDE(cli_text_options, 0),       {0}};
 const struct cli_option cli_batch_options[] = {
     CLI_OPTION_PARAMETER(0, "batch", "N", CLI_NUMBER, FIELD(batch), "max_batch",
                          "the most inputs that run at once"),
@@ -114,13 +114,13 @@ const struct cli_option cli_strict_options[] = {
                "a text longer than the context is an error"),
     {0}};
 
-static const struct cli_choice syntaxes[] = {
+const struct cli_choice cli_syntax_choices[] = {
 #define X(name, text) {text, 1 + VKCLIP_SYNTAX_##name},
     VKCLIP_SYNTAXES(X)
 #undef X
         {0}};
 const struct cli_option cli_syntax_options[] = {
-    CLI_OPTION_CHOICE("syntax", syntaxes, offsetof(struct cli_syntax, given),
+    CLI_OPTION_CHOICE("syntax", cli_syntax_choices, offsetof(struct cli_syntax, given),
                       "brackets, weights and chunks of prompts as another program has them"),
     {0}};
 

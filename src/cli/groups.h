@@ -19,8 +19,7 @@ struct cli_model_options {
     uint32_t image_size, batch;
     bool stream;
 };
-extern const struct cli_choice cli_precision_choices[], cli_weights_choices[],
-    cli_compute_choices[];
+extern const struct cli_choice cli_precision_choices[], cli_weights_choices[];
 extern const struct cli_option cli_path_options[];       /* -m */
 extern const struct cli_option cli_vocab_options[];      /* --vocab */
 extern const struct cli_option cli_activation_options[]; /* --activation, --state-dict */
@@ -28,7 +27,8 @@ extern const struct cli_option cli_image_size_options[]; /* --image-size */
 extern const struct cli_option cli_encoder_options[];    /* --text-encoder */
 extern const struct cli_option cli_text_options[];       /* --text-encoder, --vocab */
 extern const struct cli_option cli_precision_options[];  /* --precision */
-extern const struct cli_option cli_model_options[];      /* all of those, --weights, --stream */
+extern const struct cli_option cli_arithmetic_options[]; /* that, --weights, --compute, --stream */
+extern const struct cli_option cli_model_options[];      /* all of those */
 extern const struct cli_option cli_batch_options[];      /* --batch */
 
 struct cli_device_options {
@@ -71,6 +71,7 @@ extern const struct cli_option cli_strict_options[];
 struct cli_syntax {
     int given; /* 1 + an enum vkclip_syntax; 0: the option was not given */
 };
+extern const struct cli_choice cli_syntax_choices[];
 extern const struct cli_option cli_syntax_options[]; /* --syntax */
 enum vkclip_syntax cli_find_syntax(const struct cli_syntax *syntax);
 

@@ -22,15 +22,12 @@ struct options {
     struct cli_encoder_files files;
     struct cli_inputs loras;
     struct cli_inputs prompts[VKCLIP_ENCODERS], negatives;
+    struct cli_model_options model; /* how the encoders compute; `files` says which they are */
     struct cli_device_options device;
     struct cli_strictness strictness;
     const char *prompts_from, *output;
-    enum vkclip_precision precision;
-    enum vkclip_weights weights;
-    enum vkclip_compute compute;
-    bool stream;
     struct cli_syntax syntax;
-    uint32_t clip_skip, clip_skip_diffusers, max_sequence_length, batch;
+    uint32_t clip_skip, clip_skip_diffusers, max_sequence_length;
     bool zero_negative, half;
 };
 
@@ -43,12 +40,6 @@ struct run {
     struct vkclip_conditioner_info info;
     char **entries; /* key, value, key, value, of the files' metadata */
     size_t entry_count;
-};
-
-static const char *const syntax_names[] = {
-#define X(name, text) text,
-    VKCLIP_SYNTAXES(X)
-#undef X
 };
 
 /* ---- The conditioner ------------------------------------------------------------------------- */
@@ -85,11 +76,11 @@ static int open_conditioner(struct run *run)
         count += loras[count].scale != 0; /* To the library 0 is the default. */
     }
     const struct vkclip_conditioner_params params = {.size = sizeof(params),
-                                                     .precision = options->precision,
-                                                     .weights = options->weights,
-                                                     .compute = options->compute,
-                                                     .stream = options->stream,
-                                                     .max_batch = options->batch,
+                                                     .precision = options->model.precision,
+                                                     .weights = options->model.weights,
+                                                     .compute = options->model.compute,
+                                                     .stream = options->model.stream,
+                                                     .max_batch = options->model.batch,
                                                      .loras = loras,
                                                      .lora_count = count,
                                                      .identify = true};
@@ -172,28 +163,23 @@ static uint32_t find_length(const struct run *run)
     return 0;
 }
 
-static const char *choice_name(const struct cli_choice *choices, int value)
-{
-    while (choices->value != value)
-        choices++;
-    return choices->name;
-}
-
 /* Writes down everything that decides the values, so that a cache can tell files apart. */
 static int describe(struct run *run)
 {
     const struct options *options = run->options;
-    const bool f16 = options->precision == VKCLIP_PRECISION_F16;
-    const char *weights =
-        options->weights ? choice_name(cli_weights_choices, (int)options->weights) : "";
+    const struct cli_model_options *model = &options->model;
+    const char *precision = cli_choice_name(cli_precision_choices, (int)model->precision);
+    const char *weights = cli_choice_name(cli_weights_choices, (int)model->weights);
     const bool good =
         add_entry(run, "vkclip", string_format("%s", vkclip_version())) &&
         add_entry(run, "family", string_format("%s", run->info.family)) && add_encoders(run) &&
-        add_entry(run, "precision", string_format("%s", f16 ? "f16" : "f32")) &&
-        (!*weights || add_entry(run, "weights", string_format("%s", weights))) &&
-        (!options->compute || add_entry(run, "compute", string_format("f16"))) &&
-        add_entry(run, "syntax",
-                  string_format("%s", syntax_names[cli_find_syntax(&options->syntax)])) &&
+        add_entry(run, "precision", string_format("%s", precision)) &&
+        (!weights || add_entry(run, "weights", string_format("%s", weights))) &&
+        (!model->compute || add_entry(run, "compute", string_format("f16"))) &&
+        add_entry(
+            run, "syntax",
+            string_format("%s", cli_choice_name(cli_syntax_choices,
+                                                1 + (int)cli_find_syntax(&options->syntax)))) &&
         add_number(run, "clip_skip", options->clip_skip) &&
         add_number(run, "clip_skip_diffusers", options->clip_skip_diffusers) &&
         add_number(run, "max_sequence_length", find_length(run)) &&
@@ -480,10 +466,7 @@ static int run_condition(struct cli_session *session, void *user)
 
 #define FIELD(name) offsetof(struct options, name)
 static const struct cli_option table[] = {
-    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(files.models),
-               "checkpoint: a file, a folder or a hub name"),
-    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(files.family),
-               "family of the model, if its files do not tell it"),
+    CLI_INCLUDE(cli_encoder_files_options, FIELD(files)),
     CLI_OPTION('p', "prompt", "TEXT", CLI_ITEM, FIELD(prompts[0]),
                "a prompt; several make a batch"),
     CLI_OPTION(0, "prompt-2", "TEXT", CLI_ITEM, FIELD(prompts[1]),
@@ -503,25 +486,13 @@ static const struct cli_option table[] = {
                "tokens of T5, if not the family's"),
     CLI_OPTION(0, "zero-negative", NULL, CLI_FLAG, FIELD(zero_negative),
                "zeros for a negative prompt that is empty or not given"),
-    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(files.embeddings),
-               "a textual inversion, used by its name in prompts"),
     CLI_OPTION(0, "lora", "FILE", CLI_ITEM, FIELD(loras),
                "a LoRA of the text encoders; with another strength FILE:SCALE"),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
     CLI_OPTION('o', "output", "FILE", CLI_TEXT, FIELD(output), "the result's file"),
     CLI_OPTION(0, "half", NULL, CLI_FLAG, FIELD(half), "write fp16 instead of fp32"),
-    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(files.vocabs),
-               "vocabulary, if not the one beside the checkpoint"),
-    CLI_OPTION_CHOICE("precision", cli_precision_choices, FIELD(precision),
-                      "of activations and, except in training, of weights (f32)"),
-    CLI_OPTION_CHOICE("weights", cli_weights_choices, FIELD(weights),
-                      "smaller matrices on the device: 16, 8.5 or 4.5 bits per value"),
-    CLI_OPTION_CHOICE("compute", cli_compute_choices, FIELD(compute),
-                      "f16: matrix units multiply f32 rounded to f16, where there are any (f32)"),
-    CLI_OPTION_PARAMETER(0, "batch", "N", CLI_NUMBER, FIELD(batch), "max_batch",
-                         "the most inputs that run at once"),
-    CLI_OPTION(0, "stream", NULL, CLI_FLAG, FIELD(stream),
-               "keep two blocks of a tower on the device, and read the others as they run"),
+    CLI_INCLUDE(cli_arithmetic_options, FIELD(model)),
+    CLI_INCLUDE(cli_batch_options, FIELD(model)),
     CLI_INCLUDE(cli_device_options, FIELD(device)),
     {0}};
 

@@ -12,7 +12,7 @@
 struct options {
     struct cli_index_options index;
     struct cli_device_options device;
-    const char *model;
+    struct cli_model_options model;
     double distance;
     bool forget;
 };
@@ -90,10 +90,9 @@ static int find_duplicates(struct cli_session *session, const struct options *op
     struct finding finding = {.session = session};
     struct vkclip_duplicates_params params = {
         .size = sizeof(params), .distance = options->distance, .progress = show_share};
-    const struct cli_model_options model = {.path = options->model};
     int status = CLI_DONE;
-    if (model.path) {
-        status = cli_open_model(session, &model);
+    if (options->model.path) {
+        status = cli_open_model(session, &options->model);
         params.model = session->info.weights_path; /* An index names its models so. */
     }
     if (!status)
@@ -135,8 +134,7 @@ static const struct cli_option table[] = {
     CLI_INCLUDE(cli_index_options, FIELD(index)),
     CLI_OPTION(0, "distance", "D", CLI_REALS, FIELD(distance),
                "largest 1 - cosine of two near pictures (0.01)"),
-    CLI_OPTION('m', "model", "PATH", CLI_TEXT, FIELD(model),
-               "checkpoint: a file, a folder or a hub name"),
+    CLI_INCLUDE(cli_path_options, FIELD(model)),
     CLI_OPTION(0, "forget", NULL, CLI_FLAG, FIELD(forget),
                "remember that two pictures are no duplicates"),
     CLI_INCLUDE(cli_device_options, FIELD(device)),

@@ -245,11 +245,8 @@ static int run_tokenize(struct cli_session *session, void *user)
 
 #define FIELD(name) offsetof(struct options, name)
 static const struct cli_option table[] = {
-    CLI_OPTION('m', "model", "PATH", CLI_ITEM, FIELD(files.models),
-               "checkpoint: a file, a folder or a hub name"),
+    CLI_INCLUDE(cli_encoder_files_options, FIELD(files)),
     CLI_INCLUDE(cli_encoder_options, FIELD(model)),
-    CLI_OPTION(0, "vocab", "FILE", CLI_ITEM, FIELD(files.vocabs),
-               "vocabulary, if not the one beside the checkpoint"),
     CLI_OPTION(0, "stdin", NULL, CLI_FLAG, FIELD(lines),
                "read texts from standard input, one per line"),
     CLI_OPTION(0, "stdin0", NULL, CLI_FLAG, FIELD(records),
@@ -258,10 +255,6 @@ static const struct cli_option table[] = {
                "cut to N ids (the model's context; without a model 77 for CLIP's vocabularies, and "
                "any number for T5's)"),
     CLI_OPTION(0, "full", NULL, CLI_FLAG, FIELD(full), "do not cut: print all ids"),
-    CLI_OPTION(0, "family", "NAME", CLI_TEXT, FIELD(files.family),
-               "family of the model, if its files do not tell it"),
-    CLI_OPTION(0, "embedding", "FILE|FOLDER", CLI_ITEM, FIELD(files.embeddings),
-               "a textual inversion, used by its name in prompts"),
     CLI_INCLUDE(cli_syntax_options, FIELD(syntax)),
     CLI_INCLUDE(cli_strict_options, FIELD(strictness)),
     CLI_INCLUDE(cli_activation_options, FIELD(model)),
