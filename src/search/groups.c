@@ -315,11 +315,5 @@ int groups_forget(struct vkclip_index *index, const char *a, const char *b)
         error = store->write->begin(store);
     if (error)
         return error;
-    error = store->write->put_distinct_pair(store, id_a < id_b ? id_a : id_b,
-                                            id_a < id_b ? id_b : id_a);
-    if (!error)
-        error = store->write->commit(store);
-    if (error)
-        store->write->rollback(store);
-    return error;
+    return store_end_writing(store, store->write->put_distinct_pair(store, id_a, id_b));
 }

@@ -163,16 +163,6 @@ int index_watch(struct vkclip_index *index, double seconds, bool *changed)
     return error ? error : watch_wait(index->watch, seconds, changed);
 }
 
-/* Ends a transaction: commits it, or takes it back after an error, which is returned. */
-static int end_writing(struct store *store, int error)
-{
-    if (!error)
-        error = store->write->commit(store);
-    if (error)
-        store->write->rollback(store);
-    return error;
-}
-
 int index_remove(struct vkclip_index *index, const char *const *paths, size_t count,
                  uint64_t *removed)
 {
@@ -191,7 +181,7 @@ int index_remove(struct vkclip_index *index, const char *const *paths, size_t co
         *removed += files;
         memory_free(path);
     }
-    return end_writing(store, error);
+    return store_end_writing(store, error);
 }
 
 int index_prune(struct vkclip_index *index, uint64_t *removed)
@@ -203,7 +193,7 @@ int index_prune(struct vkclip_index *index, uint64_t *removed)
         error = store->write->begin(store);
     if (error)
         return error;
-    error = end_writing(store, store->write->prune(store, removed));
+    error = store_end_writing(store, store->write->prune(store, removed));
     return error ? error : store->write->compact(store);
 }
 

@@ -157,11 +157,8 @@ static void write_ended(struct pass *pass)
         error = store->write->put_model(store, &pass->params->model, &pass->model);
     for (const struct entry *entry = pass->ended; entry && !error; entry = entry->next)
         error = write_entry(pass, entry, &result);
+    error = store_end_writing(store, error);
     if (!error)
-        error = store->write->commit(store);
-    if (error)
-        store->write->rollback(store);
-    else
         pass->result = result;
     stop_pass(pass, error);
     for (const struct entry *entry = pass->ended; entry; entry = entry->next)
@@ -556,11 +553,7 @@ static int mark_files(struct pass *pass)
     int error = store->write->begin(store);
     if (!error)
         error = each_scope(pass, mark_missing);
-    if (!error)
-        error = store->write->commit(store);
-    if (error)
-        store->write->rollback(store);
-    return error;
+    return store_end_writing(store, error);
 }
 
 /* ---- The whole pass -------------------------------------------------------------------------- */
@@ -574,11 +567,7 @@ static int put_roots(struct pass *pass, const struct roots *roots)
     for (size_t i = 0; i < roots->count && !error; i++)
         if (roots->items[i].folder && !roots->items[i].covered)
             error = store->write->put_root(store, roots->items[i].path);
-    if (!error)
-        error = store->write->commit(store);
-    if (error)
-        store->write->rollback(store);
-    return error;
+    return store_end_writing(store, error);
 }
 
 static int count_indexed(struct pass *pass, const char *path)

@@ -44,6 +44,15 @@ int store_open_postgres(const char *uri, bool read_only, struct store **store)
 }
 #endif
 
+int store_end_writing(struct store *store, int error)
+{
+    if (!error)
+        error = store->write->commit(store);
+    if (error)
+        store->write->rollback(store);
+    return error;
+}
+
 int64_t store_add_vector(int64_t changes, int64_t id, const uint16_t *row, size_t dim)
 {
     const uint64_t hash = hash_bytes((uint64_t)changes, &id, sizeof(id));

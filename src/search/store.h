@@ -215,6 +215,10 @@ struct store_writers {
                          uint64_t *failed);
 };
 
+/* Ends what the writers' `begin` began: commits it, or after an error takes it back. Returns the
+ * error, of the caller or of the commit. */
+int store_end_writing(struct store *store, int error);
+
 /* Continues the checksum of a generation by one vector. */
 int64_t store_add_vector(int64_t changes, int64_t id, const uint16_t *row, size_t dim);
 
