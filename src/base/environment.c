@@ -41,8 +41,6 @@ static const char *const variables[] = {
     "XDG_CACHE_HOME",
     "XDG_DATA_HOME",
     "XDG_RUNTIME_DIR",
-    "LISTEN_PID",
-    "LISTEN_FDS",
     "HOME",
     "USERPROFILE",
     "LOCALAPPDATA",
