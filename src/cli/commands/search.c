@@ -418,7 +418,7 @@ const struct cli_command cli_search_command = {
         "of a picture (http://... or https://...) or id:N, a picture of the index; 2:QUERY has\n"
         "twice the weight, and what follows a - is what the pictures should not show. z tells\n"
         "how many standard deviations a score is above the mean of all pictures; in a large\n"
-        "index, that of good results is mostly above 3. Without -m the index's only model is\n"
+        "index, z above 4 is seldom chance. Without -m the index's only model is\n"
         "used. JSON, one line per picture, the best first:\n"
         "{\"path\":...,\"score\":...,\"z\":...,\"id\":...}; with --stdin one line per query:\n"
         "{\"query\":...,\"results\":[...]}.",
