@@ -721,3 +721,15 @@ int file_write(const char *path, const struct file_part *parts, size_t count)
         error = file_output_write(&output, parts[i].data, parts[i].size);
     return file_output_close(&output, error);
 }
+
+int file_copy(const char *source, const char *target)
+{
+    struct file_map map;
+    int error = file_map_open(source, &map);
+    if (error)
+        return error;
+    const struct file_part part = {map.data, map.size};
+    error = file_write(target, &part, 1);
+    file_map_close(&map);
+    return error;
+}

@@ -138,6 +138,7 @@ struct file_part {
     size_t size;
 };
 int file_write(const char *path, const struct file_part *parts, size_t count);
+int file_copy(const char *source, const char *target);
 
 /* Tells whether this is the name of an output that was not complete when its process was killed. */
 bool file_is_left_over(const char *name);

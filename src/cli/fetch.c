@@ -69,17 +69,6 @@ static int lock_blob(const struct fetch *fetch, const char *etag, struct file_lo
     return status;
 }
 
-static bool copy_file(const char *source, const char *target)
-{
-    struct file_map map;
-    if (file_map_open(source, &map))
-        return false;
-    struct file_part part = {map.data, map.size};
-    bool good = !file_write(target, &part, 1);
-    file_map_close(&map);
-    return good;
-}
-
 /* Gives the blob its name in the snapshot: by a link, which is made under another name and renamed,
  * so that a reader sees all or nothing, or by a copy where the system has no links. */
 static int place_file(const struct fetch *fetch, const char *blob, const char *etag,
@@ -91,7 +80,7 @@ static int place_file(const struct fetch *fetch, const char *blob, const char *e
     if (!status) {
         file_remove(beside);
         bool linked = file_link(target, beside) && file_move(beside, pointer);
-        if (!linked && !copy_file(blob, pointer))
+        if (!linked && file_copy(blob, pointer))
             status = cli_fail(CLI_FAILED, "%s", vkclip_last_error());
         if (!status && fetch->session->common.verbose)
             cli_say("%s: %s", pointer, linked ? target : "copied");

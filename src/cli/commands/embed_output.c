@@ -48,19 +48,6 @@ static bool is_save_due(const struct embed_output *output)
            clock_seconds() - output->saved > (least > SAVE_SECONDS ? least : SAVE_SECONDS);
 }
 
-/* Copies the file of an earlier run to the part, which new lines are added to. */
-static int copy_file(const char *source, const char *target)
-{
-    struct file_map map;
-    int error = file_map_open(source, &map);
-    if (error)
-        return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
-    const struct file_part part = {map.data, map.size};
-    error = file_write(target, &part, 1);
-    file_map_close(&map);
-    return error ? cli_fail(CLI_FAILED, "%s", vkclip_last_error()) : CLI_DONE;
-}
-
 /* Opens the file of lines behind its first `size` bytes and drops what follows them. */
 static int open_lines(struct embed_output *output, uint64_t size)
 {
@@ -101,9 +88,9 @@ static int read_earlier(struct embed_output *output, enum embed_start start, uin
             "or begin anew with --overwrite",
             output->part);
     if (!file_exists(output->part) && start == EMBED_SKIP_EXISTING && exists && is_lines(output)) {
-        int status = copy_file(output->path, output->part);
-        if (status)
-            return status;
+        /* New lines are added to a copy. */
+        if (file_copy(output->path, output->part))
+            return cli_fail(CLI_FAILED, "%s", vkclip_last_error());
         output->copied = true;
     }
     if (file_exists(output->part))
