@@ -13,10 +13,11 @@
 
 #include <string.h>
 
-/* As immich's, whose users found larger ones to bring merely similar pictures together. */
+/* This is immich's default, whose users found that larger ones bring together pictures that are
+ * merely similar. */
 #define DEFAULT_DISTANCE 0.01
 
-/* Whose embeddings are compared. */
+/* Tells by which model the embeddings are that are compared. */
 struct choice {
     const char *name; /* or identity; NULL: any */
     const char *path; /* of the name's file; NULL: there is none */

@@ -20,7 +20,7 @@ struct index_call {
 void index_ask(struct index_call *call, const struct vkclip_index *index);
 /* Begins a call named `function`. After an error it has ended. */
 int index_enter(struct index_call *call, const char *function, const struct vkclip_index *index);
-/* The same for a call that uses another handle, too, which may be NULL. */
+/* Begins a call that uses another handle, too, which may be NULL. */
 int index_enter_both(struct index_call *call, const char *function, const struct guard *other,
                      const struct vkclip_index *index);
 /* Ends a call, and returns its error. */

@@ -248,7 +248,7 @@ static bool is_model_type(const char *type)
     return false;
 }
 
-/* Whether there is Hugging Face's configuration of a CLIP model: image models of timm have a
+/* Tells whether there is Hugging Face's configuration of a CLIP model: image models of timm have a
  * config.json of another form. */
 static int is_transformers(struct fetch *fetch, bool *found)
 {

@@ -88,7 +88,7 @@ char *cli_escape_url(const char *text)
     return copy;
 }
 
-/* A header of the last answer; NULL where it has none. */
+/* Returns a header of the last answer; NULL where it has none. */
 static const char *header(CURL *easy, const char *name)
 {
     struct curl_header *found = NULL;
@@ -154,7 +154,7 @@ static size_t take_bytes(char *data, size_t one, size_t size, void *user)
     return taken;
 }
 
-/* Whether the same request may succeed later. */
+/* Tells whether the same request may succeed later. */
 static bool is_transient(CURLcode code, long status)
 {
     switch (code) {
@@ -175,7 +175,7 @@ static bool is_transient(CURLcode code, long status)
     }
 }
 
-/* What a message about a file adds. */
+/* Returns what a message about a file adds. */
 static const char *describe_rest(const struct body *body)
 {
     if (body && body->path && body->have)
@@ -235,8 +235,8 @@ static void prepare(CURL *easy, const char *url, struct body *body)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, body);
 }
 
-/* Makes one request, for the missing part of a file or for everything. True: nothing is missing any
- * more. */
+/* Makes one request, for the missing part of a file or for everything. Returns whether nothing is
+ * missing any more. */
 static bool request(CURL *easy, struct body *body, int64_t size, CURLcode *code, long *status)
 {
     char range[32] = "";
@@ -412,7 +412,7 @@ static void read_headers(CURL *easy, struct cli_metadata *metadata)
         metadata->size = strtoll(size, NULL, 10);
 }
 
-/* Whether `next` is at the scheme, host and port of `url`. */
+/* Tells whether `next` is at the scheme, host and port of `url`. */
 static bool same_origin(const char *url, const char *next)
 {
     const char *host = strstr(url, "://");
@@ -503,7 +503,7 @@ static bool start_hash(EVP_MD_CTX *context, bool git, FILE *file)
     return !git || EVP_DigestUpdate(context, prefix, (size_t)size + 1);
 }
 
-/* The file's hash as hexadecimal digits; false: it cannot be read. */
+/* Writes the file's hash as hexadecimal digits. Returns false if it cannot be read. */
 static bool hash_file(FILE *file, bool git, char text[2 * EVP_MAX_MD_SIZE + 1])
 {
     enum { CHUNK = 1 << 18 };

@@ -25,7 +25,7 @@ void cli_svg_begin(FILE *file, int width, int height, int left, const char *titl
 void cli_svg_end(FILE *file);
 /* Writes any text, escaped. */
 void cli_svg_text(FILE *file, const char *text);
-/* The step, 1, 2 or 5 times a power of ten, that divides `value` into four to ten parts. */
+/* Returns the step, 1, 2 or 5 times a power of ten, that divides `value` into four to ten parts. */
 double cli_svg_step(double value);
 
 /* Sets `most` and `step` so that `value` has room. */

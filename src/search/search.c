@@ -249,7 +249,7 @@ static int scan_hits(const struct search *search, size_t top, const uint64_t *al
     return error;
 }
 
-/* The newest first, and the better of one date. */
+/* Puts the newest first, and of several with one date the best. */
 static int compare_dates(const void *a, const void *b)
 {
     const struct vkclip_hit *x = a, *y = b;

@@ -52,7 +52,8 @@ static inline const char *sql_text(struct store *store, enum sql_statement state
 }
 
 extern const struct store_readers sql_readers;
-/* All but start_pass, add_work, next_work, the claims that follow it, and add_hnsw. */
+/* Has the writers that all databases share. Each has its own for how a pass starts and ends, its
+ * work and its claims, and add_hnsw. */
 extern const struct store_writers sql_writers;
 
 /* Refuses the index `name` of a version of the tables that is newer than the `known` one. */

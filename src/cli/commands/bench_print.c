@@ -33,7 +33,7 @@ static const char *storage_name(const struct vkclip_model_info *info)
     return info->precision == VKCLIP_PRECISION_F16 ? "f16" : "f32";
 }
 
-/* The share of a peak; below 0 where that was not measured. */
+/* Returns the share of a peak, which is below 0 where the peak was not measured. */
 static double share_of(double flops, double peak)
 {
     return peak > 0 ? flops / peak : -1;

@@ -290,7 +290,7 @@ static int encode_images(struct embed_output *output, const struct options *opti
     return status;
 }
 
-/* The texts of options and lists first, then those of --raw. */
+/* Encodes the texts of options and lists first, then those of --raw. */
 static int encode_texts(struct embed_output *output, const struct options *options,
                         const struct raw *raw)
 {

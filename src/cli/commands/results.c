@@ -105,7 +105,7 @@ void results_free(struct results *results)
 
 /* ---- Formats --------------------------------------------------------------------------------- */
 
-/* Whether the name is more than the ending. */
+/* A name that is the ending alone has no format, because it is that of a hidden file. */
 static bool ends_with(const char *path, const char *end)
 {
     return string_ends_with(path, end) && strlen(path) > strlen(end);
