@@ -150,23 +150,15 @@ static bool read_facts(const char *path, const void *data, size_t size, struct i
 }
 
 static int write_row(const struct import *import, const char *path, const struct store_stamp *stamp,
-                     const struct store_hash *hash, const struct image_facts *image)
+                     const struct store_hash *hash, const struct image_facts *facts)
 {
     struct store *store = import->index->store;
-    const struct store_facts facts = {.format = image->format,
-                                      .camera = image->camera[0] ? image->camera : NULL,
-                                      .width = image->width,
-                                      .height = image->height,
-                                      .orientation = image->orientation,
-                                      .taken = image->taken,
-                                      .latitude = image->latitude,
-                                      .longitude = image->longitude};
     int64_t content, before;
     for (uint32_t i = 0; i < import->dim; i++)
         import->vector[i] = half_from_float(import->values[i]);
     int error = store->write->put_content(store, hash, &content);
     if (!error)
-        error = store->write->put_facts(store, content, &facts);
+        error = store->write->put_facts(store, content, facts);
     if (!error)
         error =
             store->write->put_vector(store, content, import->model_id, import->vector, import->dim);

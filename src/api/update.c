@@ -53,20 +53,10 @@ static int decode_entry(const struct update *update, struct pass_entry *entry,
                         struct image_memory *memory, struct vkclip_image *image)
 {
     struct image_options options = choose_options(update, entry);
-    struct image_facts facts = {.taken = INT64_MIN};
     options.memory = memory;
     int error = pass_load_data(entry);
     if (!error)
-        error = image_decode(entry->data, entry->size, entry->path, &options, image, &facts);
-    snprintf(entry->camera, sizeof(entry->camera), "%s", facts.camera);
-    entry->facts = (struct store_facts){.format = facts.format,
-                                        .camera = entry->camera[0] ? entry->camera : NULL,
-                                        .width = facts.width,
-                                        .height = facts.height,
-                                        .orientation = facts.orientation,
-                                        .taken = facts.taken,
-                                        .latitude = facts.latitude,
-                                        .longitude = facts.longitude};
+        error = image_decode(entry->data, entry->size, entry->path, &options, image, &entry->facts);
     pass_release_data(entry);
     return error;
 }

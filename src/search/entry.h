@@ -17,8 +17,7 @@ struct pass_entry {
     bool encoded; /* The index has its embedding: it needs nothing but a thumbnail. */
     bool wants_thumbnail;
     /* The receiver sets these. */
-    struct store_facts facts;
-    char camera[96]; /* that facts.camera may point to */
+    struct image_facts facts;
     void *thumbnail; /* in memory of memory_alloc */
     size_t thumbnail_size;
 };

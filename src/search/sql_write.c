@@ -118,12 +118,12 @@ static int put_content(struct store *store, const struct store_hash *hash, int64
                                 hash->bytes, size);
 }
 
-static int put_facts(struct store *store, int64_t content, const struct store_facts *facts)
+static int put_facts(struct store *store, int64_t content, const struct image_facts *facts)
 {
     return database_run(sql_database(store), sql_text(store, SQL_PUT_FACTS), NULL, "ittiiiirr",
-                        content, facts->format, facts->camera, (int64_t)facts->width,
-                        (int64_t)facts->height, (int64_t)facts->orientation, facts->taken,
-                        facts->latitude, facts->longitude);
+                        content, facts->format, *facts->camera ? facts->camera : NULL,
+                        (int64_t)facts->width, (int64_t)facts->height, (int64_t)facts->orientation,
+                        facts->taken, facts->latitude, facts->longitude);
 }
 
 static int put_thumbnail(struct store *store, int64_t content, const void *data, size_t size)

@@ -13,6 +13,7 @@
 #define VKCLIP_SEARCH_STORE_H
 
 #include "base/error.h"
+#include "image/facts.h"
 
 struct store {
     void (*close)(struct store *store);
@@ -161,7 +162,7 @@ struct store_writers {
     /* Forgets one missing file of a content, if there is one: it has a new place. */
     int (*take_missing)(struct store *store, int64_t content, bool *taken);
     /* Says what a content is, and that it could be decoded. */
-    int (*put_facts)(struct store *store, int64_t content, const struct store_facts *facts);
+    int (*put_facts)(struct store *store, int64_t content, const struct image_facts *facts);
     int (*put_thumbnail)(struct store *store, int64_t content, const void *data, size_t size);
     int (*put_vector)(struct store *store, int64_t content, int64_t model, const uint16_t *row,
                       size_t dim);

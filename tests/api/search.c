@@ -66,15 +66,14 @@ static void add_other(struct store *store, int64_t model_id, size_t number, uint
     }
     for (size_t i = 0; i < D; i++)
         row[i] = half_from_float((float)((double)noise[i] / sqrt(squares)));
-    const struct store_facts facts = {
-        .format = number % 2 ? "jpeg" : "png",
-        .camera = number % 3 ? "Canon EOS 80D" : NULL,
-        .width = 100 + (uint32_t)number,
-        .height = 50,
-        .orientation = 1,
-        .taken = number % 5 ? (int64_t)number * 86400 : INT64_MIN,
-        .latitude = number % 7 ? 50 + (double)noise[D + 2] : (double)NAN,
-        .longitude = number % 7 ? 10 + (double)noise[D + 3] : (double)NAN};
+    struct image_facts facts = {.format = number % 2 ? "jpeg" : "png",
+                                .width = 100 + (uint32_t)number,
+                                .height = 50,
+                                .orientation = 1,
+                                .taken = number % 5 ? (int64_t)number * 86400 : INT64_MIN,
+                                .latitude = number % 7 ? 50 + (double)noise[D + 2] : (double)NAN,
+                                .longitude = number % 7 ? 10 + (double)noise[D + 3] : (double)NAN};
+    snprintf(facts.camera, sizeof(facts.camera), "%s", number % 3 ? "Canon EOS 80D" : "");
     const struct store_stamp stamp = {.size = number, .modified = (int64_t)number * 1000000000};
     int64_t id, before;
     snprintf(name, sizeof(name), "/others/%s/%zu.img", number % 2 ? "odd" : "even", number);

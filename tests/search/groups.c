@@ -40,7 +40,7 @@ static void add_path(struct store *store, const char *path, int64_t content)
 static void add_picture(struct store *store, int64_t model, size_t number)
 {
     const struct store_hash hash = {.bytes = {(uint8_t)(number + 1)}};
-    const struct store_facts facts = {.width = pictures[number].width,
+    const struct image_facts facts = {.width = pictures[number].width,
                                       .height = pictures[number].height,
                                       .taken = pictures[number].taken,
                                       .latitude = (double)NAN,

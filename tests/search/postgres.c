@@ -142,7 +142,7 @@ static void texts_are_mended(void **state)
     (void)state;
     struct store *store = open_store();
     const struct store_hash hash = {.bytes = {0, 1}};
-    const struct store_facts facts = {.format = "JPEG", .camera = "caf\xc3\xa9 \xe9 \xff"};
+    const struct image_facts facts = {.format = "JPEG", .camera = "caf\xc3\xa9 \xe9 \xff"};
     int64_t id, before;
     bool seen = false;
     assert_int_equal(store->write->begin(store), 0);

@@ -200,7 +200,7 @@ static int check_facts(void *user, const struct store_picture *picture)
 static void facts_and_thumbnails_are_kept(void **state)
 {
     (void)state;
-    const struct store_facts facts = {.format = "JPEG",
+    const struct image_facts facts = {.format = "JPEG",
                                       .width = 40,
                                       .height = 30,
                                       .orientation = 6,
