@@ -35,7 +35,8 @@ from ._job import Job
 from ._library import (AbsentError, CancelledError, DeviceError, DeviceLostError, DeviceMemoryError, DivergedError,
                        Error, FileError, FormatError, HostMemoryError, InvalidArgumentError, NoDeviceError,
                        TextTooLongError, UnsupportedError, build, version as __version__)
-from ._model import Explanation, Model, ModelInfo, Node, Profile, TowerInfo
+from ._model import Model
+from ._model_info import Explanation, ModelInfo, Node, Profile, TowerInfo
 from ._probe import Probe, fit_probe
 from ._prompt import Prompt
 from ._trainer import Augmentation, Trainer, TrainerInfo, TrainerMemory, TrainResult, Validation

@@ -14,7 +14,7 @@ from . import _lib
 from ._device import Device, open_device
 from ._handle import Call, Closable, Handle, Progress
 from ._library import check, lib
-from ._model import ModelInfo, describe_model
+from ._model_info import ModelInfo, describe_model
 from ._prompt import Prompt, prompt_params, take_prompt
 from ._struct import Path, describe, encode_paths, encode_strings, new, strings, value_of
 
