@@ -85,15 +85,6 @@ static int take_hidden(void *user, const char *name, const float *data, const si
     return encoding->hidden(encoding->user, name, data, shape, rank, first, items);
 }
 
-/* Is a vkclip_progress_fn. */
-static int show_progress(void *user, uint64_t done, uint64_t total)
-{
-    (void)user;
-    (void)total;
-    cli_show_progress((size_t)done, "");
-    return 0;
-}
-
 /* ---- Calls ------------------------------------------------------------------------------------- */
 
 /* Returns the number of values of one input's result. The library refuses features that the model
@@ -117,7 +108,7 @@ static struct vkclip_encode_params begin_call(struct call *call)
                                          .no_normalize = encoding->no_normalize,
                                          .hidden = encoding->hidden ? take_hidden : NULL,
                                          .features = encoding->features,
-                                         .progress = show_progress,
+                                         .progress = cli_show_count,
                                          .user = call,
                                          .item = take_item,
                                          .max_pixels = encoding->decoding.max_pixels,
@@ -150,7 +141,7 @@ static bool give_item(struct call *call, size_t index, const float *embed, const
                  message + strlen(only));
         item.message = named;
     }
-    show_progress(NULL, index + 1, 0);
+    cli_show_progress(index + 1, "");
     return !take_item(call, &item);
 }
 

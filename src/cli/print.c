@@ -82,6 +82,14 @@ void cli_show_progress(size_t done, const char *note)
     progress.visible = true;
 }
 
+int cli_show_count(void *user, uint64_t done, uint64_t total)
+{
+    (void)user;
+    (void)total;
+    cli_show_progress((size_t)done, "");
+    return 0;
+}
+
 void cli_clear_progress(void)
 {
     if (progress.visible)

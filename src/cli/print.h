@@ -40,6 +40,8 @@ void cli_start_download(const struct cli_session *session, const char *name, siz
                         size_t total);
 /* Draws the bar; `note` follows the numbers. */
 void cli_show_progress(size_t done, const char *note);
+/* Is a vkclip_progress_fn that draws the bar. */
+int cli_show_count(void *user, uint64_t done, uint64_t total);
 /* Shows a message in the bar's place, for work of a second or two that has no bar. */
 void cli_show_wait(const struct cli_session *session, const char *message);
 void cli_clear_progress(void);

@@ -251,22 +251,13 @@ static int read_probe(const char *path, struct probe *probe)
 
 /* ---- train ------------------------------------------------------------------------------------- */
 
-/* Is a vkclip_progress_fn. */
-static int show_iteration(void *user, uint64_t done, uint64_t total)
-{
-    (void)user;
-    (void)total;
-    cli_show_progress((size_t)done, "");
-    return 0;
-}
-
 static int fit(struct probe *probe, const struct features *features, const struct options *options,
                struct vkclip_probe_result *result)
 {
     const struct vkclip_probe_params params = {.size = sizeof(params),
                                                .c = options->c[0] > 0 ? options->c[0] : DEFAULT_C,
                                                .max_iterations = options->iterations,
-                                               .progress = show_iteration};
+                                               .progress = cli_show_count};
     if (!make_arrays(probe))
         return cli_fail_memory();
     cli_start_progress(probe->session, 0, options->iterations ? options->iterations : 1000);
