@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _lib
-from ._device import Device, open_device
-from ._handle import Call, Closable, Handle, Progress
+from ._device import Device, OnDevice, open_device
+from ._handle import Call, Handle, Progress
 from ._library import check, lib
 from ._model_info import ModelInfo, describe_model
 from ._prompt import Prompt, prompt_params, take_prompt
@@ -99,7 +99,7 @@ def _take_tensor(tensor: Any) -> npt.NDArray[Any]:
     return data.reshape(tensor.shape[:tensor.rank]).copy()
 
 
-class Conditioner(Closable):
+class Conditioner(OnDevice):
     """The text encoders of a diffusion model.
 
     paths       the folder of a pipeline of diffusers, a whole model in one file, one encoder, or a name of these in
@@ -214,12 +214,6 @@ class Conditioner(Closable):
             check(lib.vkclip_tokenize_condition(self._handle.pointer, encoder, text, ctypes.byref(params),
                                                 ctypes.byref(result)))
         return take_prompt(result)
-
-    def close(self) -> None:
-        """Closes the conditioner, and its device if the conditioner has opened it. It may be called again."""
-        super().close()
-        if self._owned:
-            self._owned.close()
 
     def __repr__(self) -> str:
         names = ', '.join(encoder.name for encoder in self._info.encoders if not encoder.absent)

@@ -209,6 +209,18 @@ class Device(Closable):
         return f"<vkclip.Device {', '.join(info.name for info in self._infos)}>"
 
 
+class OnDevice(Closable):
+    """What computes on a device, and closes the device with itself if it has opened that."""
+
+    _owned: Optional[Device]
+
+    def close(self) -> None:
+        """Closes it, and its device if it has opened that. It may be called again."""
+        super().close()
+        if self._owned:
+            self._owned.close()
+
+
 def open_device(device: Union[Device, str, int, None]) -> Tuple[Device, bool]:
     """Returns a device for what a program names as one, and whether it was opened for that."""
     return (device, False) if isinstance(device, Device) else (Device(device), True)

@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from . import _lib
-from ._device import Device, open_device
-from ._handle import Call, Closable, Handle, Progress
+from ._device import Device, OnDevice, open_device
+from ._handle import Call, Handle, Progress
 from ._image import Images, Picture, Pictures, is_path, split
 from ._job import Job
 from ._library import check, lib
@@ -88,7 +88,7 @@ def _join(pieces: List[Tuple[int, FloatArray]]) -> FloatArray:
     return np.concatenate(filled)
 
 
-class Model(Closable):
+class Model(OnDevice):
     """A CLIP model.
 
     model         a folder or file of Hugging Face, OpenCLIP, OpenAI or GGUF, or the name of a model that `vkclip pull`
@@ -575,14 +575,6 @@ class Model(Closable):
         with Pictures(pictures) as array, Call(self._handle):
             check(lib.vkclip_preprocess(self._handle.pointer, array, None, floats(pixels)))
         return pixels
-
-    # ---- The end ----
-
-    def close(self) -> None:
-        """Closes the model, and its device if the model has opened it. It may be called again."""
-        super().close()
-        if self._owned:
-            self._owned.close()
 
     def __repr__(self) -> str:
         return f'<vkclip.Model {self._info.weights_path}>'

@@ -8,8 +8,8 @@ import dataclasses
 from typing import Any, Iterator, Optional, Sequence, Tuple, Union
 
 from . import _lib
-from ._device import Device, open_device
-from ._handle import Call, Caller, Closable, Handle, Progress
+from ._device import Device, OnDevice, open_device
+from ._handle import Call, Caller, Handle, Progress
 from ._library import check, lib
 from ._struct import Path, describe, encode_paths, encode_strings, new, strings, value_of
 
@@ -113,7 +113,7 @@ class Validation:
     seconds: float
 
 
-class Trainer(Closable):
+class Trainer(OnDevice):
     """A training run: an iterator of TrainResult.
 
         with vkclip.Trainer(model='models/emoji-clip', data='pairs.csv', output='run', epochs=2) as trainer:
@@ -229,12 +229,6 @@ class Trainer(Closable):
     def save_model(self) -> None:
         """Writes the model as it is now into the run's folder."""
         self._run(lib.vkclip_save_trained_model)
-
-    def close(self) -> None:
-        """Closes the trainer, and its device if the trainer has opened it. It may be called again."""
-        super().close()
-        if self._owned:
-            self._owned.close()
 
     def __repr__(self) -> str:
         return '<vkclip.Trainer, closed>' if self.closed else f'<vkclip.Trainer, step {self.info.step}>'
