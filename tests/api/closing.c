@@ -93,7 +93,7 @@ static int train(void)
     return vkclip_train_step(handles.trainer, &result);
 }
 
-static int ignore_hit(void *user, const struct vkclip_hit *hit)
+static int count_hit(void *user, const struct vkclip_hit *hit)
 {
     assert_non_null(hit->path);
     ++*(size_t *)user;
@@ -106,7 +106,7 @@ static int search(void)
     const struct vkclip_search_params params = {
         .size = sizeof(params), .parts = &part, .part_count = 1, .top = 1};
     size_t hits = 0;
-    return vkclip_search(handles.index, handles.model, &params, ignore_hit, &hits);
+    return vkclip_search(handles.index, handles.model, &params, count_hit, &hits);
 }
 
 static void check(const char *name, int error, bool usable)
