@@ -10,6 +10,8 @@
  * Equal modules of a block are stored once. vulkan/spirv.h says how a block is packed. A list that
  * names no files, and a file without words, are refused.
  */
+#include "vulkan/spirv.h"
+
 #include <inttypes.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -108,31 +110,73 @@ static int place(struct module *module)
     return 1;
 }
 
-/* Packs the modules of a shader: the lowest bytes of all words, then the second ones and so on. */
+/* Replaces the ids of a block's words by codes, and writes the list of ids behind them. Returns the
+ * length of that list. */
+static size_t encode(uint32_t *words, size_t count)
+{
+    static size_t places[SPIRV_IDS]; /* 1 more than the place of an id among the block's ids */
+    size_t first = 0, ids = 0;
+    uint32_t last = 0;
+    memset(places, 0, sizeof(places));
+    for (size_t i = 0; i < count; i++) {
+        const uint32_t id = words[i];
+        if (id == SPIRV_MAGIC)
+            first = ids;
+        if (id >= SPIRV_IDS)
+            continue;
+        const size_t place = places[id] - 1;
+        if (places[id] > first && ids - place <= SPIRV_NEAR) {
+            words[i] = (uint32_t)(ids - place);
+        } else if (places[id] > first) {
+            words[i] = (uint32_t)(place - first + SPIRV_NEAR + 1);
+        } else {
+            words[i] = 0;
+            words[count + ids] = (id - last) % SPIRV_IDS;
+            last = id;
+            places[id] = ++ids;
+        }
+        if (words[i] >= SPIRV_IDS)
+            fail("a module", "it has too many ids");
+    }
+    return ids;
+}
+
+/* Compresses the lowest bytes of all words, then the second ones and so on. */
+static uint8_t *compress_words(const uint32_t *words, size_t count, uLongf *bytes)
+{
+    uint8_t *planes = allocate(4 * count);
+    for (size_t i = 0; i < 4 * count; i++)
+        planes[i] = (uint8_t)(words[i % count] >> i / count * 8);
+    *bytes = compressBound(4 * (uLong)count);
+    uint8_t *packed = allocate(*bytes);
+    if (compress2(packed, bytes, planes, 4 * (uLong)count, Z_BEST_COMPRESSION) != Z_OK)
+        fail("a block", "it cannot be compressed");
+    free(planes);
+    return packed;
+}
+
+/* Packs the modules of a shader. */
 static void write_block(FILE *file, const char *shader)
 {
     size_t count = 0;
     for (size_t i = 0; i < module_count; i++)
         if (!strcmp(modules[i].shader, shader) && place(&modules[i]))
             count = modules[i].offset + modules[i].count;
-    uint8_t *planes = allocate(4 * count);
+    uint32_t *words = allocate(2 * 4 * count);
     for (size_t i = 0; i < module_count; i++)
-        for (size_t w = 0; !strcmp(modules[i].shader, shader) && w < modules[i].count; w++)
-            for (size_t plane = 0; plane < 4; plane++)
-                planes[plane * count + modules[i].offset + w] =
-                    (uint8_t)(modules[i].words[w] >> 8 * plane);
-    uLongf packed_bytes = compressBound(4 * (uLong)count);
-    uint8_t *packed = allocate(packed_bytes);
-    if (compress2(packed, &packed_bytes, planes, 4 * (uLong)count, Z_BEST_COMPRESSION) != Z_OK)
-        fail(shader, "cannot be compressed");
+        if (!strcmp(modules[i].shader, shader))
+            memcpy(words + modules[i].offset, modules[i].words, 4 * modules[i].count);
+    const size_t ids = encode(words, count);
+    uLongf bytes = 0;
+    uint8_t *packed = compress_words(words, count + ids, &bytes);
     fprintf(file, "static const uint8_t spirv_packed_%s[] = {", shader);
-    for (uLongf i = 0; i < packed_bytes; i++)
+    for (uLongf i = 0; i < bytes; i++)
         fprintf(file, "%s%u,", i % 32 ? "" : "\n", packed[i]);
     fprintf(file,
             "};\nstatic const struct spirv_block spirv_block_%s = {spirv_packed_%s, "
-            "sizeof(spirv_packed_%s), %zu};\n",
-            shader, shader, shader, count);
-    free(planes);
+            "sizeof(spirv_packed_%s), %zu, %zu};\n",
+            shader, shader, shader, count, ids);
+    free(words);
     free(packed);
 }
 

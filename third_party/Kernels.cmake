@@ -26,10 +26,12 @@ if(CMAKE_CROSSCOMPILING)
   find_program(VKCLIP_HOST_CC NAMES cc gcc clang REQUIRED
                DOC "C compiler for this machine, which needs zlib, where another machine's library is built")
   set(pack ${CMAKE_CURRENT_BINARY_DIR}/vkclip_pack)
-  add_custom_command(OUTPUT ${pack} DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/shaders/pack.c VERBATIM
-    COMMAND ${VKCLIP_HOST_CC} -O2 -o ${pack} ${CMAKE_CURRENT_SOURCE_DIR}/shaders/pack.c -lz)
+  set(pack_source ${CMAKE_CURRENT_SOURCE_DIR}/shaders/pack.c)
+  add_custom_command(OUTPUT ${pack} DEPENDS ${pack_source} ${CMAKE_CURRENT_SOURCE_DIR}/src/vulkan/spirv.h VERBATIM
+    COMMAND ${VKCLIP_HOST_CC} -O2 -I${CMAKE_CURRENT_SOURCE_DIR}/src -o ${pack} ${pack_source} -lz)
 else()
   add_executable(vkclip_pack shaders/pack.c)
+  target_include_directories(vkclip_pack PRIVATE src)
   target_link_libraries(vkclip_pack PRIVATE ZLIB::ZLIB)
   set(pack vkclip_pack)
 endif()

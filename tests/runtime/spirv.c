@@ -4,7 +4,7 @@
  * with the CAP_ bits that its row of shaders/kernels.def needs, because a device without one of
  * them may refuse the module, or crash; and the buffers that it may write with graph_writes,
  * because no barrier follows a write of which that does not tell. The words that the library packed
- * are compared with those of the compiler first.
+ * are compared with those of the compiler first, and damaged ones are refused.
  */
 #include "base/array.h"
 #include "runtime/kernels.h"
@@ -12,12 +12,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 #include "kernels_spirv.h"
+#include "peaks_packed.h"
+#include "peaks_spirv.h"
 
 /* SPIR-V begins with five words of header. Instructions follow, whose first word has the number of
  * words above the opcode, and capabilities come first. */
-enum { MAGIC = 0x07230203, HEADER_WORDS = 5, OP_CAPABILITY = 17 };
+enum { HEADER_WORDS = 5, OP_CAPABILITY = 17 };
 enum { OP_TYPE_POINTER = 32, OP_VARIABLE = 59, OP_DECORATE = 71, OP_MEMBER_DECORATE = 72 };
 enum { NON_WRITABLE = 24, BINDING = 33, STORAGE_BUFFER = 12 };
 
@@ -45,12 +48,24 @@ static const struct {
 static struct spirv module;
 static uint32_t *block;
 
-static void open_module(const struct kernel *kernel)
+static void unpack_module(const struct spirv *packed)
 {
     free(block);
-    assert_int_equal(spirv_unpack(kernel->code.block, &block), 0);
-    module = kernel->code;
-    module.words = spirv_words(&kernel->code, block);
+    assert_int_equal(spirv_unpack(packed->block, &block), 0);
+    module = *packed;
+    module.words = spirv_words(packed, block);
+}
+
+static void open_module(const struct kernel *kernel)
+{
+    unpack_module(&kernel->code);
+}
+
+static void compare_words(const struct spirv *packed, const uint32_t *words, size_t bytes)
+{
+    unpack_module(packed);
+    assert_int_equal(4 * module.count, bytes);
+    assert_memory_equal(module.words, words, bytes);
 }
 
 static void packed_words_are_the_compilers(void **state)
@@ -66,11 +81,55 @@ static void packed_words_are_the_compilers(void **state)
     };
     (void)state;
     assert_int_equal(ARRAY_COUNT(compiled), kernel_count);
-    for (size_t i = 0; i < kernel_count; i++) {
-        open_module(&kernels[i]);
-        assert_int_equal(4 * module.count, compiled[i].bytes);
-        assert_memory_equal(module.words, compiled[i].words, compiled[i].bytes);
+    for (size_t i = 0; i < kernel_count; i++)
+        compare_words(&kernels[i].code, compiled[i].words, compiled[i].bytes);
+#define PEAK(shader, x, w, needs)                                                        \
+    compare_words(&(struct spirv)SPIRV_##shader##_##x##_##w, spirv_##shader##_##x##_##w, \
+                  sizeof(spirv_##shader##_##x##_##w));
+#include "shaders/peaks.def"
+#undef PEAK
+}
+
+/* Packs `count` words as shaders/pack.c does, and returns what unpacking them as codes with a list
+ * of ids behind them says. */
+static int unpack_codes(const uint32_t *codes, size_t count, size_t words, size_t ids)
+{
+    uint8_t planes[64], packed[128];
+    uLongf bytes = sizeof(packed);
+    uint32_t *unpacked = NULL;
+    assert_true(4 * count <= sizeof(planes));
+    for (size_t i = 0; i < 4 * count; i++)
+        planes[i] = (uint8_t)(codes[i % count] >> i / count * 8);
+    assert_int_equal(compress(packed, &bytes, planes, 4 * (uLong)count), Z_OK);
+    const int error = spirv_unpack(&(struct spirv_block){packed, bytes, words, ids}, &unpacked);
+    assert_true(!error == !!unpacked);
+    free(unpacked);
+    return error;
+}
+
+/* No code may reach beyond the ids of its module, and a block must have the size that it says. */
+static void damaged_blocks_are_refused(void **state)
+{
+    uint32_t codes[] = {SPIRV_MAGIC, 0, 1, SPIRV_MAGIC, 0, 0, SPIRV_NEAR + 2, 2, 5, 6, 7};
+    static const uint32_t wrong[] = {3,                 /* an id of the module before */
+                                     SPIRV_NEAR,        /* before the first module */
+                                     SPIRV_NEAR + 3,    /* after the newest id */
+                                     SPIRV_IDS - 1, 0}; /* one more than the list has */
+    static const uint32_t large[] = {~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u, ~0u};
+    struct spirv_block cut = *kernels[0].code.block;
+    uint32_t *words = NULL;
+    (void)state;
+    assert_int_equal(unpack_codes(codes, 11, 8, 3), 0);
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        codes[7] = wrong[i];
+        assert_int_equal(unpack_codes(codes, 11, 8, 3), VKCLIP_EFORMAT);
     }
+    assert_int_equal(unpack_codes(large, 8, 8, 0), 0);
+    assert_int_equal(unpack_codes(large, 8, 7, 0), VKCLIP_EFORMAT);
+    assert_int_equal(unpack_codes(large, 7, 8, 0), VKCLIP_EFORMAT);
+    cut.packed_bytes /= 2;
+    assert_int_equal(spirv_unpack(&cut, &words), VKCLIP_EFORMAT);
+    assert_null(words);
 }
 
 /* A row whose module is that of another type's, to the bit, takes no space of its own. */
@@ -108,7 +167,7 @@ static int count_excess(const struct kernel *kernel)
     int excess = 0, found = 0;
     open_module(kernel);
     words = module.count;
-    assert_int_equal(module.words[0], MAGIC);
+    assert_int_equal(module.words[0], SPIRV_MAGIC);
     while (i + 1 < words && (module.words[i] & 0xffff) == OP_CAPABILITY) {
         const uint32_t capability = module.words[i + 1];
         found++;
@@ -185,6 +244,7 @@ static void buffers_are_written_as_graphs_say(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(packed_words_are_the_compilers),
+                                       cmocka_unit_test(damaged_blocks_are_refused),
                                        cmocka_unit_test(equal_modules_are_stored_once),
                                        cmocka_unit_test(modules_declare_what_rows_need),
                                        cmocka_unit_test(buffers_are_written_as_graphs_say)};
