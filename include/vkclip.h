@@ -7,9 +7,9 @@
  * Conventions
  *   Errors     Functions that can fail return 0 (VKCLIP_OK) or a negative VKCLIP_E*. A readable
  *              message (what, where, expected, found) is kept per thread: vkclip_last_error().
- *              Names of parameters stand in backquotes, so that a program can write its own options
- *              in their place. The library never exits, aborts or prints; warnings go to the log
- *              callback.
+ *              Names of parameters and of functions to call stand in backquotes, so that a program
+ *              can write its own words in their place. The library never exits, aborts or prints;
+ *              warnings go to the log callback.
  *   Ownership  The caller owns what it passes in, and the library keeps no pointer to it after the
  *              call returns; vkclip_open_model_memory and jobs are the exceptions. What an open
  *              function returns is released by the close function of the same name, which accepts

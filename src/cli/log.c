@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * The library's messages with the command's options in place of the library's parameters.
+ * The library's messages with the command's options in place of the library's parameters, and with
+ * commands in place of its functions.
  */
 #include "cli/log.h"
+#include "base/array.h"
 #include "base/string.h"
 #include "cli/options.h"
 #include "cli/print.h"
@@ -10,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- Options in place of parameters ----------------------------------------------------------- */
+/* ---- Words of the command in place of the library's ------------------------------------------- */
 
 /* Tells whether the option sets the parameter of `length` bytes: it has its name, with _ for -,
  * unless the table gives another. */
@@ -32,6 +34,19 @@ static const struct cli_option *find_option(const struct cli_rows *rows, const c
     return NULL;
 }
 
+/* Returns the command that does what a function of the library does; NULL: there is none. */
+static const char *find_command(const char *function, size_t length)
+{
+    static const struct {
+        const char *function, *command;
+    } commands[] = {{"vkclip_check_device", "vkclip check"},
+                    {"vkclip_list_devices", "vkclip devices"}};
+    for (size_t i = 0; i < ARRAY_COUNT(commands); i++)
+        if (!strncmp(commands[i].function, function, length) && !commands[i].function[length])
+            return commands[i].command;
+    return NULL;
+}
+
 char *cli_name_options(const struct cli_session *session, const char *message)
 {
     struct cli_rows rows;
@@ -44,12 +59,15 @@ char *cli_name_options(const struct cli_session *session, const char *message)
         if (!end)
             break;
         const size_t before = (size_t)(start - named);
-        const struct cli_option *option = find_option(&rows, start + 1, (size_t)(end - start) - 1);
+        const size_t length = (size_t)(end - start) - 1;
+        const struct cli_option *option = find_option(&rows, start + 1, length);
+        const char *command = option ? NULL : find_command(start + 1, length);
         done = (size_t)(end - named);
-        if (!option)
+        if (!option && !command)
             continue; /* This command has no option for it, or it is no parameter. */
-        char *next = string_format("%.*s--%s%s", (int)before, named, option->name, end + 1);
-        done = before;
+        char *next = option ? string_format("%.*s--%s%s", (int)before, named, option->name, end + 1)
+                            : string_format("%.*s`%s`%s", (int)before, named, command, end + 1);
+        done = command ? before + strlen(command) + 1 : before;
         free(named);
         named = next;
     }

@@ -10,7 +10,7 @@
 #include "runtime/kernels.h"
 #include "runtime/op_case.h"
 
-/* These are the cases that `vkclip check` computes with every variant of their op. */
+/* These are the cases that vkclip_check_device computes with every variant of their op. */
 extern const struct op_case selftest_cases[];
 extern const size_t selftest_case_count;
 

@@ -311,8 +311,8 @@ int selftest_plan(struct gpu *gpu, struct tuner *tuner, const struct plan *plan)
         return VKCLIP_OK;
     return error_fail(VKCLIP_EDEVICE,
                       "%s (%s): a model of two layers (%s) gives wrong numbers, although each "
-                      "kernel is right, so that the device cannot be used: `vkclip check` prints a "
-                      "report",
+                      "kernel is right, so that the device cannot be used: `vkclip_check_device` "
+                      "gives what a report needs",
                       gpu_info(gpu)->name, gpu_info(gpu)->driver, name);
 }
 

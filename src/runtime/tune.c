@@ -131,8 +131,9 @@ int tune_open(struct gpu *gpu, const struct settings *settings, struct tuner **r
     if (!off && !tuner->forced && strcmp(mode, "on"))
         log_message(VKCLIP_LOG_WARNING,
                     "VKCLIP_TUNE is \"%s\", expected on, off or force: taken as on", mode);
-    settings_check_list("VKCLIP_DISABLE_KERNELS", settings->disabled_kernels, is_kernel,
-                        "names of kernels, as `vkclip check` prints them, with commas between");
+    settings_check_list(
+        "VKCLIP_DISABLE_KERNELS", settings->disabled_kernels, is_kernel,
+        "names of kernels, as `vkclip_check_device` gives them, with commas between");
     tuner->path = off ? NULL : gpu_cache_path(gpu, "tuning");
     tuner->measures = !off;
     read_classes(tuner);
@@ -554,8 +555,8 @@ static int choose_known(const struct tuner *tuner, const struct graph *graph,
     if (!count && kernels_choices(tuner->gpu, graph, node, choices))
         return error_fail(VKCLIP_EDEVICE,
                           "%s (%s): no kernel for %s in %s can be built and gives right numbers, "
-                          "so that the device cannot be used: `vkclip check` lists them for a "
-                          "report",
+                          "so that the device cannot be used: `vkclip_check_device` lists them for "
+                          "a report",
                           info->name, info->driver, op_name(node->op),
                           type_name(graph->tensors[node->out].type));
     if (!count)

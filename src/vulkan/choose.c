@@ -129,7 +129,7 @@ static int check_matches(const char *wanted, uint32_t matches, uint32_t count)
     if (!matches && wanted)
         return error_fail(VKCLIP_ENODEVICE,
                           "no usable Vulkan device matches \"%s\" among %u found: "
-                          "`vkclip devices` lists them",
+                          "`vkclip_list_devices` lists them",
                           wanted, count);
     if (!matches)
         return error_fail(VKCLIP_ENODEVICE, "no usable Vulkan device among %u found", count);
