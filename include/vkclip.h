@@ -19,10 +19,13 @@
  *              calls on one index. A vkclip_progress_fn is called while its call waits, too. A call
  *              that encodes, classifies or is a job gives way between its batches: those which wait
  *              for nothing but the device run before it goes on, but a job never before another
- *              job. So does vkclip_index_paths, which keeps the index. The first call on a model
- *              also gives way while it loads weights, and builds and checks kernels, to calls on
- *              other models. None does within a call on another device or an index. Opening a
- *              model reads its files before it waits for its turn.
+ *              job. So do vkclip_condition, vkclip_compare_models and vkclip_measure_peaks between
+ *              their steps, and calls that use an index and a device, which keep the index. The
+ *              first call on a model also gives way while it loads weights, and builds and checks
+ *              kernels, to calls on other models; so do the calls on a trainer between
+ *              micro-batches and between tensors that they save, and vkclip_check_device between
+ *              kernels, to calls on other handles. None does within a call on another device or an
+ *              index. Opening a model or a conditioner reads files before it waits for its turn.
  *              What needs neither waits for no turn: vkclip_tokenize, vkclip_tokenize_prompt,
  *              vkclip_tokenize_condition, vkclip_detokenize, vkclip_preprocess, vkclip_similarity,
  *              vkclip_get_features_shape, vkclip_get_grid, and the infos of devices, models,

@@ -33,7 +33,7 @@ int vkclip_compare_models(struct vkclip_device *device, const char *path,
     if (error)
         return error;
     progress_begin(&progress, ask, user, 0);
-    error = guard_enter_device(&turn, __func__, device);
+    error = guard_enter_long(&turn, __func__, device ? device->guard : NULL);
     if (!error)
         error = guard_leave(&turn, compare_models(device, path, &first, other, &second, &found));
     error = progress_end(&progress, error);

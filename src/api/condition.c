@@ -15,6 +15,21 @@ const char *vkclip_diffusion_family(size_t index)
     return family ? family->name : NULL;
 }
 
+/* Reads files before it waits for the device, which other calls may use meanwhile. */
+static int read_and_place(struct turn *turn, struct vkclip_device *device, const char *const *paths,
+                          size_t count, const struct vkclip_conditioner_params *params,
+                          struct vkclip_conditioner **conditioner)
+{
+    int error = conditioner_read(device, paths, count, params, conditioner);
+    if (error)
+        return error;
+    error = guard_enter_announced(turn, device);
+    if (!error)
+        return guard_open_conditioner(device, conditioner, conditioner_place(params, conditioner));
+    conditioner_close(conditioner);
+    return error;
+}
+
 int vkclip_open_conditioner(struct vkclip_device *device, const char *const *paths, size_t count,
                             const struct vkclip_conditioner_params *params,
                             struct vkclip_conditioner **conditioner)
@@ -35,11 +50,9 @@ int vkclip_open_conditioner(struct vkclip_device *device, const char *const *pat
     if (error)
         return error;
     progress_begin(&progress, full.progress, full.user, 1);
-    error = guard_enter_device(&turn, __func__, device);
-    if (error)
-        return progress_end(&progress, error);
-    error = conditioner_open(device, paths, count, &full, conditioner);
-    error = guard_leave(&turn, guard_open_conditioner(device, conditioner, error));
+    error = guard_begin_opening(&turn, __func__, device);
+    if (!error)
+        error = guard_leave(&turn, read_and_place(&turn, device, paths, count, &full, conditioner));
     return progress_end(&progress, error);
 }
 
@@ -117,7 +130,7 @@ int vkclip_condition(struct vkclip_conditioner *conditioner,
     if (error)
         return error;
     progress_begin(&progress, full.progress, full.user, 1);
-    error = guard_enter(&turn, __func__, conditioner->guard);
+    error = guard_enter_long(&turn, __func__, conditioner->guard);
     if (!error)
         error = guard_leave(&turn, condition_run(conditioner, &full, conditioning));
     return progress_end(&progress, error);

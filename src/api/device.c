@@ -91,7 +91,7 @@ int vkclip_list_tuning(struct vkclip_device *device, vkclip_tuning_fn *tuning, v
     struct turn turn;
     if (!device || !tuning)
         return error_fail(VKCLIP_EINVALID, "vkclip_list_tuning: device and tuning expected");
-    int error = guard_enter_device(&turn, __func__, device);
+    int error = guard_enter(&turn, __func__, device->guard);
     if (error)
         return error;
     for (size_t i = 0; i < device->count && !error; i++)
@@ -122,9 +122,10 @@ int vkclip_check_device(struct vkclip_device *device, const char *op, vkclip_che
     struct turn turn;
     if (!device || !check || !wrong)
         return error_fail(VKCLIP_EINVALID, "vkclip_check_device: device, check and wrong expected");
-    int error = guard_enter_device(&turn, __func__, device);
+    int error = guard_enter_long(&turn, __func__, device->guard);
     if (error)
         return error;
+    turn_allow_pauses(true);
     for (size_t i = 0; i < device->count && !error; i++) {
         struct tuner *tuner = device->tuners[i];
         error = selftest_all(tune_selftest(tuner), op, count_check, &counted);

@@ -275,6 +275,16 @@ int guard_enter(struct turn *turn, const char *function, const struct guard *gua
     return error ? error : take_turn(turn, function, &handles);
 }
 
+int guard_enter_long(struct turn *turn, const char *function, const struct guard *guard)
+{
+    const int error = guard_enter(turn, function, guard);
+    if (error)
+        return error;
+    turn->stays = true;
+    turn_let_pass(turn);
+    return VKCLIP_OK;
+}
+
 static struct guard *find_attached(const struct guard *guard)
 {
     return guard ? guard->device : NULL;
@@ -294,15 +304,14 @@ int guard_enter_both(struct turn *turn, const char *function, const struct guard
             error = add_handle(&handles, function, attached);
         if (!error)
             error = take_turn(turn, function, &handles);
-        if (error || find_attached(second) == attached)
+        if (error)
             return error;
+        if (find_attached(second) == attached) {
+            turn_let_pass(turn);
+            return VKCLIP_OK;
+        }
         guard_leave(turn, VKCLIP_OK);
     }
-}
-
-int guard_enter_device(struct turn *turn, const char *function, const struct vkclip_device *device)
-{
-    return guard_enter(turn, function, device ? device->guard : NULL);
 }
 
 int guard_enter_model(struct turn *turn, const char *function, const struct vkclip_model *model)
@@ -317,7 +326,8 @@ int guard_enter_encoding(struct turn *turn, const char *function, const struct v
     progress_begin(&waiting, params->progress, params->user, count);
     const int error = guard_enter_model(turn, function, model);
     progress_end(&waiting, VKCLIP_ECANCELLED); /* The program is not told that all is done. */
-    turn->gives_way = !error && turn->count == 1 && !turn->outer;
+    if (!error)
+        turn_let_pass(turn);
     return error;
 }
 

@@ -37,14 +37,17 @@ void guard_drop(struct guard *guard);
 /* Begins a call, named `function`, that uses the device of a handle: waits for its turn. A handle
  * that is NULL is let in, because functions check their arguments later. */
 int guard_enter(struct turn *turn, const char *function, const struct guard *guard);
-int guard_enter_device(struct turn *turn, const char *function, const struct vkclip_device *device);
 int guard_enter_model(struct turn *turn, const char *function, const struct vkclip_model *model);
+/* The same for a call that takes long, and gives way to others between its pieces of work (see
+ * turn_let_pass). It keeps its turn although the program cancels it, because it still has to free
+ * what it has on the device. */
+int guard_enter_long(struct turn *turn, const char *function, const struct guard *guard);
 /* The same for a call that encodes, which params->progress can cancel while it waits. It gives way
- * between its batches, unless it was called within a call that others may wait for. */
+ * between its batches. */
 int guard_enter_encoding(struct turn *turn, const char *function, const struct vkclip_model *model,
                          const struct vkclip_encode_params *params, size_t count);
 /* The same for a call that uses two handles, of which one may be NULL, with the devices that were
- * attached to them. */
+ * attached to them. It may give way, and keeps the turns that are not those of its first device. */
 int guard_enter_both(struct turn *turn, const char *function, const struct guard *first,
                      const struct guard *second);
 /* Begins a call that opens something on a device, which may be NULL, and first does what needs no

@@ -11,6 +11,7 @@
 #include "base/half.h"
 #include "base/memory.h"
 #include "base/progress.h"
+#include "base/turns.h"
 #include "encode/pictures.h"
 #include "image/decode.h"
 #include "search/file_hash.h"
@@ -192,6 +193,7 @@ static int import_row(void *user, const struct row *row)
     int error = write_row(import, path, &stamp, &hash, &facts);
     if (!error && ++import->written % BATCH == 0) {
         error = store->write->commit(store);
+        turn_give_way(); /* The next row finds out whether the program has cancelled the call. */
         if (!error)
             error = store->write->begin(store);
     }

@@ -161,7 +161,6 @@ int vkclip_index_paths(struct vkclip_index *index, struct vkclip_model *model,
         error = index_enter_both(&call, __func__, model->guard, index);
     if (error)
         return error;
-    call.turn.gives_way = call.turn.count == 2 && !call.turn.outer;
     error = update_index(index, model, paths, count, &full, &done);
     GROWTH_WRITE(vkclip_update_result, result, &done);
     return index_leave(&call, error);

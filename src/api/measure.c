@@ -22,7 +22,7 @@ int vkclip_measure_peaks(struct vkclip_device *device, vkclip_progress_fn *ask, 
     if (error)
         return error;
     progress_begin(&progress, ask, user, 0);
-    error = guard_enter_device(&turn, __func__, device);
+    error = guard_enter_long(&turn, __func__, device->guard);
     if (!error)
         error = guard_leave(&turn, peak_measure(device->gpus[0], &full));
     error = progress_end(&progress, error);

@@ -16,6 +16,16 @@
 
 _Static_assert(DEVICE_GPUS <= TRAIN_DEVICES, "a run can use every device of a handle");
 
+/* Begins a call that other calls may interrupt between its pieces of work: the thread of the call
+ * drives all devices, or waits until those that do have ended. */
+static int enter(struct turn *turn, const char *function, const struct guard *guard)
+{
+    const int error = guard_enter_long(turn, function, guard);
+    if (!error)
+        turn_allow_pauses(true);
+    return error;
+}
+
 static int open_trainer(struct vkclip_device *device, const struct vkclip_trainer_params *params,
                         struct vkclip_trainer **trainer)
 {
@@ -49,7 +59,7 @@ int vkclip_open_trainer(struct vkclip_device *device, const struct vkclip_traine
     struct progress progress;
     struct turn turn;
     progress_begin(&progress, full.progress, full.user, 1);
-    error = guard_enter_device(&turn, __func__, device);
+    error = enter(&turn, __func__, device ? device->guard : NULL);
     if (!error)
         error = guard_leave(&turn, open_trainer(device, &full, trainer));
     return progress_end(&progress, error);
@@ -128,7 +138,7 @@ int vkclip_train_step(struct vkclip_trainer *trainer, struct vkclip_train_result
     struct progress progress;
     trainer_begin(trainer, &progress);
     struct turn turn;
-    error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    error = enter(&turn, __func__, trainer_guard(trainer));
     if (!error)
         error = guard_leave(&turn, trainer_step(trainer, &full));
     error = progress_end(&progress, error);
@@ -148,7 +158,7 @@ int vkclip_validate_trainer(struct vkclip_trainer *trainer, struct vkclip_valida
     struct progress progress;
     trainer_begin(trainer, &progress);
     struct turn turn;
-    error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    error = enter(&turn, __func__, trainer_guard(trainer));
     if (!error)
         error = guard_leave(&turn, trainer_validate(trainer, &full));
     error = progress_end(&progress, error);
@@ -164,7 +174,7 @@ int vkclip_save_trainer(struct vkclip_trainer *trainer, char *path, size_t capac
     struct progress progress;
     trainer_begin(trainer, &progress);
     struct turn turn;
-    int error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    int error = enter(&turn, __func__, trainer_guard(trainer));
     if (!error)
         error = guard_leave(&turn, trainer_save(trainer, &written));
     error = progress_end(&progress, error);
@@ -182,7 +192,7 @@ int vkclip_save_trained_model(struct vkclip_trainer *trainer)
     struct progress progress;
     trainer_begin(trainer, &progress);
     struct turn turn;
-    int error = guard_enter(&turn, __func__, trainer_guard(trainer));
+    int error = enter(&turn, __func__, trainer_guard(trainer));
     if (!error)
         error = guard_leave(&turn, trainer_save_model(trainer));
     return progress_end(&progress, error);

@@ -77,7 +77,7 @@ static int wait_for(struct turns *turns, struct turn_place *place, bool stays)
         condition_wait_for(&turns->changed, &turns->lock, CLOCK_MOMENT);
         if (turns->first == place)
             break;
-        place->asks = true;
+        place->asks = progress_asks();
         mutex_unlock(&turns->lock);
         const int asked = progress_check();
         error = stays ? VKCLIP_OK : asked;
@@ -218,6 +218,12 @@ static bool is_wanted(bool pausing)
     return wanted;
 }
 
+void turn_let_pass(struct turn *turn)
+{
+    const bool has_device = turn->count && turn->turns[0]->class == TURNS_DEVICE;
+    turn->gives_way = has_device && !turn->outer;
+}
+
 bool turn_is_wanted(void)
 {
     return is_wanted(false);
@@ -270,7 +276,9 @@ static int step_aside(bool pausing, bool stays)
 
 int turn_give_way(void)
 {
-    if (current->count > 1) {
+    if (!turn_is_wanted())
+        return progress_check();
+    if (current->stays || current->count > 1) {
         step_aside(false, true);
         return progress_check();
     }
@@ -280,10 +288,12 @@ int turn_give_way(void)
     return error;
 }
 
-void turn_allow_pauses(bool allowed)
+bool turn_allow_pauses(bool allowed)
 {
-    if (current)
+    const bool before = current && current->pauses;
+    if (current && before != allowed) /* Threads of several devices only read this. */
         current->pauses = allowed;
+    return before;
 }
 
 bool turn_pause_is_wanted(void)

@@ -43,7 +43,7 @@ struct turn {
     bool joined;          /* turn_join has taken the place in the first queue. */
     bool announced;       /* turn_announce was called. */
     bool stays;           /* The program cannot cancel the wait. */
-    bool gives_way;       /* Its owner lets other calls run in between. */
+    bool gives_way;       /* see turn_let_pass */
     bool pauses;          /* see turn_allow_pauses */
     double since;         /* when the thread got the turns, see clock_seconds */
     const char *function; /* the name of the call for messages */
@@ -67,20 +67,25 @@ int turn_take(struct turn *turn);
 /* Gives the turns back, on the same thread. Nothing happens if that was done before. */
 void turn_leave(struct turn *turn);
 
+/* Lets a call that has its turns give way to others from now on, unless it has no turn of a device,
+ * or was called within a call that others may wait for. */
+void turn_let_pass(struct turn *turn);
 /* A call gives way with the first of its turns, and keeps the others. Tells whether the call which
  * the calling thread works for has a turn that others wait for, and has had it for a while. They
  * must need nothing else, so that they end without this call. */
 bool turn_is_wanted(void);
-/* Lets those go first, on the call's own thread, and waits to have the turn again. Turns that were
- * joined do not pass each other, which keeps their order. The calls must be such that they leave
- * alone what this one uses. Fails with ECANCELLED if the program cancels the call meanwhile; if it
- * was the only turn, it is then lost, and with it all that it protects. */
+/* If so, lets those go first, on the call's own thread, and waits to have the turn again. Turns
+ * that were joined do not pass each other, which keeps their order. The calls must be such that
+ * they leave alone what this one uses. Fails with ECANCELLED if the program cancels the call
+ * meanwhile, or like progress_check; if it was the only turn of a call that does not stay, it is
+ * then lost, and with it all that it protects. */
 int turn_give_way(void);
 
 /* The same in the midst of preparing a handle, such as loading its weights, so that calls which use
  * the same handle do not go first. The turn is never lost. */
-/* Says whether the call which the calling thread works for may be interrupted so from now on. */
-void turn_allow_pauses(bool allowed);
+/* Says whether the call which the calling thread works for may be interrupted so from now on, and
+ * returns whether it might until now. */
+bool turn_allow_pauses(bool allowed);
 /* Tells whether it is to be interrupted, on any of its threads. */
 bool turn_pause_is_wanted(void);
 /* Lets the others go first, on the call's own thread, if that is wanted. Fails with ECANCELLED like

@@ -7,8 +7,8 @@
 #include "checkpoint/write.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/progress.h"
 #include "base/string.h"
+#include "base/turns.h"
 #include "checkpoint/beside.h"
 #include "checkpoint/write_config.h"
 #include "format/safetensors.h"
@@ -128,7 +128,7 @@ static int load_tensor(struct weights_writer *writer, size_t tensor)
 {
     if (writer->in_memory == tensor)
         return VKCLIP_OK;
-    int error = progress_check();
+    int error = turn_pause();
     if (!error)
         error = writer->source->read(writer->source->user, tensor, writer->values);
     writer->in_memory = error ? NO_TENSOR : tensor;

@@ -82,11 +82,10 @@ static int add_inversions(const struct inversions *inversions, struct vkclip_mod
     return weights_append_rows(model->weights, table, rows, values);
 }
 
-/* Is a model_change_fn. The identity is that of the files, because the caller knows what else it
- * has named. */
-static int change_encoder(void *user, struct vkclip_model *model)
+/* Changes an encoder before the types of its weights are chosen, which depend on their values. The
+ * identity is that of the files, because the caller knows what else it has named. */
+static int change_encoder(const struct opening *opening, struct vkclip_model *model)
 {
-    const struct opening *opening = user;
     const struct vkclip_conditioner_params *params = opening->params;
     struct conditioner_encoder *encoder = opening->encoder;
     const char *cache = opening->device ? opening->device->settings.cache_folder : NULL;
@@ -142,24 +141,30 @@ static int find_encoder(const struct opening *opening, char path[FILES_PATH_SIZE
     return VKCLIP_OK;
 }
 
-static int open_encoder(struct opening *opening)
+static struct vkclip_model_params describe_model(const struct vkclip_conditioner_params *params)
 {
-    const struct vkclip_conditioner_params *params = opening->params;
+    return (struct vkclip_model_params){.precision = params->precision,
+                                        .weights = params->weights,
+                                        .max_batch = params->max_batch,
+                                        .stream = params->stream,
+                                        .compute = params->compute};
+}
+
+static int read_encoder(struct opening *opening)
+{
     struct conditioner_encoder *encoder = opening->encoder;
     char path[FILES_PATH_SIZE], vocabulary[FILES_PATH_SIZE];
     bool inside;
     int error = find_encoder(opening, path, vocabulary, &inside);
     if (error || !*path)
         return error;
-    const struct vkclip_model_params model = {.precision = params->precision,
-                                              .weights = params->weights,
-                                              .max_batch = params->max_batch,
-                                              .stream = params->stream,
-                                              .compute = params->compute,
-                                              .text_encoder = inside ? NULL : encoder->row->name,
-                                              .vocab = *vocabulary ? vocabulary : NULL};
-    error =
-        model_open_changed(opening->device, path, &model, change_encoder, opening, &encoder->model);
+    const struct file_source source = file_source_path(path);
+    struct vkclip_model_params model = describe_model(opening->params);
+    model.text_encoder = inside ? NULL : encoder->row->name;
+    model.vocab = *vocabulary ? vocabulary : NULL;
+    error = model_read(opening->device, &source, &model, &encoder->model);
+    if (!error)
+        error = change_encoder(opening, encoder->model);
     if (error)
         return error;
     encoder->layers = (int32_t)encoder->model->spec.config.text.layers;
@@ -312,7 +317,7 @@ static int check_inversions(const struct vkclip_conditioner *conditioner)
     return VKCLIP_OK;
 }
 
-static int open_all(struct opening *opening)
+static int read_all(struct opening *opening)
 {
     struct vkclip_conditioner *conditioner = opening->conditioner;
     int error = find_kinds(opening);
@@ -320,7 +325,7 @@ static int open_all(struct opening *opening)
         error = open_changes(opening);
     for (size_t i = 0; i < conditioner->encoder_count && !error; i++) {
         opening->encoder = &conditioner->encoders[i];
-        error = open_encoder(opening);
+        error = read_encoder(opening);
         if (!error)
             error = settle_encoder(&opening->sources, opening->encoder);
     }
@@ -355,7 +360,7 @@ static void describe_encoders(struct vkclip_conditioner *conditioner)
     }
 }
 
-int conditioner_open(struct vkclip_device *device, const char *const *paths, size_t count,
+int conditioner_read(struct vkclip_device *device, const char *const *paths, size_t count,
                      const struct vkclip_conditioner_params *params,
                      struct vkclip_conditioner **result)
 {
@@ -370,11 +375,25 @@ int conditioner_open(struct vkclip_device *device, const char *const *paths, siz
         error = sources_check(&opening.sources, conditioner->family);
     if (!error) {
         take_defaults(conditioner, &opening.sources);
-        error = open_all(&opening);
+        error = read_all(&opening);
     }
     if (!error)
         describe_encoders(conditioner);
     sources_close(&opening.sources);
+    if (error)
+        conditioner_close(result);
+    return error;
+}
+
+int conditioner_place(const struct vkclip_conditioner_params *params,
+                      struct vkclip_conditioner **result)
+{
+    struct vkclip_conditioner *conditioner = *result;
+    const struct vkclip_model_params model = describe_model(params);
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < conditioner->encoder_count && !error; i++)
+        if (conditioner->encoders[i].model)
+            error = model_place(&model, &conditioner->encoders[i].model);
     if (error)
         conditioner_close(result);
     return error;

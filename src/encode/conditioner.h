@@ -40,10 +40,14 @@ struct vkclip_conditioner {
     struct guard *guard; /* see api/guard.h; that of the encoders' models, too */
 };
 
-/* `params` is not NULL. */
-int conditioner_open(struct vkclip_device *device, const char *const *paths, size_t count,
+/* Opens a conditioner's files, and reads what it needs of them at once. That uses nothing of the
+ * device. `params` is not NULL. */
+int conditioner_read(struct vkclip_device *device, const char *const *paths, size_t count,
                      const struct vkclip_conditioner_params *params,
                      struct vkclip_conditioner **conditioner);
+/* Takes memory for all encoders on the device. Closes the conditioner if that fails. */
+int conditioner_place(const struct vkclip_conditioner_params *params,
+                      struct vkclip_conditioner **conditioner);
 void conditioner_close(struct vkclip_conditioner **conditioner);
 
 #endif

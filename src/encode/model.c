@@ -115,7 +115,6 @@ static void fill_info(struct vkclip_model *model)
     memcpy(info->image_std, config->image_std, sizeof(info->image_std));
     if (weights) {
         info->parameters = weights_parameters(weights);
-        snprintf(info->weights_path, sizeof(info->weights_path), "%s", weights_path(weights));
         snprintf(info->weights_type, sizeof(info->weights_type), "%s",
                  dtype_name(weights_dtype(weights)));
     }
@@ -200,6 +199,9 @@ int model_read(struct vkclip_device *device, const struct file_source *source,
     int error = progress_check();
     if (!error && source)
         error = checkpoint_open_source(source, params, &model->spec.config, &model->weights);
+    if (!error && source)
+        snprintf(model->info.weights_path, sizeof(model->info.weights_path), "%s",
+                 weights_path(model->weights));
     if (!error)
         error = progress_check();
     if (!error)
@@ -229,23 +231,9 @@ int model_place(const struct vkclip_model_params *params, struct vkclip_model **
 int model_open(struct vkclip_device *device, const char *path,
                const struct vkclip_model_params *params, struct vkclip_model **model)
 {
-    return model_open_changed(device, path, params, NULL, NULL, model);
-}
-
-int model_open_changed(struct vkclip_device *device, const char *path,
-                       const struct vkclip_model_params *params, model_change_fn *change,
-                       void *user, struct vkclip_model **model)
-{
     const struct file_source source = file_source_path(path);
     int error = model_read(device, path ? &source : NULL, params, model);
-    if (error)
-        return error;
-    if (change)
-        error = change(user, *model);
-    if (!error)
-        return model_place(params, model);
-    model_close(model);
-    return error;
+    return error ? error : model_place(params, model);
 }
 
 void model_close(struct vkclip_model **handle)

@@ -33,14 +33,9 @@ int model_open(struct vkclip_device *device, const char *path,
  * files. A descriptor is duplicated; memory must outlive the model. */
 int model_read(struct vkclip_device *device, const struct file_source *source,
                const struct vkclip_model_params *params, struct vkclip_model **model);
-/* Does the second half: takes memory on the device. Closes the model if that fails. */
+/* Does the second half: chooses the types of weights, which depend on the values, and takes memory
+ * on the device. The weights may be changed before. Closes the model if that fails. */
 int model_place(const struct vkclip_model_params *params, struct vkclip_model **model);
-/* Opens a model like model_open, and calls `change` when its files are open. The types of weights
- * are not chosen yet, because they depend on the values, and no memory on the device is taken. */
-typedef int model_change_fn(void *user, struct vkclip_model *model);
-int model_open_changed(struct vkclip_device *device, const char *path,
-                       const struct vkclip_model_params *params, model_change_fn *change,
-                       void *user, struct vkclip_model **model);
 void model_close(struct vkclip_model **model);
 
 /* Returns the model's name in messages. */

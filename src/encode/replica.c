@@ -267,6 +267,13 @@ static int upload_store(struct replica *replica, int store)
     return error;
 }
 
+/* Calls on other models may run in between where one thread drives all that the call uses. */
+static void allow_pauses(const struct replica *replica, bool allowed)
+{
+    if (replica->device->count == 1)
+        turn_allow_pauses(allowed);
+}
+
 /* Uploads the weights of one block into its slot. */
 static int fill_slot(void *user, uint32_t segment)
 {
@@ -274,8 +281,12 @@ static int fill_slot(void *user, uint32_t segment)
     const struct replica *replica = filler->replica;
     const struct row_reader reader = weights_row_reader(replica->source);
     int error = weights_check(replica->source);
-    return error ? error
-                 : upload_segment(replica->gpu, replica->weights[filler->store], &reader, segment);
+    if (error)
+        return error;
+    allow_pauses(replica, true);
+    error = upload_segment(replica->gpu, replica->weights[filler->store], &reader, segment);
+    allow_pauses(replica, false);
+    return error;
 }
 
 /* Tells whether a tensor of a plan's graph can be read after a run. */
@@ -301,8 +312,7 @@ static int find_store(struct replica *replica, const struct replica_request *req
     return weight_store_create(replica->gpu, &graph, 1, &replica->weights[*store]);
 }
 
-/* Creates a plan, and uploads its weights if this is the first one that reads them. Calls on other
- * models may run in between where one thread drives all that the call uses. */
+/* Creates a plan, and uploads its weights if this is the first one that reads them. */
 static int create_plan(struct replica *replica, struct graph *graph, struct kept_plan *kept)
 {
     int store;
@@ -327,16 +337,13 @@ static int create_plan(struct replica *replica, struct graph *graph, struct kept
                                        .fill = replica->streams[store] ? fill_slot : NULL,
                                        .filler = filler,
                                        .given = kept->request.on_device ? &kept->view.input : NULL};
-    const bool alone = replica->device->count == 1;
-    if (alone)
-        turn_allow_pauses(true);
+    allow_pauses(replica, true);
     error = plan_create(&params, graph, &kept->view.plan);
     if (!error && !replica->uploaded[store])
         error = upload_store(replica, store);
-    if (alone)
-        turn_allow_pauses(false);
     if (!error)
         error = selftest_plan(replica->gpu, replica->tuner, kept->view.plan);
+    allow_pauses(replica, false);
     if (error)
         plan_destroy(&kept->view.plan);
     memory_free(outputs);

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/progress.h"
+#include "base/turns.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -52,7 +53,7 @@ static int time_dispatch(struct gpu *gpu, const struct gpu_dispatch *dispatch, i
     if (!error)
         error = gpu_commands_end(commands);
     for (int i = 0; i < runs && !error; i++) {
-        error = progress_check();
+        error = turn_give_way();
         if (error)
             break;
         const double start = clock_seconds();

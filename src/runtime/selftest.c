@@ -304,7 +304,9 @@ static int check_variant(struct selftest *selftest, const struct kernel *kernel,
                 selftest_announce(selftest->gpu, &op_case, &choices[i]);
                 continue;
             }
-            error = run_case(selftest, &op_case, &choices[i], &result);
+            error = turn_pause();
+            if (!error)
+                error = run_case(selftest, &op_case, &choices[i], &result);
             if (!error && result.fits)
                 error = report(selftest, &op_case, &choices[i], &result, entry, user);
         }

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/memory.h"
+#include "base/turns.h"
 #include "runtime/layout.h"
 #include "runtime/op_values.h"
 #include "runtime/reference.h"
@@ -240,6 +241,8 @@ static int run_model(struct gpu *gpu, struct tuner *tuner, const struct kind *ki
         compute_reference(&graph, values);
     const struct plan_params params = {
         .gpu = gpu, .tuner = tuner, .weights = store, .outputs = &out, .output_count = 1};
+    /* A call that came between would take what is lent to this plan. */
+    const bool pauses = lender && turn_allow_pauses(false);
     if (lender)
         tune_lend(tuner, plan_graph(lender), plan_choices(lender));
     if (error)
@@ -247,6 +250,8 @@ static int run_model(struct gpu *gpu, struct tuner *tuner, const struct kind *ki
     else
         error = plan_create(&params, &graph, &plan);
     tune_lend(tuner, NULL, NULL);
+    if (pauses)
+        turn_allow_pauses(true);
     if (!error)
         error = write_input(plan, values[0]);
     if (!error)

@@ -6,6 +6,7 @@
 
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/turns.h"
 #include "search/dot.h"
 #include "search/resident.h"
 #include "search/shorten.h"
@@ -120,6 +121,8 @@ static int check_batch(struct pair_search *search)
         error = submit_part(search, i + 1, &next);
         if (!error && chunk.count)
             error = check_part(search, i, topk_blocks(chunk.count));
+        if (!error)
+            error = turn_give_way();
     }
     for (size_t i = 0; i < search->chunk_count; i++)
         resident_wait(search->resident, i); /* after an error */

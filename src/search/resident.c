@@ -7,6 +7,7 @@
 #include "base/array.h"
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/turns.h"
 #include "runtime/plan.h"
 #include "runtime/upload.h"
 
@@ -96,8 +97,11 @@ static int upload_chunks(struct resident *resident)
     if (!error)
         error = weight_store_create(resident->params.gpu, list, resident->chunk_count,
                                     &resident->weights);
-    if (!error)
+    if (!error) {
+        const bool pauses = turn_allow_pauses(true);
         error = upload_weights(resident->params.gpu, resident->weights, &reader);
+        turn_allow_pauses(pauses);
+    }
     for (size_t i = 0; graphs && i < resident->chunk_count; i++)
         graph_free(&graphs[i]);
     memory_free(graphs);
@@ -189,8 +193,11 @@ static int make_plan(struct resident *resident, size_t number, uint32_t batch,
                                        .arena = &resident->arena,
                                        .outputs = outputs,
                                        .output_count = ARRAY_COUNT(outputs)};
-    if (!error)
+    if (!error) {
+        const bool pauses = turn_allow_pauses(true);
         error = plan_create(&params, &graph, &result->plan);
+        turn_allow_pauses(pauses);
+    }
     graph_free(&graph);
     return error;
 }

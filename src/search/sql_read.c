@@ -6,11 +6,16 @@
 #include "base/memory.h"
 #include "search/sql_store.h"
 #include "base/array.h"
+#include "base/turns.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* ---- Rows ------------------------------------------------------------------------------------ */
+
+/* After so many vectors other calls may use the device: reading them takes a fraction of a
+ * millisecond, and looking whether other calls wait takes little of that. */
+#define WAY_VECTORS 256
 
 /* A function of the caller, while database_each lists rows. */
 struct listing {
@@ -26,6 +31,7 @@ struct listing {
     void *user;
     uint16_t *vector; /* memory of one */
     size_t dim;
+    uint64_t vectors; /* given so far */
 };
 
 static struct store_picture read_picture(const struct row *row)
@@ -97,7 +103,7 @@ static int give_model(void *user, const struct row *row)
 /* A vector of another length than the model's cannot come from this program. */
 static int give_vector(void *user, const struct row *row)
 {
-    const struct listing *listing = user;
+    struct listing *listing = user;
     const int64_t id = row_number(row, 0);
     const size_t expected = listing->dim * sizeof(*listing->vector);
     const size_t size = row_halves(row, 1, listing->vector, listing->dim);
@@ -105,7 +111,8 @@ static int give_vector(void *user, const struct row *row)
         return error_fail(VKCLIP_EFORMAT,
                           "damaged database: vector %lld has %zu bytes, expected %zu",
                           (long long)id, size, expected);
-    return listing->fn.vector(listing->user, id, listing->vector);
+    const int error = listing->fn.vector(listing->user, id, listing->vector);
+    return error || ++listing->vectors % WAY_VECTORS ? error : turn_give_way();
 }
 
 /* ---- Reading --------------------------------------------------------------------------------- */

@@ -10,6 +10,7 @@
 #include "base/folder.h"
 #include "base/memory.h"
 #include "base/string.h"
+#include "base/turns.h"
 #include "format/safetensors.h"
 
 #include <errno.h>
@@ -105,7 +106,9 @@ static int write_moment(void *user, const struct tensor_view *view, struct file_
 {
     struct moments_writer *writer = user;
     const struct stored_moment *stored = &writer->stored[view - writer->views];
-    int error = writer->step->read_moment(writer->step->model.user, stored->tensor, stored->moment,
+    int error = turn_pause();
+    if (!error)
+        error = writer->step->read_moment(writer->step->model.user, stored->tensor, stored->moment,
                                           writer->values);
     return error ? error : file_output_write(output, writer->values, (size_t)view->size);
 }

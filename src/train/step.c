@@ -5,7 +5,6 @@
 #include "train/step.h"
 #include "base/error.h"
 #include "base/memory.h"
-#include "base/progress.h"
 #include "base/workers.h"
 #include "checkpoint/lookup.h"
 
@@ -553,49 +552,34 @@ static int write_micro_batch(struct train *train, struct step_plan *plan, enum t
     return VKCLIP_OK;
 }
 
-/* Computes a tower's features of this device's micro-batches. */
-static int run_features(struct train *train, enum tower tower, const float *pixels,
+/* Computes a tower's features of a micro-batch. */
+static int run_features(struct train *train, enum tower tower, uint32_t first, const float *pixels,
                         const int32_t *ids)
 {
     struct step_plan *plan = &train->features[tower];
     const uint32_t micro = pass_micro_batch(&train->params), d = train->config.image_embed_dim;
-    const uint32_t end = train->first + train->items;
-    int error = VKCLIP_OK;
-    for (uint32_t first = train->first; first < end && !error; first += micro) {
-        error = progress_check();
-        if (!error)
-            error = write_micro_batch(train, plan, tower, first, pixels, ids);
-        if (!error)
-            error = plan_run(plan->plan);
-        if (!error)
-            plan_read(plan->plan, plan->tensors.features[tower], 0,
-                      train->host_features[tower] + (size_t)first * d, (size_t)micro * d);
-    }
+    int error = write_micro_batch(train, plan, tower, first, pixels, ids);
+    if (!error)
+        error = plan_run(plan->plan);
+    if (!error)
+        plan_read(plan->plan, plan->tensors.features[tower], 0,
+                  train->host_features[tower] + (size_t)first * d, (size_t)micro * d);
     return error;
 }
 
-/* Computes the gradients of a tower's weights from those of the features of this device's
- * micro-batches. A locked tower has none. */
-static int run_gradients(struct train *train, enum tower tower, const float *pixels,
+/* Computes the gradients of a tower's weights from those of the features of a micro-batch. A locked
+ * tower has none. */
+static int run_gradients(struct train *train, enum tower tower, uint32_t first, const float *pixels,
                          const int32_t *ids)
 {
     struct step_plan *plan = &train->gradients[tower];
     const uint32_t micro = pass_micro_batch(&train->params), d = train->config.image_embed_dim;
-    const uint32_t end = train->first + train->items;
-    const bool moves = pass_moves_statistics(&train->config, &train->params);
-    int error = VKCLIP_OK;
-    for (uint32_t first = train->first; first < end && plan->plan && !error; first += micro) {
-        if (!moves) /* Statistics that have moved could not be moved back. */
-            error = progress_check();
-        if (error)
-            break;
-        error = write_micro_batch(train, plan, tower, first, pixels, ids);
-        plan_write(plan->plan, plan->tensors.gradients[tower], 0,
-                   train->host_gradients[tower] + (size_t)first * d, (size_t)micro * d);
-        if (!error)
-            error = plan_run(plan->plan);
-    }
-    return error;
+    if (!plan->plan)
+        return VKCLIP_OK;
+    int error = write_micro_batch(train, plan, tower, first, pixels, ids);
+    plan_write(plan->plan, plan->tensors.gradients[tower], 0,
+               train->host_gradients[tower] + (size_t)first * d, (size_t)micro * d);
+    return error ? error : plan_run(plan->plan);
 }
 
 /* Adds a turned list of gradients [B,D], which begins with that of text number `first`. */
@@ -646,30 +630,36 @@ static int run_loss(struct train *train, struct train_result *result)
     return error;
 }
 
-typedef int run_tower_fn(struct train *train, enum tower tower, const float *pixels,
-                         const int32_t *ids);
+typedef int run_micro_batch_fn(struct train *train, enum tower tower, uint32_t first,
+                               const float *pixels, const int32_t *ids);
 
 /* What every device does with its micro-batches. */
 struct device_work {
     struct train *train;
-    run_tower_fn *run;
+    run_micro_batch_fn *run;
     const float *pixels;
     const int32_t *ids;
 };
 
-/* Is a workers_job_fn. */
-static int run_on_device(void *user, size_t index, unsigned thread)
+/* Is a drive_piece_fn: computes a micro-batch of pictures, or of texts after all of these. */
+static int run_piece(void *user, size_t device, uint32_t piece)
 {
     const struct device_work *work = user;
-    struct train *train = index ? work->train->others[index - 1] : work->train;
-    (void)thread;
-    int error = work->run(train, TOWER_IMAGE, work->pixels, work->ids);
-    return error ? error : work->run(train, TOWER_TEXT, work->pixels, work->ids);
+    struct train *train = device ? work->train->others[device - 1] : work->train;
+    const uint32_t done = piece * pass_micro_batch(&train->params);
+    const enum tower tower = done < train->items ? TOWER_IMAGE : TOWER_TEXT;
+    return work->run(train, tower, train->first + done % train->items, work->pixels, work->ids);
 }
 
-static int run_on_devices(struct device_work work)
+static int run_on_devices(struct device_work work, bool stays)
 {
-    return workers_run(work.train->drivers, run_on_device, &work, work.train->other_count + 1);
+    struct train *train = work.train;
+    const uint32_t micro = pass_micro_batch(&train->params);
+    struct drive drive = {
+        .run = run_piece, .user = &work, .stays = stays, .devices = train->other_count + 1};
+    for (size_t i = 0; i < drive.devices; i++)
+        drive.pieces[i] = TOWER_COUNT * (i ? train->others[i - 1] : train)->items / micro;
+    return drive_all(&drive, train->drivers);
 }
 
 /* Takes back what a step that is cancelled has added to the gradients. */
@@ -689,11 +679,12 @@ static int take_back(struct train *train)
 static int run_micro_batches(struct train *train, const float *pixels, const int32_t *ids,
                              struct train_result *result)
 {
-    int error = run_on_devices((struct device_work){train, run_features, pixels, ids});
+    const bool moves = pass_moves_statistics(&train->config, &train->params);
+    int error = run_on_devices((struct device_work){train, run_features, pixels, ids}, false);
     if (!error)
         error = run_loss(train, result);
-    if (!error)
-        error = run_on_devices((struct device_work){train, run_gradients, pixels, ids});
+    if (!error) /* Statistics that have moved could not be moved back. */
+        error = run_on_devices((struct device_work){train, run_gradients, pixels, ids}, moves);
     if (error == VKCLIP_ECANCELLED)
         return take_back(train);
     if (!error && train->other_count)

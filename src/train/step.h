@@ -11,6 +11,7 @@
 #define VKCLIP_TRAIN_STEP_H
 
 #include "checkpoint/open.h"
+#include "train/drive.h"
 #include "train/pass.h"
 #include "vulkan/gpu.h"
 
@@ -30,7 +31,6 @@ int train_measure(const struct config *config, const struct train_params *params
  * every step with the same bits, and a step repeats to the bit for the same devices. */
 struct train;
 struct tuner;
-#define TRAIN_DEVICES 16
 
 struct train_device {
     struct gpu *gpu;

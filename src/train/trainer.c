@@ -16,6 +16,7 @@
 #include "base/memory.h"
 #include "base/progress.h"
 #include "base/string.h"
+#include "base/turns.h"
 #include "checkpoint/inputs.h"
 #include "data/loader.h"
 #include "train/options.h"
@@ -434,6 +435,8 @@ int trainer_step(struct vkclip_trainer *trainer, struct vkclip_train_result *res
     int error = progress_check();
     if (!error)
         error = loader_next(trainer->loader, trainer->step, &batch);
+    if (!error)
+        error = turn_pause();
     if (!error)
         error = session_step(trainer->session, batch.pixels, batch.ids, &done);
     if (error)

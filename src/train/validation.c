@@ -8,8 +8,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "base/memory.h"
-#include "base/progress.h"
 #include "base/recall.h"
+#include "base/turns.h"
 #include "base/workers.h"
 #include "checkpoint/inputs.h"
 #include "data/augment.h"
@@ -89,7 +89,7 @@ static int encode(struct validation *v, enum tower tower, workers_job_fn *load,
     for (v->chunk = 0; v->chunk < embeds->count && !error; v->chunk += v->micro_batch) {
         const size_t left = embeds->count - v->chunk;
         const size_t items = left < v->micro_batch ? left : v->micro_batch;
-        error = progress_check();
+        error = turn_pause();
         if (!error)
             error = workers_run(v->workers, load, v, items);
         if (!error)

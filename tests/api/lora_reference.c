@@ -88,10 +88,8 @@ struct merge {
     unsigned place;
 };
 
-/* Is a model_change_fn. */
-static int merge_files(void *user, struct vkclip_model *model)
+static int merge_files(const struct merge *merge, struct vkclip_model *model)
 {
-    const struct merge *merge = user;
     const char *const *files = cases[merge->index].files;
     int error = VKCLIP_OK;
     for (size_t i = 0; i < 2 && files[i] && !error; i++) {
@@ -170,7 +168,9 @@ static void check_encoder(const struct safetensors *file, size_t index,
     char *path = reference(encoder->path, "");
     struct vkclip_model *model;
     struct merge merge = {index, encoder->place};
-    if (model_open_changed(device, path, &params, merge_files, &merge, &model))
+    const struct file_source source = file_source_path(path);
+    if (model_read(device, &source, &params, &model) || merge_files(&merge, model) ||
+        model_place(&params, &model))
         fail_msg("%s", vkclip_last_error());
     if (encoder->pooled)
         check_result(model, encoder, NULL, find_expected(file, title, "pooled_prompt_embeds"));
