@@ -404,7 +404,7 @@ static int read_paths(struct served_index *index)
 }
 
 /* Without -m the model is the one that the index has, if it has one only. */
-static int find_model(struct served_index *index, struct vkclip_index *handle)
+static int find_model(struct served_index *index, struct vkclip_index *handle, bool *no_model)
 {
     struct vkclip_index_model model = {.size = sizeof(model)};
     const char *name = index->options->model;
@@ -423,7 +423,9 @@ static int find_model(struct served_index *index, struct vkclip_index *handle)
         index->model_name = strdup(name);
     if (!index->model_name)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
-    return vkclip_open_model(NULL, name, &index->options->model_params, &index->model);
+    const int error = vkclip_open_model(NULL, name, &index->options->model_params, &index->model);
+    *no_model = error;
+    return error;
 }
 
 static int find_path(struct served_index *index, struct vkclip_index *handle)
@@ -434,7 +436,7 @@ static int find_path(struct served_index *index, struct vkclip_index *handle)
     return error;
 }
 
-static int open_parts(struct served_index *index)
+static int open_parts(struct served_index *index, bool *no_model)
 {
     struct vkclip_index *handle = NULL;
     int error = read_paths(index);
@@ -445,7 +447,7 @@ static int open_parts(struct served_index *index)
         error = open_handle(index, true, &handle);
     }
     if (!error)
-        error = find_model(index, handle);
+        error = find_model(index, handle, no_model);
     if (!error)
         error = find_path(index, handle);
     index->handles[0].handle = handle;
@@ -458,7 +460,7 @@ static int open_parts(struct served_index *index)
 }
 
 int server_index_open(const struct server_options *options, struct results *results,
-                      struct served_index **result)
+                      struct served_index **result, bool *no_model)
 {
     *result = NULL;
     if (!options->indexed_count)
@@ -471,7 +473,7 @@ int server_index_open(const struct server_options *options, struct results *resu
     mutex_init(&index->lock);
     condition_init(&index->changed);
     condition_init(&index->given);
-    const int error = open_parts(index);
+    const int error = open_parts(index, no_model);
     if (error)
         server_index_close(result);
     return error;

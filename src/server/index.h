@@ -24,9 +24,10 @@ struct index_status {
 };
 
 /* Opens the index that the options name; *index is NULL without one. Folders are indexed into the
- * user's index. `results` are forgotten whenever it has changed. */
+ * user's index. `results` are forgotten whenever it has changed. *no_model tells that the error is
+ * about the model. */
 int server_index_open(const struct server_options *options, struct results *results,
-                      struct served_index **index);
+                      struct served_index **index, bool *no_model);
 /* Ends the pass that runs, which the next one continues. */
 void server_index_close(struct served_index **index);
 

@@ -43,6 +43,7 @@ struct server {
     double silence;    /* seconds without a byte after which a connection is closed */
     int64_t started;   /* seconds since 1970 */
     uint64_t name_key; /* of the names of requests */
+    bool no_model;     /* The server cannot start, because a model cannot be loaded. */
     atomic_uint_least64_t request_count;
     atomic_bool ending;   /* No new requests are taken. */
     atomic_bool stopping; /* Those that run are given up. */

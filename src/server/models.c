@@ -108,7 +108,7 @@ int models_set_default(struct models *models, const char *name)
     return models->path ? VKCLIP_OK : error_fail(VKCLIP_EMEMORY, "out of memory for models");
 }
 
-int models_open(const struct server_options *options, struct models **result)
+int models_open(const struct server_options *options, struct models **result, bool *no_model)
 {
     struct models *models = *result = calloc(1, sizeof(*models));
     if (!models)
@@ -119,6 +119,7 @@ int models_open(const struct server_options *options, struct models **result)
     int error = options->model ? models_set_default(models, options->model) : VKCLIP_OK;
     if (!error)
         error = check_aliases(options);
+    *no_model = error;
     if (error)
         models_close(result);
     return error;

@@ -23,7 +23,8 @@ struct loaded_model {
     const char *name; /* by which it was first asked for */
 };
 
-int models_open(const struct server_options *options, struct models **models);
+/* *no_model tells that the default model, or that of an alias, cannot be loaded. */
+int models_open(const struct server_options *options, struct models **models, bool *no_model);
 void models_close(struct models **models);
 /* Sets the model of requests that name none, which is that of the options if they name one. Called
  * before there are requests. */

@@ -224,7 +224,7 @@ static int open_parts(struct server *server)
     if (!error)
         error = open_memory(server);
     if (!error)
-        error = models_open(options, &server->models);
+        error = models_open(options, &server->models, &server->no_model);
     if (!error)
         error = pool_open(options->max_requests, &server->pool);
     if (!error)
@@ -233,9 +233,11 @@ static int open_parts(struct server *server)
     if (!error)
         error = server_results_open(KEPT_RESULTS, RESULTS_SECONDS, &server->results);
     if (!error)
-        error = server_index_open(options, server->results, &server->index);
-    if (!error && !options->model && server->index)
+        error = server_index_open(options, server->results, &server->index, &server->no_model);
+    if (!error && !options->model && server->index) {
         error = models_set_default(server->models, server_index_model_name(server->index));
+        server->no_model = error;
+    }
     if (!error)
         error = http_open(server, &server->http);
     return error;
@@ -382,7 +384,7 @@ static int serve(struct server *server, struct listening *listening)
     return error;
 }
 
-int server_run(const struct server_options *given)
+int server_run(const struct server_options *given, bool *no_model)
 {
     struct server server = {.options = *given, .started = time(NULL)};
     struct listening listening = {0};
@@ -391,6 +393,7 @@ int server_run(const struct server_options *given)
         return error_fail(VKCLIP_EIO, "the server cannot open a pipe: %s", strerror(errno));
     handle_signals(&server.options, true);
     const int error = serve(&server, &listening);
+    *no_model = server.no_model;
     handle_signals(&server.options, false);
     listen_close(&listening);
     close_signals();

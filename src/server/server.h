@@ -8,7 +8,9 @@
 
 #include "server/options.h"
 
-/* Serves until SIGINT or SIGTERM. Errors: those of vkclip.h, EIO (an address cannot be used). */
-int server_run(const struct server_options *options);
+/* Serves until SIGINT or SIGTERM. Errors: those of vkclip.h, EINVALID (an option is wrong), EIO (an
+ * address cannot be used). *no_model tells that the error is about a model that cannot be loaded.
+ */
+int server_run(const struct server_options *options, bool *no_model);
 
 #endif

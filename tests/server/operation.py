@@ -5,6 +5,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -18,6 +19,7 @@ import unittest
 from serving import MODEL, Server, short_folder
 
 COMMAND = ''
+SAMPLES = 'tests/golden/emoji-clip/samples/'
 LONG = {'input': [f'text number {i}' for i in range(200)]}  # a second or two on two cores
 ENDLESS = {'input': [f'text number {i}' for i in range(2000)]}
 
@@ -31,10 +33,16 @@ class Folder(unittest.TestCase):
         self.folder.cleanup()
 
     def fails(self, *arguments, **options):
-        """Starts a server that cannot start, and returns what it says."""
+        """Starts a server that cannot start, and returns what it says after its exit status."""
         with self.assertRaises(AssertionError) as caught:
-            Server(COMMAND, '-m', MODEL, *arguments, **options)
+            Server(COMMAND, *(() if '-m' in arguments else ('-m', MODEL)), *arguments, **options)
         return str(caught.exception)
+
+    def check_failure(self, status, message, *arguments):
+        text = self.fails(*arguments)
+        self.assertIn(f'status {status}: ', text, arguments)
+        self.assertIn(message, text, arguments)
+        self.assertEqual("see 'vkclip serve --help'" in text, status == 2, text)
 
     def ask_unix(self, path, target='/healthz'):
         connection = http.client.HTTPConnection('localhost')
@@ -53,18 +61,35 @@ class Sockets(Folder):
                                    (('--listen', 'no.such.name.invalid:0'), 'listen'),
                                    (('--listen', '0.0.0.0:0'), '--token'), (('--listen', '[::]:0'), '--token'),
                                    (('--unix', '/' + 'x' * 200), 'at most 107 bytes'),
-                                   (('--unix', self.path + '/no/such'), 'cannot listen'),
                                    (('--listen', '', '--unix', ''), 'no address'),
                                    (('--cors', 'localhost:3005'), '--cors: expected an origin'),
                                    (('--cors', 'http://localhost:3005/'), '--cors: expected an origin'),
                                    (('--host', 'https://photos.example'), '--host: expected a name'),
                                    (('--immich-upstream', 'immich:3003'), '--immich-upstream: expected http://'),
                                    (('--index', self.path, '--index', '/no/such'), '--index: /no/such: no such folder or index'),
+                                   (('--token', 'short'), '--token: expected a token of 8'),
+                                   (('--alias', 'name'), 'expected NAME=MODEL'),
                                    (('--max-connections', '2000000000'), 'ulimit'),
                                    (('--max-connections', '4294967295'), 'ulimit')):
-            self.assertIn(message, self.fails(*arguments), arguments)
+            self.check_failure(2, message, *arguments)
+        self.check_failure(1, 'cannot listen', '--unix', self.path + '/no/such')
         with Server(COMMAND, '-m', MODEL) as server:
-            self.assertIn('name another port with --listen', self.fails('--listen', f'127.0.0.1:{server.port}'))
+            self.check_failure(1, 'name another port with --listen', '--listen', f'127.0.0.1:{server.port}')
+
+    def test_what_is_not_there(self):
+        """A model that cannot be loaded has the exit status of all commands, and so has a device."""
+        self.check_failure(4, '/no/such', '-m', '/no/such')
+        self.check_failure(4, 'README.md', '-m', 'README.md')
+        self.check_failure(4, '/no/such', '--alias', 'name=/no/such')
+        self.check_failure(4, '/no/such', '-m', '/no/such', '--index', self.path)
+        self.check_failure(3, 'no-such-gpu', '--device', 'no-such-gpu')
+        # The model that an index names has been moved away.
+        model, index = self.path + '/model', self.path + '/index.db'
+        shutil.copytree(MODEL, model)
+        subprocess.run([COMMAND, 'index', '-m', model, SAMPLES], check=True, env={**os.environ, 'VKCLIP_INDEX': index})
+        shutil.rmtree(model)
+        with self.assertRaisesRegex(AssertionError, f'(?s)status 4: .*{model}'):
+            Server(COMMAND, '--index', index)
 
     def test_addresses_of_other_machines(self):
         """They need a token, or that one wants none."""

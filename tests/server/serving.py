@@ -56,8 +56,7 @@ class Server:
         line = self.process.stdout.readline()
         match = re.match(r'https?://127\.0\.0\.1:(\d+)/', line)
         if not match:
-            self.process.wait(600)
-            message = f'the server did not start: {line}{self.read_log()}'
+            message = f'the server did not start, status {self.process.wait(600)}: {line}{self.read_log()}'
             self.stop()
             raise AssertionError(message)
         self.port = int(match[1])

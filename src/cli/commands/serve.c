@@ -53,7 +53,13 @@ static int start_server(struct cli_session *session, const struct options *optio
         return status;
     server->device = session->device;
     server->device_name = options->device.name;
-    return server_run(server) ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
+    bool no_model = false;
+    const int error = server_run(server, &no_model);
+    if (no_model)
+        return cli_fail_library(session, CLI_NO_MODEL);
+    if (error == VKCLIP_EINVALID)
+        return cli_fail_library_usage(session);
+    return error ? cli_fail_library(session, CLI_FAILED) : CLI_DONE;
 }
 #else
 static int start_server(struct cli_session *session, const struct options *options,
