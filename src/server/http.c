@@ -14,6 +14,8 @@
 #include <math.h>
 #include <microhttpd.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 /* MHD_Result is an int before version 0.9.71. */
@@ -23,8 +25,9 @@
 
 enum {
     MOST_SOCKETS = 8,
-    THREADS = 2,             /* that read and write; the pool does the work */
-    HEADER_MEMORY = 32 << 10 /* bytes of a request's line and headers */
+    THREADS = 2,              /* that read and write; the pool does the work */
+    HEADER_MEMORY = 32 << 10, /* bytes of a request's line and headers */
+    MOST_PARAMETERS = 100     /* in a URL; no route has more than a few */
 };
 
 struct listener {
@@ -55,6 +58,24 @@ static void note_connection(void *user, struct MHD_Connection *connection, void 
             listener->is_unix);
     else
         connections_remove(connections, *state);
+}
+
+/* Is an MHD_OPTION_URI_LOG_CALLBACK: called before a URL's parameters are taken apart. With more of
+ * them than HEADER_MEMORY has room for, libmicrohttpd neither answers nor reads on, until the limit
+ * of silence. Nothing can be answered here, so that the connection is closed. */
+static void *check_target(void *user, const char *target, struct MHD_Connection *connection)
+{
+    const struct listener *listener = user;
+    const char *next = strchr(target, '?');
+    size_t count = 0;
+    while (next && count++ < MOST_PARAMETERS)
+        next = strchr(next + 1, '&');
+    if (next) {
+        shutdown(MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd,
+                 SHUT_RDWR);
+        metrics_reject(&listener->server->metrics, METRICS_LENGTH);
+    }
+    return NULL; /* No request has begun yet. */
 }
 
 /* Is an MHD_AccessHandlerCallback: called when the headers are there, for each part of the body, at
@@ -141,11 +162,12 @@ int http_listen(struct http *http, int socket, bool is_unix)
         MHD_USE_AUTO_INTERNAL_THREAD | MHD_USE_SUSPEND_RESUME | (tls ? MHD_USE_TLS : 0), 0, NULL,
         NULL, take_request, listener, MHD_OPTION_LISTEN_SOCKET, socket, MHD_OPTION_NOTIFY_COMPLETED,
         end_request, listener, MHD_OPTION_NOTIFY_CONNECTION, note_connection, listener,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_THREAD_POOL_SIZE,
-        (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT, options->max_connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)ceil(http->server->silence),
-        MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_ARRAY, tls ? secrets : none, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_URI_LOG_CALLBACK, check_target,
+        listener, MHD_OPTION_THREAD_POOL_SIZE, (unsigned)THREADS, MHD_OPTION_CONNECTION_LIMIT,
+        options->max_connections, MHD_OPTION_CONNECTION_TIMEOUT,
+        (unsigned)ceil(http->server->silence), MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        (size_t)HEADER_MEMORY, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY,
+        tls ? secrets : none, MHD_OPTION_END);
     if (!listener->daemon && tls)
         return error_fail(
             VKCLIP_EINVALID,

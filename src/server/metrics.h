@@ -23,7 +23,7 @@ enum { METRICS_BUCKETS = 14, METRICS_ROUTES = 64, METRICS_CLASSES = 6 };
     X(ORIGIN, "origin")   /* They come from a page of another origin. */        \
     X(HOST, "host")       /* They call the server by a name that it has not. */ \
     X(FRAMING, "framing") /* Where they end could be read in two ways. */       \
-    X(LENGTH, "length")   /* The body is too long. */                           \
+    X(LENGTH, "length")   /* The body or the URL is too long. */                \
     X(MEMORY, "memory")   /* All bodies or answers together take too much. */   \
     X(BUSY, "busy")       /* As many requests as may be are worked on. */       \
     X(TIME, "time")       /* Their time was over, or their client had gone. */

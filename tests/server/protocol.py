@@ -50,6 +50,14 @@ class Http(unittest.TestCase):
         self.assertEqual([status for status, _, _ in answers], [200, 200, 404, 200, 200, 200, 200])
         self.assertEqual(answers[1][2], answers[3][2])
 
+    def test_many_parameters(self):
+        """A URL with more parameters than there is room for ends its connection, long before the limit of silence."""
+        for count, text in ((100, b'pong'), (101, b''), (500, b''), (5000, b'')):
+            with self.server.connect() as connection:
+                connection.sendall(b'GET /ping?' + b'&'.join([b'a=1'] * count) + b' HTTP/1.1\r\nHost: localhost\r\n\r\n')
+                connection.settimeout(25)
+                self.assertEqual(connection.recv(1000)[-4:], text, count)
+
     def test_head_is_get_without_a_body(self):
         for path in ('/healthz', '/v1/models', '/'):
             status, headers, body = self.server.ask('GET', path)
