@@ -20,6 +20,10 @@
  * milliseconds, but on a slow disk its commit may take seconds. */
 enum { BUSY_SECONDS = 30 };
 
+/* The same for a call that was cancelled, which writes what is complete if it can do so soon: who
+ * has ended a program does not wait for another one. */
+enum { BUSY_CLEANUP_SECONDS = 1 };
+
 /* Steps of SQLite's machine between two questions whether to go on, a tenth of a millisecond. */
 enum { STEPS = 2000 };
 
@@ -83,7 +87,8 @@ static int wait_for_others(void *user, int waits)
 {
     struct sqlite *sqlite = user;
     if (!waits)
-        sqlite->waits_until = clock_seconds() + BUSY_SECONDS;
+        sqlite->waits_until =
+            clock_seconds() + (sqlite->cleans_up ? BUSY_CLEANUP_SECONDS : BUSY_SECONDS);
     if (clock_seconds() >= sqlite->waits_until || ask(user))
         return 0;
     clock_sleep(waits < 10 ? 0.001 * (waits + 1) : CLOCK_MOMENT);

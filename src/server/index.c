@@ -30,10 +30,17 @@ struct index_file {
     uint64_t device, inode;
 };
 
+/* Whom calls on a handle ask whether to go on, also while they wait for another process. */
+struct asked {
+    struct served_index *index;
+    struct request *request; /* that has taken the handle; NULL: none has */
+};
+
 struct served_handle {
     struct vkclip_index *handle; /* NULL: none is open */
     struct index_file file;      /* that it has open */
     bool used;                   /* by a request */
+    struct asked *asked;         /* stays where it is as long as the handle is open */
 };
 
 struct served_index {
@@ -55,6 +62,7 @@ struct served_index {
     struct mutex lock; /* protects all that follows */
     struct condition changed, given;
     struct served_handle handles[MOST_OPEN];
+    struct asked asked[MOST_OPEN]; /* Each belongs to the thread that uses the handle. */
     struct index_status status;
     bool wanted, retry; /* a pass */
     bool cancelled, closing;
@@ -64,16 +72,31 @@ struct served_index {
 
 /* ---- Handles ----------------------------------------------------------------------------------- */
 
+/* Is a vkclip_progress_fn whose `user` is a struct asked. */
+static int ask_handle(void *user, uint64_t done, uint64_t total)
+{
+    const struct asked *asked = user;
+    if (asked->request)
+        return request_is_over(asked->request, done, total);
+    mutex_lock(&asked->index->lock);
+    const bool closing = asked->index->closing;
+    mutex_unlock(&asked->index->lock);
+    return closing;
+}
+
 /* Only folders make a new index: a file that is not there is a mistake in its name, or was removed
  * while the server runs. */
-static int open_handle(struct served_index *index, bool read_only, struct vkclip_index **handle)
+static int open_handle(struct served_index *index, bool read_only, struct served_handle *own)
 {
-    const struct vkclip_index_params params = {
-        .size = sizeof(params), .path = index->path, .read_only = read_only};
+    const struct vkclip_index_params params = {.size = sizeof(params),
+                                               .path = index->path,
+                                               .read_only = read_only,
+                                               .progress = ask_handle,
+                                               .user = own->asked};
     struct file_status status;
     if (index->path && !strstr(index->path, "://") && !file_status(index->path, &status))
         return error_fail(VKCLIP_EABSENT, "%s: no such folder or index", index->path);
-    return vkclip_open_index(&params, handle);
+    return vkclip_open_index(&params, &own->handle);
 }
 
 static struct index_file find_file(const struct served_index *index)
@@ -102,7 +125,7 @@ static int refresh_handle(struct served_index *index, bool read_only, struct ser
     if (own->handle)
         return VKCLIP_OK;
     own->file = find_file(index);
-    return open_handle(index, read_only, &own->handle);
+    return open_handle(index, read_only, own);
 }
 
 /* Returns a handle that no request uses, an open one before others; NULL: all are in use. */
@@ -126,11 +149,12 @@ int server_index_take(struct served_index *index, struct request *request,
     mutex_lock(&index->lock);
     while (!(place = find_unused(index)) && !over) {
         condition_wait_for(&index->given, &index->lock, CLOCK_MOMENT);
-        over = request_is_over(request, 0, 0);
+        over = request && request_is_over(request, 0, 0);
     }
     if (place) {
         own = *place;
-        *place = (struct served_handle){.used = true};
+        own.asked->request = request;
+        *place = (struct served_handle){.used = true, .asked = own.asked};
     }
     mutex_unlock(&index->lock);
     if (!place)
@@ -159,6 +183,7 @@ void server_index_give(struct served_index *index, struct vkclip_index *handle)
         if (place->handle != handle)
             continue;
         place->used = false;
+        place->asked->request = NULL;
         if (kept >= MOST_KEPT) {
             closed = handle;
             place->handle = NULL;
@@ -329,7 +354,8 @@ static void update_once(struct served_index *index, struct served_handle *own, b
 static void update(void *user)
 {
     struct served_index *index = user;
-    struct served_handle own = {.handle = NULL};
+    struct asked asked = {.index = index};
+    struct served_handle own = {.asked = &asked};
     bool retry = false;
     const int error = refresh_handle(index, false, &own);
     if (error)
@@ -438,20 +464,19 @@ static int find_path(struct served_index *index, struct vkclip_index *handle)
 
 static int open_parts(struct served_index *index, bool *no_model)
 {
-    struct vkclip_index *handle = NULL;
+    struct served_handle *first = &index->handles[0];
     int error = read_paths(index);
     if (!error)
-        error = open_handle(index, false, &handle);
+        error = open_handle(index, false, first);
     if (error == VKCLIP_EIO && !index->folder_count) {
         index->read_only = true;
-        error = open_handle(index, true, &handle);
+        error = open_handle(index, true, first);
     }
     if (!error)
-        error = find_model(index, handle, no_model);
+        error = find_model(index, first->handle, no_model);
     if (!error)
-        error = find_path(index, handle);
-    index->handles[0].handle = handle;
-    index->handles[0].file = find_file(index);
+        error = find_path(index, first->handle);
+    first->file = find_file(index);
     if (!error && !index->read_only)
         index->has_thread = thread_start(&index->thread, update, index);
     if (!error && index->folder_count)
@@ -473,6 +498,10 @@ int server_index_open(const struct server_options *options, struct results *resu
     mutex_init(&index->lock);
     condition_init(&index->changed);
     condition_init(&index->given);
+    for (size_t i = 0; i < MOST_OPEN; i++) {
+        index->asked[i].index = index;
+        index->handles[i].asked = &index->asked[i];
+    }
     const int error = open_parts(index, no_model);
     if (error)
         server_index_close(result);

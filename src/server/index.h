@@ -31,8 +31,9 @@ int server_index_open(const struct server_options *options, struct results *resu
 /* Ends the pass that runs, which the next one continues. */
 void server_index_close(struct served_index **index);
 
-/* Takes a handle, which no other thread has until server_index_give. Errors: those of
- * vkclip_open_index, ECANCELLED (others had all handles for the request's time). */
+/* Takes a handle, which no other thread has until server_index_give. Without a request it waits for
+ * as long as requests have all handles. Errors: those of vkclip_open_index, ECANCELLED (others had
+ * all handles for the request's time). */
 int server_index_take(struct served_index *index, struct request *request,
                       struct vkclip_index **handle);
 void server_index_give(struct served_index *index, struct vkclip_index *handle);

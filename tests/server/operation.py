@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import stat
 import subprocess
@@ -395,6 +396,33 @@ class Stopping(unittest.TestCase):
             server.process.send_signal(signal.SIGINT)
             thread.join()
             self.assertEqual((found, server.process.wait(600)), ([503], 0))
+
+    def test_index_that_another_process_has_locked(self):
+        """Neither a request nor a pass that waits for the lock holds up the end: a wait takes up to half a minute."""
+        with short_folder() as folder:
+            pictures, names = folder + '/pictures', sorted(os.listdir(SAMPLES))
+            os.mkdir(pictures)
+            for name in names[:3]:
+                shutil.copy(SAMPLES + name, pictures)
+            with Server(COMMAND, '-m', MODEL, '--index', pictures, '--stop-timeout', '0.5',
+                        environment={'VKCLIP_INDEX': folder + '/index.db'}) as server:
+                server.wait_for_index()
+                ids = [hit['id'] for hit in server.ask_json('POST', '/api/v1/search', {})[1]['hits']]
+                other = sqlite3.connect(folder + '/index.db', timeout=30, isolation_level=None)
+                other.execute('BEGIN IMMEDIATE')
+                shutil.copy(SAMPLES + names[3], pictures)
+                server.ask('POST', '/api/v1/index/update')
+                found = []
+                thread = threading.Thread(target=lambda: found.append(
+                    server.ask('POST', '/api/v1/duplicates/forget', {'ids': ids[:2]})[0]))
+                thread.start()
+                self.assertTrue(server.wait_for(lambda: server.metric('vkclip_running_requests') == 1))
+                began = time.monotonic()
+                self.assertEqual(server.stop(), 0)
+                self.assertLess(time.monotonic() - began, 25)
+                thread.join()
+                self.assertEqual(found, [503])
+                other.close()
 
     def test_second_signal(self):
         with Server(COMMAND, '-m', MODEL, '--stop-timeout', '600', '--timeout', '600') as server:
