@@ -331,6 +331,28 @@ void cli_use_socket(struct cli_http *http, const char *path)
     curl_easy_setopt(http->easy, CURLOPT_PROXY, "");
 }
 
+void cli_use_authority(struct cli_http *http, const char *path)
+{
+    curl_easy_setopt(http->easy, CURLOPT_CAINFO, path);
+    curl_easy_setopt(http->easy, CURLOPT_CAPATH, NULL);
+}
+
+/* Tells in one line why there is no answer. The library's texts about a certificate speak of a name
+ * only if it is that of another host. */
+static void describe_code(CURLcode code, const char *details, char *message, size_t capacity)
+{
+    const char *text = *details ? details : curl_easy_strerror(code);
+    if (code == CURLE_SSL_CACERT_BADFILE)
+        snprintf(message, capacity, "--server-ca: expected a file of PEM certificates (%s)", text);
+    else if (code == CURLE_PEER_FAILED_VERIFICATION && !strstr(text, "name"))
+        snprintf(message, capacity,
+                 "%s: if it is yours, name its certificate, or that of the authority which has "
+                 "signed it, with --server-ca FILE",
+                 text);
+    else
+        snprintf(message, capacity, "%s", text);
+}
+
 /* Is a CURLOPT_WRITEFUNCTION that takes errors' texts, too. */
 static size_t take_document(char *data, size_t one, size_t size, void *user)
 {
@@ -348,6 +370,7 @@ bool cli_ask_json(struct cli_http *http, const char *url, const json_t *json, lo
 {
     struct body body = {.easy = http->easy, .limit = MOST_ANSWER};
     char *text = json ? json_dumps(json, JSON_COMPACT) : NULL;
+    char details[CURL_ERROR_SIZE] = "";
     *answer = NULL;
     prepare(http->easy, url, &body);
     curl_easy_setopt(http->easy, CURLOPT_WRITEFUNCTION, take_document);
@@ -356,12 +379,14 @@ bool cli_ask_json(struct cli_http *http, const char *url, const json_t *json, lo
         curl_easy_setopt(http->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(text));
         curl_easy_setopt(http->easy, CURLOPT_POSTFIELDS, text);
     }
+    curl_easy_setopt(http->easy, CURLOPT_ERRORBUFFER, details);
     const CURLcode code = curl_easy_perform(http->easy);
+    curl_easy_setopt(http->easy, CURLOPT_ERRORBUFFER, NULL);
     curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, status);
     if (!code && body.text)
         *answer = json_loadb(body.text, (size_t)body.have, 0, NULL);
     if (code)
-        snprintf(message, capacity, "%s", curl_easy_strerror(code));
+        describe_code(code, details, message, capacity);
     else if (!*answer)
         snprintf(message, capacity, "its answer (status %ld) is no JSON", *status);
     free(body.text);

@@ -45,6 +45,8 @@ void *cli_get_picture(struct cli_http *http, const char *url, int64_t limit, siz
 
 /* Sends the requests to a Unix socket instead of the hosts that URLs name. */
 void cli_use_socket(struct cli_http *http, const char *path);
+/* Trusts servers by the certificates in a PEM file, instead of those that the system trusts. */
+void cli_use_authority(struct cli_http *http, const char *path);
 /* Sends a JSON document by POST, or with `body` NULL asks for one by GET, and gives the status and
  * the document of the answer, whatever the status is. False: there is no such answer, and `message`
  * says why. */

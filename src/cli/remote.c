@@ -22,6 +22,9 @@ const struct cli_option cli_remote_options[] = {
     CLI_OPTION(0, "server", "auto|never|ADDRESS", CLI_TEXT,
                offsetof(struct cli_remote_options, server),
                "vkclip serve that has the model loaded: a socket or URL (auto: your own)"),
+    CLI_OPTION(
+        0, "server-ca", "FILE", CLI_TEXT, offsetof(struct cli_remote_options, authority),
+        "PEM certificate, its own or its authority's, that an https:// server is trusted by"),
     {0}};
 
 struct cli_remote {
@@ -73,7 +76,7 @@ static char *find_model(const struct cli_model_options *model)
     return path ? path : string_format("%s", model->path);
 }
 
-static int connect_to(struct cli_session *session, const char *address,
+static int connect_to(struct cli_session *session, const char *address, const char *authority,
                       const struct cli_model_options *model, struct cli_remote **result)
 {
     const bool is_url = strstr(address, "://");
@@ -90,6 +93,8 @@ static int connect_to(struct cli_session *session, const char *address,
         cli_open_http(session, is_url ? environment_get("VKCLIP_TOKEN") : NULL, &remote->http);
     if (!status && !is_url)
         cli_use_socket(remote->http, address);
+    if (!status && authority)
+        cli_use_authority(remote->http, authority);
     return status;
 }
 
@@ -108,6 +113,8 @@ int cli_find_remote(struct cli_session *session, const struct cli_remote_options
     const char *address = options->server ? options->server : "auto";
     const bool automatic = !strcmp(address, "auto");
     *remote = NULL;
+    if (options->authority && !string_begins_with(address, "https://"))
+        return cli_fail_usage(session, "--server-ca is for --server https://HOST:PORT only");
     if (!strcmp(address, "never"))
         return CLI_DONE;
     if (automatic && (server_socket_path(path, sizeof(path)) || !file_is_own_socket(path)))
@@ -119,7 +126,7 @@ int cli_find_remote(struct cli_session *session, const struct cli_remote_options
                         "--server %s: expected http://HOST:PORT, https://HOST:PORT, the path of a "
                         "server's socket, auto or never",
                         address);
-    int status = connect_to(session, address, model, remote);
+    int status = connect_to(session, address, options->authority, model, remote);
     if (!status && !is_special(model) && is_alike(*remote, model, why, sizeof(why)))
         return CLI_DONE;
     cli_close_remote(remote);

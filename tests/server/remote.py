@@ -92,11 +92,42 @@ class Remote(unittest.TestCase):
             _, log = self.run_command('embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/x.npy',
                                       '--server', address, status=1)
             self.assertIn(text, log)
+        for server in ([], ['--server', 'never'], ['--server', f'http://127.0.0.1:{self.server.port}']):
+            _, log = self.run_command('search', 'owl', '--server-ca', 'README.md', *server, status=2)
+            self.assertIn('--server https://', log)
         with Server(COMMAND, '-m', MODEL, '--token', 'a-long-token') as server:
             arguments = ['embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/y.npy',
                          '--server', f'http://127.0.0.1:{server.port}']
             self.assertIn('VKCLIP_TOKEN', self.run_command(*arguments, status=1)[1])
             self.run_command(*arguments, VKCLIP_TOKEN='a-long-token')
+
+    def make_certificate(self, name, alternative):
+        path = f'{self.folder.name}/{name}'
+        subprocess.run(['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days',
+                        '2', '-subj', f'/CN={name}', '-addext', f'subjectAltName={alternative}', '-keyout', path + '.key',
+                        '-out', path + '.pem'], check=True, capture_output=True)
+        return path + '.pem', path + '.key'
+
+    def test_certificates(self):
+        """A server with a certificate that the system does not trust is used with --server-ca, and only then."""
+        (own, key), (other, _) = self.make_certificate('own', 'IP:127.0.0.1'), self.make_certificate('other', 'IP:127.0.0.1')
+        (elsewhere, key2) = self.make_certificate('elsewhere', 'DNS:photos.example')
+        arguments = ['embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/tls.npy', '--overwrite', '--server']
+        with Server(COMMAND, '-m', MODEL, '--tls-cert', own, '--tls-key', key) as server:
+            url = f'https://127.0.0.1:{server.port}'
+            self.run_command(*arguments, url, '--server-ca', own)
+            for options, text in (([], 'name its certificate'), (['--server-ca', other], 'name its certificate'),
+                                  (['--server-ca', 'README.md'], '--server-ca: expected a file of PEM'),
+                                  (['--server-ca', '/no/such.pem'], '--server-ca: expected a file of PEM')):
+                _, log = self.run_command(*arguments, url, *options, status=1)
+                self.assertIn(url + ': the server cannot be used: ', log)
+                self.assertIn(text, log)
+                self.assertEqual('--server-ca FILE' in log, 'name its' in text)
+        # The certificate is for another name, which another authority would not mend.
+        with Server(COMMAND, '-m', MODEL, '--tls-cert', elsewhere, '--tls-key', key2) as server:
+            _, log = self.run_command(*arguments, f'https://127.0.0.1:{server.port}', '--server-ca', elsewhere, status=1)
+            self.assertIn('127.0.0.1', log)
+            self.assertNotIn('--server-ca', log)
 
 
 if __name__ == '__main__':
