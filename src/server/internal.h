@@ -13,6 +13,7 @@
 #include "server/pool.h"
 #include "server/quota.h"
 
+struct comparison;
 struct connections;
 struct http;
 struct results;
@@ -31,13 +32,13 @@ struct server {
     struct workers *workers;      /* decode the pictures of one request */
     struct gate *decoding;        /* pictures at a time */
     struct gate *prepared;        /* bytes of pixel values that wait for the device */
-    struct gate *comparing;       /* searches for duplicates, which take the device for long */
     struct quota archives;        /* that are written or sent, because each takes disk space */
     struct quota archive_bytes;   /* of them */
     struct batcher *batcher;
     struct models *models;
-    struct served_index *index; /* NULL: none */
-    struct results *results;    /* of searches */
+    struct served_index *index;    /* NULL: none */
+    struct results *results;       /* of searches */
+    struct comparison *comparison; /* of the index's pictures; NULL: there is no index */
     struct metrics metrics;
     struct http *http;
     double silence;    /* seconds without a byte after which a connection is closed */

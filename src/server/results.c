@@ -6,8 +6,13 @@
 #include "base/thread.h"
 #include "server/facets.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* A list that took long to make is kept for so many times as long, because making it again for its
+ * next piece would take as long. */
+#define KEPT_TIMES 10
 
 /* A kept list. It begins with what others see of it. */
 struct entry {
@@ -16,7 +21,8 @@ struct entry {
     size_t bytes; /* of the hits and their texts */
     char *key;    /* NULL: forgotten, and freed by the last user */
     size_t users;
-    double since;
+    double began;        /* to be made */
+    double until;        /* when it is forgotten */
     struct entry *later; /* older */
 };
 
@@ -25,6 +31,7 @@ struct results {
     struct entry *first;
     size_t bytes, most;
     double seconds;
+    double forgotten; /* when all lists were */
 };
 
 int server_results_open(size_t bytes, double seconds, struct results **result)
@@ -74,12 +81,12 @@ static void drop(struct results *results, struct entry **link)
 
 const struct result_list *server_results_find(struct results *results, const char *key)
 {
-    const double oldest = clock_seconds() - results->seconds;
+    const double now = clock_seconds();
     const struct result_list *found = NULL;
     mutex_lock(&results->lock);
     for (struct entry **link = &results->first; *link;) {
         struct entry *entry = *link;
-        if (entry->since < oldest) {
+        if (now > entry->until) {
             drop(results, link);
             continue;
         }
@@ -99,7 +106,16 @@ struct result_list *server_results_begin(void)
     if (!entry)
         return NULL;
     entry->users = 1;
+    entry->began = clock_seconds();
     return &entry->list;
+}
+
+const struct result_list *server_results_share(struct results *results, struct result_list *list)
+{
+    mutex_lock(&results->lock);
+    ((struct entry *)list)->users++;
+    mutex_unlock(&results->lock);
+    return list;
 }
 
 bool server_results_add(struct result_list *list, const struct vkclip_hit *hit)
@@ -147,12 +163,15 @@ bool server_results_add_group(struct result_list *list, const struct result_grou
 void server_results_keep(struct results *results, const char *key, struct result_list *list)
 {
     struct entry *entry = (struct entry *)list;
-    entry->since = clock_seconds();
-    entry->key = strdup(key);
-    if (!entry->key)
-        return;
-    entry->bytes += sizeof(*entry) + strlen(key);
+    const double now = clock_seconds();
+    entry->until = now + fmax(results->seconds, KEPT_TIMES * (now - entry->began));
     mutex_lock(&results->lock);
+    entry->key = entry->began > results->forgotten ? strdup(key) : NULL;
+    if (!entry->key) {
+        mutex_unlock(&results->lock);
+        return;
+    }
+    entry->bytes += sizeof(*entry) + strlen(key);
     entry->later = results->first;
     results->first = entry;
     results->bytes += entry->bytes;
@@ -179,6 +198,7 @@ void server_results_release(struct results *results, const struct result_list *l
 void server_results_forget(struct results *results)
 {
     mutex_lock(&results->lock);
+    results->forgotten = clock_seconds();
     while (results->first)
         drop(results, &results->first);
     mutex_unlock(&results->lock);

@@ -31,11 +31,13 @@ struct result_list {
     size_t group_count;
 };
 
-/* Keeps lists of `bytes` in total, each for `seconds`. */
+/* Keeps lists of `bytes` in total, each for `seconds`, or longer if it took long to make. */
 int server_results_open(size_t bytes, double seconds, struct results **results);
 void server_results_close(struct results **results);
 /* Finds the list of a key; NULL: it is not kept. server_results_release gives it back. */
 const struct result_list *server_results_find(struct results *results, const char *key);
+/* Gives a list to one more user, who gives it back by server_results_release. */
+const struct result_list *server_results_share(struct results *results, struct result_list *list);
 /* Makes a list, which server_results_add fills and server_results_keep keeps.
  * server_results_release gives it back too.
  */
@@ -45,6 +47,7 @@ bool server_results_add(struct result_list *list, const struct vkclip_hit *hit);
 bool server_results_add_group(struct result_list *list, const struct result_group *group);
 /* Leaves out what follows the first `count` results. */
 void server_results_cut(struct result_list *list, size_t count);
+/* Keeps nothing if all lists were forgotten since the list was begun. */
 void server_results_keep(struct results *results, const char *key, struct result_list *list);
 void server_results_release(struct results *results, const struct result_list *list);
 /* Forgets all lists, because the index has changed. */

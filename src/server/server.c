@@ -11,6 +11,7 @@
 #include "base/string.h"
 #include "base/workers.h"
 #include "server/access_log.h"
+#include "server/comparison.h"
 #include "server/connections.h"
 #include "server/http.h"
 #include "server/index.h"
@@ -205,8 +206,6 @@ static int open_memory(struct server *server)
         error = gate_open(thread_processors(), &server->decoding);
     if (!error)
         error = gate_open(MOST_PREPARED, &server->prepared);
-    if (!error)
-        error = gate_open(1, &server->comparing);
     return error;
 }
 
@@ -238,6 +237,8 @@ static int open_parts(struct server *server)
         error = models_set_default(server->models, server_index_model_name(server->index));
         server->no_model = error;
     }
+    if (!error && server->index)
+        error = comparison_open(server, &server->comparison);
     if (!error)
         error = http_open(server, &server->http);
     return error;
@@ -251,11 +252,11 @@ static void close_parts(struct server *server)
         pool_stop(server->pool, INFINITY);
     http_close(&server->http);
     pool_close(&server->pool);
+    comparison_close(&server->comparison);
     server_index_close(&server->index);
     server_results_close(&server->results);
     batcher_close(&server->batcher);
     models_close(&server->models);
-    gate_close(&server->comparing);
     gate_close(&server->prepared);
     gate_close(&server->decoding);
     workers_close(&server->workers);

@@ -574,6 +574,31 @@ class Api(unittest.TestCase):
         self.assertEqual([found[0] for found in answers], [200] * 4)
         self.assertTrue(all(found == answers[0] for found in answers))
 
+    def ask_duplicates(self, distance, wait):
+        """Asks again and again, each time for `wait` seconds, and returns what the answers said."""
+        found = []
+        while not found or found[-1][0] == 202:
+            found.append(self.server.ask_json('GET', f'/api/v1/duplicates?distance={distance}&wait={wait}'))
+        self.assertEqual(found[-1][0], 200, found[-1])
+        shares = [answer['done'] for _, answer in found[:-1]]
+        self.assertEqual(shares, sorted(shares))
+        return shares
+
+    def test_comparison_goes_on(self):
+        """A comparison outlasts the requests that wait for it, and the groups are kept for a while."""
+        self.assertGreater(len(self.ask_duplicates(0.031, 0)), 0)
+        self.assertEqual(self.ask_duplicates(0.031, 0), [])
+        # The comparison for which nobody waits makes way for another one, and for that which was given up.
+        self.assertEqual(self.server.ask_json('GET', '/api/v1/duplicates?distance=0.032&wait=0')[0], 202)
+        self.ask_duplicates(0.033, 60)
+        self.ask_duplicates(0.032, 60)
+        for wait in ('-1', 'nan'):
+            self.refuse('GET', '/api/v1/duplicates?wait=' + wait, None, 400, 'wait')
+        # A server that stops does not wait for it.
+        with Server(COMMAND, '-m', MODEL, '--index', self.environment['VKCLIP_INDEX']) as server:
+            self.assertEqual(server.ask_json('GET', '/api/v1/duplicates?wait=0')[0], 202)
+            self.assertEqual(server.stop(), 0)
+
 
 if __name__ == '__main__':
     COMMAND = sys.argv.pop(1)

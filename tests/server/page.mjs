@@ -622,12 +622,43 @@ test('duplicates are shown by kind, and forgotten', async () => {
     await page.keyboard.press('ArrowRight');
     await page.keyboard.press('Escape');
     await page.waitForFunction(() => document.activeElement?.className === 'thumb');
+});
+
+test('a distance is typed while pictures are compared', async () => {
+    let ask;
+    const asked = () => new Promise((resolve) => (ask = resolve));
+    let next = asked();
+    await small('?view=duplicates&kind=exact');
+    await page.waitForSelector('.card');
+    await page.route('**/api/v1/duplicates?*', (route) => ask(route));
     await page.click('.tabs button:has-text("Similar")');
-    await page.waitForSelector('.empty'); // The tabs are drawn anew when the answer comes.
+    let route = await next;
+    next = asked();
+    await route.fulfill({ status: 202, contentType: 'application/json', body: '{"done": 0.4}' });
+    assert.equal(await page.locator('.waiting progress').evaluate((bar) => bar.value), 0.4);
+    assert.equal(await page.evaluate(() => document.activeElement.textContent.slice(0, 7)), 'Similar');
+    // The page asks again. What one types meanwhile stays when the answer comes.
+    route = await next;
+    assert.equal(new URL(route.request().url()).searchParams.get('distance'), '0.01');
+    await page.fill('.tabs input', '0.2');
+    await route.continue();
+    await page.waitForSelector('.empty');
+    assert.equal(await page.inputValue('.tabs input'), '0.2');
+    assert.ok(await page.evaluate(() => document.activeElement.matches('.tabs input')));
+    // Of two distances that are typed one after the other the last one is shown.
+    next = asked();
+    await page.keyboard.press('Enter');
+    const first = await next;
+    next = asked();
     await page.fill('.tabs input', '0.3');
     await page.keyboard.press('Enter');
+    route = await next;
+    await first.continue().catch(() => {}); // The page has given it up.
+    await route.continue();
     await page.waitForSelector('.card');
+    assert.equal(new URL(route.request().url()).searchParams.get('distance'), '0.3');
     assert.equal(address().get('distance'), '0.3');
+    assert.equal(await page.inputValue('.tabs input'), '0.3');
 });
 
 test('pictures get names', async () => {

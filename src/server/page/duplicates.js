@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * The view of duplicates. It deletes nothing and proposes nothing to be deleted: one selects files, and copies their
  * paths or saves a list of them. */
-import { askJson, isAbort, thumbnailOf } from './api.js';
+import { ask, askJson, isAbort, thumbnailOf } from './api.js';
 import { announce, h, icon, toast } from './dom.js';
 import { showLightbox } from './lightbox.js';
 import { fixedList } from './list.js';
@@ -17,8 +17,25 @@ import { date, number, t } from './words.js';
 const KINDS = ['exact', 'same', 'near'],
     PIECE = 30,
     SHOWN = 12;
+/** Seconds after which an unfinished comparison tells how far it is. */
+const TELL = 1;
 
-const tabs = h('div', { class: 'tabs', role: 'group' });
+const kindButtons = KINDS.map((kind) =>
+    h('button', { type: 'button', click: () => change({ kind }, { replace: true }) }),
+);
+const distanceText = h('span');
+const distanceField = h('input', {
+    type: 'number',
+    min: '0.001',
+    max: '0.3',
+    step: '0.005',
+    change: () => {
+        change({ distance: distanceField.value || '0.01' }, { replace: true });
+        showDistance();
+    },
+});
+const distanceLabel = h('label', {}, distanceText, distanceField);
+const tabs = h('div', { class: 'tabs', role: 'group' }, ...kindButtons, h('span', { class: 'grow' }), distanceLabel);
 const about = h('p', { class: 'about' });
 const groups = h('div', { class: 'groups' });
 const more = h('button', { type: 'button', class: 'more-groups', hidden: true, click: () => load() });
@@ -33,35 +50,22 @@ let shown = [];
 /** @type {HTMLElement | null} what had the focus when the lightbox opened */
 let opener = null;
 
+/** Brings the tabs up to date. They are made once, so that an answer takes away neither the focus nor what one types. */
 function showTabs() {
     tabs.setAttribute('aria-label', t('view.duplicates'));
-    tabs.replaceChildren(
-        ...KINDS.map((kind) =>
-            h(
-                'button',
-                {
-                    type: 'button',
-                    'aria-pressed': String(state.kind === kind),
-                    click: () => change({ kind }, { replace: true }),
-                },
-                t(`kind.${kind}`),
-                counts[kind] === undefined ? null : h('b', { class: 'count' }, number(counts[kind])),
-            ),
-        ),
-        h('span', { class: 'grow' }),
-    );
-    if (state.kind === 'near') {
-        const field = h('input', {
-            type: 'number',
-            min: '0.001',
-            max: '0.3',
-            step: '0.005',
-            value: state.distance,
-            change: () => change({ distance: field.value || '0.01' }, { replace: true }),
-        });
-        tabs.append(h('label', { title: t('distance.more') }, h('span', {}, t('distance')), field));
-    }
+    KINDS.forEach((kind, i) => {
+        const count = counts[kind] === undefined ? '' : h('b', { class: 'count' }, number(counts[kind]));
+        kindButtons[i].setAttribute('aria-pressed', String(state.kind === kind));
+        kindButtons[i].replaceChildren(t(`kind.${kind}`), count);
+    });
+    distanceLabel.hidden = state.kind !== 'near';
+    distanceLabel.title = t('distance.more');
+    distanceText.textContent = t('distance');
     about.textContent = t(`kind.${state.kind}.about`);
+}
+
+function showDistance() {
+    distanceField.value = state.distance;
 }
 
 /** @param {Group} group @param {HTMLElement} card */
@@ -169,6 +173,36 @@ function makeGroup(group) {
     return card;
 }
 
+/** Shows how much of the comparison is done. @param {number} done */
+function showWait(done) {
+    const bar = groups.querySelector('.waiting progress');
+    if (bar) /** @type {HTMLProgressElement} */ (bar).value = done;
+    else if (!groups.querySelector('.card'))
+        groups.replaceChildren(
+            h(
+                'div',
+                { class: 'waiting' },
+                h('p', {}, t('duplicates.wait')),
+                h('progress', { max: 1, value: done, 'aria-label': t('duplicates.wait') }),
+            ),
+        );
+}
+
+/**
+ * Asks for a piece of the groups until the comparison is done. @param {string} offset @param {AbortSignal} signal
+ * @returns {Promise<{total: number, counts: Record<string, number>, groups: Group[]}>}
+ */
+async function askGroups(offset, signal) {
+    const distance = String(Number(state.distance) || 0.01);
+    const query = { kind: state.kind, distance, offset, limit: String(PIECE), wait: String(TELL) };
+    for (;;) {
+        const answer = await ask('GET', `/api/v1/duplicates?${new URLSearchParams(query)}`, undefined, signal);
+        const found = await answer.json();
+        if (answer.status !== 202) return found;
+        showWait(found.done);
+    }
+}
+
 /** Asks for more groups, those after what is shown. @param {boolean} [again] from the first one */
 async function load(again = false) {
     if (again) {
@@ -181,13 +215,7 @@ async function load(again = false) {
     const offset = String(again ? 0 : groups.querySelectorAll('.card').length);
     more.disabled = true;
     try {
-        const distance = String(Number(state.distance) || 0.01);
-        const answer = await askJson(
-            'GET',
-            `/api/v1/duplicates?${new URLSearchParams({ kind: state.kind, distance, offset, limit: String(PIECE) })}`,
-            undefined,
-            signal,
-        );
+        const answer = await askGroups(offset, signal);
         if (again) groups.replaceChildren();
         counts = answer.counts;
         total = answer.total;
@@ -248,12 +276,14 @@ export const duplicatesView = {
     root,
     start() {
         showTabs();
+        showDistance();
         load(true);
     },
     /** @param {import('./state.js').State} next @param {import('./state.js').State} before */
     update(next, before) {
         if (next.kind !== before.kind || next.distance !== before.distance) {
             showTabs();
+            if (next.distance !== before.distance) showDistance();
             load(true);
         } else if (next.open !== before.open) {
             showOpen();
