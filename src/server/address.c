@@ -82,6 +82,19 @@ bool address_is_loopback(const struct sockaddr *address)
     return address->sa_family == AF_UNIX;
 }
 
+uint64_t address_number(const struct sockaddr *address)
+{
+    const struct in6_addr *v6 = &((const struct sockaddr_in6 *)address)->sin6_addr;
+    uint64_t number = 0;
+    if (address->sa_family == AF_INET)
+        memcpy(&number, &((const struct sockaddr_in *)address)->sin_addr, 4);
+    else if (address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(v6))
+        memcpy(&number, v6->s6_addr + 12, 4);
+    else if (address->sa_family == AF_INET6)
+        memcpy(&number, v6->s6_addr, sizeof(number));
+    return number;
+}
+
 /* ---- Texts --------------------------------------------------------------------------------------- */
 
 static bool is_number(const char *text)

@@ -6,6 +6,7 @@
 #define VKCLIP_SERVER_ADDRESS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct sockaddr;
 
@@ -14,6 +15,9 @@ struct sockaddr;
 bool address_is_public(const struct sockaddr *address);
 /* Tells whether only programs of this machine reach a socket with this address. */
 bool address_is_loopback(const struct sockaddr *address);
+/* Numbers whom an address stands for: a machine, or with IPv6 a network (/64), whose machines give
+ * themselves addresses. 0: neither. */
+uint64_t address_number(const struct sockaddr *address);
 /* Cuts ADDRESS:PORT, [ADDRESS]:PORT, ADDRESS or PORT, which is changed, into its parts; what is
  * left out stays as it was. False: it is none of these. */
 bool address_split(char *text, const char **address, const char **port);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * Jobs stand in a queue. A batch takes one item of the first job in it, then one of each other job
- * for the same tower, and begins again while it has room: each job goes to the end after its turn,
- * so that a single text waits for two or three batches among many long jobs. While the device
- * computes, the queue grows, so that batches grow with the load, and only a device that is idle
- * waits for more items.
+ * Jobs stand in a queue. A batch takes one item of the first job in it, then one of each other
+ * client's first job for the same tower, and begins again while it has room: each job goes to the
+ * end after its turn, so that a single text waits for two or three batches, however many jobs
+ * others have, and however long they are. While the device computes, the queue grows, so that
+ * batches grow with the load, and only a device that is idle waits for more items.
  */
 #include "server/batcher.h"
 #include "base/clock.h"
@@ -96,8 +96,31 @@ static bool wait_for_batch(struct batcher *batcher)
     }
 }
 
-/* Every second batch begins with a job of which the least was taken, so that a new job does not
- * wait for a batch of each model, tower and length of tokens that others use. */
+static bool is_of_one_client(const struct batch_job *a, const struct batch_job *b)
+{
+    return a == b || (a->client && a->client == b->client);
+}
+
+/* How many jobs of a job's client wait. */
+static size_t count_jobs(const struct batcher *batcher, const struct batch_job *job)
+{
+    size_t count = 0;
+    for (const struct batch_job *other = batcher->first; other; other = other->later)
+        count += is_of_one_client(job, other);
+    return count;
+}
+
+/* Tells whether a batch shall begin with the job rather than with the other one. */
+static bool comes_before(const struct batcher *batcher, const struct batch_job *job,
+                         const struct batch_job *other)
+{
+    const size_t count = count_jobs(batcher, job), others = count_jobs(batcher, other);
+    return count < others || (count == others && job->next < other->next);
+}
+
+/* Every second batch begins with a job of the client who has the fewest, and among them with one of
+ * which the least was taken, so that a new job does not wait for a batch of each model, tower and
+ * length of tokens that others use. */
 static void choose_first(struct batcher *batcher)
 {
     struct batch_job *least = batcher->first;
@@ -105,19 +128,28 @@ static void choose_first(struct batcher *batcher)
     if (!batcher->prefers_new)
         return;
     for (struct batch_job *job = least->later; job; job = job->later)
-        if (job->next < least->next)
+        if (comes_before(batcher, job, least))
             least = job;
     remove_job(batcher, least);
     least->later = batcher->first;
     batcher->first = least;
 }
 
+/* Returns the first job for the same tower of a client who had the fewest turns; NULL: there is no
+ * such job. */
 static struct batch_job *find_alike(const struct batcher *batcher, const struct batch_job *first)
 {
-    struct batch_job *job = batcher->first;
-    while (job && !is_alike(job, first))
-        job = job->later;
-    return job;
+    struct batch_job *found = NULL;
+    for (struct batch_job *job = batcher->first; job; job = job->later)
+        if (is_alike(job, first) && (!found || job->turns < found->turns))
+            found = job;
+    return found;
+}
+
+static void count_turn(struct batcher *batcher, struct batch_job *job)
+{
+    for (struct batch_job *other = batcher->first; other; other = other->later)
+        other->turns += is_of_one_client(job, other);
 }
 
 static void take_batch(struct batcher *batcher)
@@ -126,7 +158,10 @@ static void take_batch(struct batcher *batcher)
     const struct batch_job *first = batcher->first;
     struct batch_job *job;
     batcher->entry_count = 0;
+    for (job = batcher->first; job; job = job->later)
+        job->turns = 0;
     while (batcher->entry_count < batcher->batch_size && (job = find_alike(batcher, first))) {
+        count_turn(batcher, job);
         remove_job(batcher, job);
         batcher->entries[batcher->entry_count++] = (struct entry){job, job->next++};
         job->running++;

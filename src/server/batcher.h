@@ -33,10 +33,12 @@ struct batch_job {
     size_t pixels;       /* 3*S*S */
     bool raw;            /* Embeddings keep their length. */
     float *embeds;       /* [count,dim] */
+    uint64_t client;     /* whose jobs share a client's turns; 0: the job has turns of its own */
 
     size_t next;    /* item to be computed next */
     size_t running; /* items in the batch that the device computes */
     size_t done;
+    size_t turns; /* that the client had in the batch that is put together */
     double since;
     bool abandoned; /* The request's time is over, so that nothing new of it begins. */
     int error;

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/thread.h"
+#include "server/address.h"
 
 #include <math.h>
 #include <netdb.h>
@@ -66,6 +67,17 @@ static bool find_user(int socket, uid_t *user)
 #endif
 }
 
+/* A proxy of this machine, and this machine's users, come from the address to which they connect.
+ */
+static uint64_t find_peer(int socket, const struct sockaddr *client)
+{
+    struct sockaddr_storage storage = {0};
+    socklen_t size = sizeof(storage);
+    struct sockaddr *own = (struct sockaddr *)&storage;
+    const uint64_t peer = address_number(client);
+    return !getsockname(socket, own, &size) && address_number(own) != peer ? peer : 0;
+}
+
 static void describe_client(struct connection *connection)
 {
     struct sockaddr_storage storage = {0};
@@ -78,6 +90,7 @@ static void describe_client(struct connection *connection)
             snprintf(connection->client, sizeof(connection->client), "uid %lu",
                      (unsigned long)user);
     } else if (!getpeername(connection->socket, (struct sockaddr *)&storage, &size)) {
+        connection->peer = find_peer(connection->socket, (struct sockaddr *)&storage);
         getnameinfo((struct sockaddr *)&storage, size, connection->client,
                     sizeof(connection->client), NULL, 0, NI_NUMERICHOST);
     }

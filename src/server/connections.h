@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct connections;
 
@@ -17,6 +18,7 @@ struct connection {
     bool is_unix;
     bool is_own;     /* The client is a process of the server's user, by a Unix socket. */
     char client[64]; /* its address, or "uid N" */
+    uint64_t peer;   /* the machine of the client; 0: this one, where others may stand behind it */
     bool busy;       /* A request is there. */
     bool asking;     /* The request has not come in whole. */
     double since;    /* when it was opened, or its last answer was sent */

@@ -8,6 +8,7 @@
 #include "base/base64.h"
 #include "base/string.h"
 #include "base/workers.h"
+#include "server/connections.h"
 #include "server/forward.h"
 #include "server/internal.h"
 
@@ -229,7 +230,9 @@ static void find_form(struct alike *alike, const struct encode_item *item)
 {
     const struct vkclip_model_info *info = &alike->model->info;
     struct batch_job *form = &alike->form;
-    *form = (struct batch_job){.model = alike->model->model, .raw = item->raw};
+    const struct connection *from = alike->request->from;
+    *form = (struct batch_job){
+        .model = alike->model->model, .raw = item->raw, .client = from ? from->peer : 0};
     if (item->text || item->token_count) {
         form->tower = VKCLIP_TOWER_TEXT;
         form->dim = info->text_embed_dim;

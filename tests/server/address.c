@@ -123,9 +123,34 @@ static void addresses_are_split(void **state)
     (void)state;
 }
 
+static uint64_t number_of(const char *text)
+{
+    struct sockaddr_storage storage = {0};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
+    storage.ss_family = strchr(text, ':') ? AF_INET6 : AF_INET;
+    assert_int_equal(inet_pton(storage.ss_family, text,
+                               strchr(text, ':') ? (void *)&v6->sin6_addr : (void *)&v4->sin_addr),
+                     1);
+    return address_number((const struct sockaddr *)&storage);
+}
+
+/* A machine of IPv4 has one number by either protocol, and a network of IPv6 one. */
+static void machines_have_numbers(void **state)
+{
+    assert_true(number_of("192.0.2.1") && number_of("192.0.2.1") != number_of("192.0.2.2"));
+    assert_true(number_of("192.0.2.1") == number_of("::ffff:192.0.2.1"));
+    assert_true(number_of("2001:db8::1") == number_of("2001:db8::2:3"));
+    assert_true(number_of("2001:db8::1") != number_of("2001:db8:0:1::1"));
+    const struct sockaddr_un local = {.sun_family = AF_UNIX};
+    assert_true(!address_number((const struct sockaddr *)&local));
+    (void)state;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(machines_have_numbers),
         cmocka_unit_test(special_addresses_are_not_public),
         cmocka_unit_test(others_are_public),
         cmocka_unit_test(odd_forms_of_hosts_are_not_public),

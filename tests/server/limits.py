@@ -67,9 +67,12 @@ class Watched(Server):
         assert status == 200, (status, answer)
         return base64.b64decode(json.loads(answer)['data'][0]['embedding'])
 
-    def start(self, request, receive=None):
-        """Sends a request, and returns its connection. `receive` is how much the system takes of an answer unread."""
+    def start(self, request, receive=None, address=None):
+        """Sends a request, and returns its connection. `receive` is how much the system takes of an answer unread, and
+        `address` that of the client."""
         connection = socket.socket()
+        if address:
+            connection.bind((address, 0))
         if receive:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive)
         connection.settimeout(PATIENCE)
@@ -279,6 +282,21 @@ class Queue(Overloaded):
         finally:
             for connection in clients:
                 reset(connection)
+
+    def test_fairness_of_clients(self):
+        """Many connections of one client count as one."""
+        with Watched(COMMAND, '-m', MODEL, '--batch-size', '4', '--timeout', '600') as server:
+            server.ask_text('owl')
+            clients = [server.start(embed(self.LONG[:50]), address='127.0.0.2') for _ in range(200)]
+            try:
+                server.wait_until(lambda: server.metric('vkclip_running_requests') == 200, 'requests wait')
+                before = server.metric('vkclip_batches_total')
+                self.assertEqual(server.finish(server.start(embed('a dog'), address='127.0.0.3'))[0], 200)
+                # The requests of the other client make 50 batches.
+                self.assertLess(server.metric('vkclip_batches_total') - before, 25)
+            finally:
+                for connection in clients:
+                    reset(connection)
 
     def test_full_queue(self):
         clients = [self.server.start(embed(self.LONG[:100])) for _ in range(66)]
