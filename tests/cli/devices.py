@@ -102,12 +102,11 @@ class Devices(CommandTest):
         self.assertEqual(by_name, self.run_command(*arguments, '--device', 'all'))
         for wrong in ['99', 'no such device', '0,0', '0,']:
             self.run_command(*arguments, '--device', wrong, status=3)
-        self.run_command(*arguments, '--device', 'no such device', status=3)
-        self.assert_error('no usable Vulkan device', '`vkclip devices` lists them')
             self.assert_error(wrong)
             self.run_command(*arguments, status=3, environment={'VKCLIP_DEVICE': wrong})
             self.assert_error(wrong)
-
+        self.run_command(*arguments, '--device', 'no such device', status=3)
+        self.assert_error('no usable Vulkan device', '`vkclip devices` lists them')
 
     def test_cpu(self):
         """The command warns once of a CPU that nobody named, but not programs that read JSON."""
