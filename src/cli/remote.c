@@ -59,7 +59,9 @@ static bool is_alike(struct cli_remote *remote, const struct cli_model_options *
     if (status != 200 || !version)
         snprintf(why, capacity, "it is no server of vkclip");
     else if (!good)
-        snprintf(why, capacity, "it wants a token: set VKCLIP_TOKEN");
+        snprintf(why, capacity,
+                 environment_get("VKCLIP_TOKEN") ? "the token in VKCLIP_TOKEN is not the server's"
+                                                 : "it wants a token: set VKCLIP_TOKEN");
     else if (values[0] != (json_int_t)model->precision || values[1] != (json_int_t)model->weights ||
              values[2] != (json_int_t)model->compute)
         snprintf(why, capacity, "it has other --precision, --weights or --compute");
@@ -123,8 +125,8 @@ int cli_find_remote(struct cli_session *session, const struct cli_remote_options
         address = path;
     if (!automatic && !strstr(address, "://") && !file_status(address, &file))
         return cli_fail(CLI_FAILED,
-                        "--server %s: expected http://HOST:PORT, https://HOST:PORT, the path of a "
-                        "server's socket, auto or never",
+                        "--server %s: there is no such socket; expected http://HOST:PORT, "
+                        "https://HOST:PORT, the path of a server's socket, auto or never",
                         address);
     int status = connect_to(session, address, options->authority, model, remote);
     if (!status && !is_special(model) && is_alike(*remote, model, why, sizeof(why)))

@@ -87,7 +87,7 @@ class Remote(unittest.TestCase):
     def test_wrong_servers(self):
         for address, text in (('http://127.0.0.1:1', 'http://127.0.0.1:1: the server cannot be used: '),
                               ('README.md', 'README.md: the server cannot be used: '),
-                              ('/no/such.sock', '--server /no/such.sock: expected http://HOST:PORT'),
+                              ('/no/such.sock', '--server /no/such.sock: there is no such socket'),
                               (f'127.0.0.1:{self.server.port}', 'expected http://HOST:PORT')):
             _, log = self.run_command('embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/x.npy',
                                       '--server', address, status=1)
@@ -98,7 +98,8 @@ class Remote(unittest.TestCase):
         with Server(COMMAND, '-m', MODEL, '--token', 'a-long-token') as server:
             arguments = ['embed', '-m', MODEL, '--text', 'owl', '-o', self.folder.name + '/y.npy',
                          '--server', f'http://127.0.0.1:{server.port}']
-            self.assertIn('VKCLIP_TOKEN', self.run_command(*arguments, status=1)[1])
+            self.assertIn('set VKCLIP_TOKEN', self.run_command(*arguments, status=1)[1])
+            self.assertIn("is not the server's", self.run_command(*arguments, status=1, VKCLIP_TOKEN='another')[1])
             self.run_command(*arguments, VKCLIP_TOKEN='a-long-token')
 
     def make_certificate(self, name, alternative):
