@@ -52,13 +52,25 @@ struct entry *entry_read(char *path)
     return entry;
 }
 
+/* Tells whether a message begins with a path, in which it has a question mark for each control
+ * character. */
+static bool begins_with_path(const char *message, const char *path)
+{
+    for (; *path; message++, path++) {
+        const bool is_control = (unsigned char)*path < 32 || *path == 127;
+        if (*message != (is_control ? '?' : *path))
+            return false;
+    }
+    return string_begins_with(message, ": ");
+}
+
 /* Messages begin with the path of the file that was read, which is left out, because other files
  * may have the same content. */
 void entry_fail(struct entry *entry, int error, const char *message)
 {
-    const size_t length = strlen(entry->files->path);
-    if (!strncmp(message, entry->files->path, length) && !strncmp(message + length, ": ", 2))
-        message += length + 2;
+    const char *path = entry->files->path;
+    if (begins_with_path(message, path))
+        message += strlen(path) + 2;
     entry->error = error;
     memory_free(entry->message);
     entry->message = string_format("%s", message);

@@ -47,7 +47,7 @@ class Index(CommandTest):
 
     def test_status(self):
         self.update(self.pictures)
-        self.path('pictures/\udcff.png', b'')
+        self.path('pictures/\udcff\n.png', b'')
         self.update(status=1)
         (found,) = self.run_json(*self.index, '--status')
         self.assertEqual([found[name] for name in ('files', 'pictures', 'missing', 'failed')],
@@ -55,6 +55,7 @@ class Index(CommandTest):
         self.assertEqual(found['folders'], [os.path.realpath(self.pictures)])
         self.assertEqual([found['models'][0][name] for name in ('embed_dim', 'vectors')], [128, 14])
         self.assertEqual(len(found['failures']), 1)
+        self.assertNotIn('.png', found['failures'][0]['error'])
         text = self.run_command(*self.index, '--status')
         self.assertRegex(text, r'(?m)^files     15, of 15 different pictures; 1 failed, 0 missing$')
 
