@@ -464,7 +464,7 @@ class Api(unittest.TestCase):
 
     def test_busy(self):
         """What cannot be begun is refused at once, and told when to come again."""
-        with Server(COMMAND, '-m', MODEL, '--max-requests', '1') as server:
+        with Server(COMMAND, '-m', MODEL, '--max-requests', '1', '--timeout', '600') as server:
             connection = http.client.HTTPConnection('127.0.0.1', server.port, timeout=600)
             body = json.dumps({'image': data_url('pizza'), 'labels': [f'number {i}' for i in range(1000)]})
             connection.request('POST', '/api/v1/classify', body)
