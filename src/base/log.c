@@ -17,12 +17,16 @@ void log_set(vkclip_log_fn *log, void *user)
     log_user = user;
 }
 
+char log_character(char c)
+{
+    return (unsigned char)c < 32 || c == 127 ? '?' : c;
+}
+
 void log_format_line(char *line, size_t size, const char *format, va_list args)
 {
     vsnprintf(line, size, format, args);
     for (; *line; line++)
-        if ((unsigned char)*line < 32 || *line == 127)
-            *line = '?';
+        *line = log_character(*line);
 }
 
 struct log_target log_redirect(struct log_target target)

@@ -35,8 +35,10 @@ struct log_target {
  * afterwards. */
 struct log_target log_redirect(struct log_target target);
 
-/* Formats one line of plain text. Messages quote names and texts out of files, so control
- * characters become question marks. */
+/* Returns what a message has in place of a character: messages quote names and texts out of files,
+ * so control characters become question marks. */
+char log_character(char c);
+/* Formats one line of plain text, of such characters. */
 void log_format_line(char *line, size_t size, const char *format, va_list args);
 
 #endif

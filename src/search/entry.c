@@ -3,6 +3,7 @@
  * Entries and their lists. A file is read once, when its entry is made.
  */
 #include "search/entry.h"
+#include "base/log.h"
 #include "base/memory.h"
 #include "base/string.h"
 #include "search/file_hash.h"
@@ -52,15 +53,11 @@ struct entry *entry_read(char *path)
     return entry;
 }
 
-/* Tells whether a message begins with a path, in which it has a question mark for each control
- * character. */
 static bool begins_with_path(const char *message, const char *path)
 {
-    for (; *path; message++, path++) {
-        const bool is_control = (unsigned char)*path < 32 || *path == 127;
-        if (*message != (is_control ? '?' : *path))
+    for (; *path; message++, path++)
+        if (*message != log_character(*path))
             return false;
-    }
     return string_begins_with(message, ": ");
 }
 
