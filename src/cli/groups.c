@@ -114,6 +114,16 @@ const struct cli_option cli_strict_options[] = {
                "a text longer than the context is an error"),
     {0}};
 
+#define FIELD(name) offsetof(struct cli_remote_options, name)
+const struct cli_option cli_remote_options[] = {
+    CLI_OPTION(0, "server", "auto|never|ADDRESS", CLI_TEXT, FIELD(server),
+               "vkclip serve that has the model loaded: a socket or URL (auto: your own)"),
+    CLI_OPTION(
+        0, "server-ca", "FILE", CLI_TEXT, FIELD(authority),
+        "PEM certificate, its own or its authority's, that an https:// server is trusted by"),
+    {0}};
+#undef FIELD
+
 const struct cli_choice cli_syntax_choices[] = {
 #define X(name, text) {text, 1 + VKCLIP_SYNTAX_##name},
     VKCLIP_SYNTAXES(X)

@@ -68,6 +68,13 @@ struct cli_strictness {
 };
 extern const struct cli_option cli_strict_options[];
 
+/* Which server encodes; see cli/remote.h. */
+struct cli_remote_options {
+    const char *server;    /* "auto", "never", a socket's path or a URL; NULL: auto */
+    const char *authority; /* a PEM file; NULL: what the system trusts */
+};
+extern const struct cli_option cli_remote_options[]; /* --server, --server-ca */
+
 struct cli_syntax {
     int given; /* 1 + an enum vkclip_syntax; 0: the option was not given */
 };

@@ -18,15 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-const struct cli_option cli_remote_options[] = {
-    CLI_OPTION(0, "server", "auto|never|ADDRESS", CLI_TEXT,
-               offsetof(struct cli_remote_options, server),
-               "vkclip serve that has the model loaded: a socket or URL (auto: your own)"),
-    CLI_OPTION(
-        0, "server-ca", "FILE", CLI_TEXT, offsetof(struct cli_remote_options, authority),
-        "PEM certificate, its own or its authority's, that an https:// server is trusted by"),
-    {0}};
-
 struct cli_remote {
     struct cli_http *http;
     char *url;   /* without a path */

@@ -9,12 +9,6 @@
 
 struct cli_remote;
 
-struct cli_remote_options {
-    const char *server;    /* "auto", "never", a socket's path or a URL; NULL: auto */
-    const char *authority; /* a PEM file; NULL: what the system trusts */
-};
-extern const struct cli_option cli_remote_options[]; /* --server, --server-ca */
-
 /* Finds the server that encodes with the model of the options. *remote is NULL where this process
  * has to do so: there is none, or it computes otherwise than the options say. A server that was
  * named and cannot be used is an error. */

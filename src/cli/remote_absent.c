@@ -7,15 +7,6 @@
 
 #include <string.h>
 
-const struct cli_option cli_remote_options[] = {
-    CLI_OPTION(0, "server", "auto|never|ADDRESS", CLI_TEXT,
-               offsetof(struct cli_remote_options, server),
-               "vkclip serve that has the model loaded: a socket or URL (auto: your own)"),
-    CLI_OPTION(
-        0, "server-ca", "FILE", CLI_TEXT, offsetof(struct cli_remote_options, authority),
-        "PEM certificate, its own or its authority's, that an https:// server is trusted by"),
-    {0}};
-
 int cli_find_remote(struct cli_session *session, const struct cli_remote_options *options,
                     const struct cli_model_options *model, struct cli_remote **remote)
 {
