@@ -101,7 +101,7 @@ static bool is_of_one_client(const struct batch_job *a, const struct batch_job *
     return a == b || (a->client && a->client == b->client);
 }
 
-/* How many jobs of a job's client wait. */
+/* Counts the jobs of a job's client that wait. */
 static size_t count_jobs(const struct batcher *batcher, const struct batch_job *job)
 {
     size_t count = 0;

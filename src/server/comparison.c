@@ -132,8 +132,8 @@ static int describe(struct finding *finding, struct vkclip_index *handle)
     return VKCLIP_OK;
 }
 
-/* The search has a device of its own: a call keeps its device until it ends, so that all requests
- * would wait for this one. */
+/* The search has a device of its own, which computes in the background: on the server's, it would
+ * give way to requests between its pieces only, which are long where an index is large. */
 static int find_groups(struct comparison *comparison, double distance, struct result_list *list)
 {
     const struct server *server = comparison->server;
