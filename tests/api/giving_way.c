@@ -18,7 +18,7 @@
 #define MODEL "models/emoji-clip"
 #define SAMPLES "tests/golden/emoji-clip/samples"
 #define CONDITIONER "tests/golden/conditioning/pipelines/flux"
-enum { D = 128, BATCH = 2, STEPS = 3, PAIRS = 6, VECTORS = 2000, TEXTS = 16 };
+enum { D = 128, BATCH = 2, STEPS = 3, PAIRS = 6, VECTORS = 2000, TEXTS = 1024 };
 
 static struct vkclip_device *device;
 static struct vkclip_model *model, *other;
@@ -305,36 +305,44 @@ static void conditioning(void **state)
     vkclip_close_conditioner(&shared.conditioner);
 }
 
-/* Encodes texts in one batch on a model whose blocks pass through two slots. */
+/* Encodes texts of one length on a model whose blocks pass through two slots. */
 struct streaming {
     struct vkclip_model *model;
+    size_t count; /* of texts */
     float embeds[TEXTS * D];
 };
 
 static int encode_streamed(void *user)
 {
     struct streaming *streaming = user;
-    const char *texts[TEXTS];
+    static char texts[TEXTS][32];
+    const char *pointers[TEXTS];
     const struct vkclip_encode_params params = {
         .size = sizeof(params), .progress = ask, .user = streaming};
-    for (size_t i = 0; i < TEXTS; i++)
-        texts[i] = i % 2 ? "a picture of a red heart" : "a penguin";
-    return vkclip_encode_texts(streaming->model, texts, TEXTS, &params, streaming->embeds);
+    for (size_t i = 0; i < streaming->count; i++) { /* Texts that are alike are encoded once. */
+        snprintf(texts[i], sizeof(texts[i]), "%zu red hearts", 1000 + i);
+        pointers[i] = texts[i];
+    }
+    return vkclip_encode_texts(streaming->model, pointers, streaming->count, &params,
+                               streaming->embeds);
 }
 
-/* The call is asked at first before its batch, and then among blocks. */
+/* The call is asked at first before its batch, and then among blocks, if those take longer than the
+ * time between two questions. How many texts that needs depends on the machine. */
 static void streaming(void **state)
 {
     (void)state;
     static struct streaming plain, shared;
     const struct vkclip_model_params params = {.size = sizeof(params), .stream = true};
     bool within = false;
-    text.started = true; /* No text begins. */
     must(vkclip_open_model(device, MODEL, &params, &plain.model));
-    must(encode_streamed(&plain));
     shared.model = plain.model;
-    for (int i = 0; i < 10 && !within; i++)
+    for (size_t count = 16; count <= TEXTS && !within; count *= 2) {
+        plain.count = shared.count = count;
+        text.started = true; /* No text begins while the plan of such a batch is made. */
+        must(encode_streamed(&plain));
         within = give_way("vkclip_encode_texts", encode_streamed, &shared, 2);
+    }
     assert_true(within);
     assert_memory_equal(shared.embeds, plain.embeds, sizeof(plain.embeds));
     vkclip_close_model(&plain.model);
