@@ -92,7 +92,8 @@ static bool give_way(const char *name, call_fn *call, void *user, size_t start)
 {
     text.asked = 0;
     text.start = start;
-    text.started = text.wanted = text.ended = false;
+    text.started = text.wanted = false;
+    text.ended = false;
     text.embed[D - 1] = NAN;
     const int error = call(user);
     /* The text's own thread may not have seen yet that it is encoded. */
