@@ -93,7 +93,8 @@ VKCLIP_API int vkclip_open_vulkan_device(const struct vkclip_device_params *para
  *             PRESENT_SRC_KHR.
  *   queue     Where `queue_family` is another than the device's and no VK_QUEUE_FAMILY_IGNORED,
  *             vkclip acquires the image from that family, which must have released it to the
- *             device's in `layout`, and releases it again, to be acquired in `layout`.
+ *             device's in `layout`, and releases it again, to be acquired in `layout`. It is one
+ *             of the physical device, VK_QUEUE_FAMILY_EXTERNAL or VK_QUEUE_FAMILY_FOREIGN_EXT.
  *   waiting   vkclip reads the image after everything that was submitted before to the same queue,
  *             and after `wait` if that is not NULL; `signal` is signalled when it no longer needs
  *             the image. Values other than 0 are those of timeline semaphores, whose feature must

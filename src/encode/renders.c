@@ -22,7 +22,7 @@ static int prepare_render(const struct render_call *call, size_t item, struct re
     struct gpu_range target = plan_given(plan->plan);
     struct gpu_picture picture;
     struct staging *staging = NULL;
-    int error = gpu_picture_read(call->images, call->buffers, item, &picture);
+    int error = gpu_picture_read(replica_gpu(replica), call->images, call->buffers, item, &picture);
     if (!error)
         error = replica_staging(replica, &staging);
     target.size = 3 * size * size * sizeof(float);

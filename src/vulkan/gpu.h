@@ -188,8 +188,8 @@ struct gpu_picture {
     const struct vkclip_vulkan_buffer *buffer; /* where there is no image */
 };
 /* Describes number `index` of the images, or of the buffers if `images` is NULL. Refuses formats
- * that are no 8-bit colours, and layouts without content. */
-int gpu_picture_read(const struct vkclip_vulkan_image *images,
+ * that are no 8-bit colours, layouts without content, and families that the GPU does not have. */
+int gpu_picture_read(const struct gpu *gpu, const struct vkclip_vulkan_image *images,
                      const struct vkclip_vulkan_buffer *buffers, size_t index,
                      struct gpu_picture *picture);
 

@@ -38,6 +38,7 @@ struct gpu {
     struct device_functions vk; /* of the device */
     struct gpu_queue queue;
     struct gpu_queue copies;  /* with CAP_COPIES; otherwise all zero */
+    uint32_t families;        /* queue families of the physical device */
     uint32_t timestamp_bits;  /* valid bits of a timestamp; 0 where the queue has no timestamps */
     double timestamp_seconds; /* duration of one step of a timestamp */
     VkDescriptorSetLayout set_layouts[2]; /* storage buffers, texel buffers */
@@ -242,7 +243,8 @@ void probe_take_features(const VkBaseInStructure *given, struct features *f);
 void probe_matrices(struct physical physical, struct features *f);
 /* Leaves only what the capabilities need in the chain of features and the list of extensions. */
 void probe_enable(struct features *f);
-/* Fills the GPU's limits and its timestamps; `physical`, `queue` and `info` must be set. */
+/* Fills the GPU's limits, its number of families and its timestamps; `physical`, `queue` and `info`
+ * must be set. */
 void probe_limits(struct gpu *gpu, const struct features *f);
 
 /* ---- lent.c ---------------------------------------------------------------------------------- */

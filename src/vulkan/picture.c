@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * Copies pictures of the application into buffers of the library, on the device. An image is left
- * in the layout and with the owner that it had. Refuses formats other than 8-bit colours.
+ * in the layout and with the owner that it had. Refuses formats other than 8-bit colours,
+ * and owners that the device does not have.
  */
 #include "base/memory.h"
 #include "vulkan/internal.h"
@@ -67,11 +68,27 @@ static int read_buffer(const struct vkclip_vulkan_buffer *buffer, struct gpu_pic
     return error;
 }
 
-int gpu_picture_read(const struct vkclip_vulkan_image *images,
+/* A family that the device lacks would make the barriers of the copy invalid. */
+static int check_family(const struct gpu *gpu, uint32_t family)
+{
+    if (family < gpu->families || family == VK_QUEUE_FAMILY_IGNORED ||
+        family == VK_QUEUE_FAMILY_EXTERNAL || family == VK_QUEUE_FAMILY_FOREIGN_EXT)
+        return VKCLIP_OK;
+    return error_fail(VKCLIP_EINVALID, "picture: `queue_family` is %u, but %s has %u families",
+                      family, gpu->info.name, gpu->families);
+}
+
+int gpu_picture_read(const struct gpu *gpu, const struct vkclip_vulkan_image *images,
                      const struct vkclip_vulkan_buffer *buffers, size_t index,
                      struct gpu_picture *picture)
 {
-    return images ? read_image(&images[index], picture) : read_buffer(&buffers[index], picture);
+    int error =
+        check_family(gpu, images ? images[index].queue_family : buffers[index].queue_family);
+    if (!error && images)
+        error = read_image(&images[index], picture);
+    else if (!error)
+        error = read_buffer(&buffers[index], picture);
+    return error;
 }
 
 uint64_t gpu_picture_pitch(const struct gpu_picture *picture, uint32_t width)

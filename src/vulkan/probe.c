@@ -567,7 +567,7 @@ void probe_limits(struct gpu *gpu, const struct features *f)
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MAINTENANCE_3_PROPERTIES};
     VkPhysicalDeviceProperties2 properties = {
         .sType = VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2, .pNext = &maintenance3};
-    VkQueueFamilyProperties families[32];
+    VkQueueFamilyProperties families[MOST_FAMILIES];
     uint32_t count = ARRAY_COUNT(families);
     gpu->physical.vk->GetPhysicalDeviceProperties2(gpu->physical.handle, &properties);
     gpu->physical.vk->GetPhysicalDeviceQueueFamilyProperties(gpu->physical.handle, &count,
@@ -583,6 +583,7 @@ void probe_limits(struct gpu *gpu, const struct features *f)
     gpu->required_subgroup = f->required_subgroup;
     memcpy(gpu->limits.groups, l->maxComputeWorkGroupCount, sizeof(gpu->limits.groups));
     memcpy(gpu->limits.matrix, f->matrix, sizeof(f->matrix));
+    gpu->families = count;
     gpu->timestamp_bits = families[gpu->queue.family].timestampValidBits;
     gpu->timestamp_seconds = (double)l->timestampPeriod * 1e-9;
 }

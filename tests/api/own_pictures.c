@@ -195,6 +195,28 @@ static int take_result(void *user, const struct vkclip_item *item)
     return 0;
 }
 
+/* Families that the device does not have are no owners. */
+static void refuse_families(const struct vkclip_vulkan_image *good)
+{
+    static const uint32_t families[] = {1000, INT32_MAX, VK_QUEUE_FAMILY_FOREIGN_EXT - 1};
+    struct vkclip_vulkan_image image = *good;
+    struct vkclip_vulkan_buffer buffer = {.size = sizeof(buffer),
+                                          .buffer = buffers[0].buffer,
+                                          .format = VK_FORMAT_R8G8B8A8_UNORM,
+                                          .width = WIDTH,
+                                          .height = HEIGHT};
+    float embed[D];
+    for (size_t i = 0; i < ARRAY_COUNT(families); i++) {
+        image.queue_family = buffer.queue_family = families[i];
+        assert_int_equal(vkclip_encode_vulkan_images(model, &image, 1, NULL, embed),
+                         VKCLIP_EINVALID);
+        assert_non_null(strstr(vkclip_last_error(), "`queue_family`"));
+        assert_int_equal(vkclip_encode_vulkan_buffers(model, &buffer, 1, NULL, embed),
+                         VKCLIP_EINVALID);
+        assert_non_null(strstr(vkclip_last_error(), "`queue_family`"));
+    }
+}
+
 /* A picture that is refused does not stop the others where the caller wants to hear of each. */
 static void refusals(void **state)
 {
@@ -227,6 +249,7 @@ static void refusals(void **state)
                      VKCLIP_EINVALID);
     assert_non_null(strstr(vkclip_last_error(), "has no jobs"));
     assert_null(job);
+    refuse_families(&image);
     images[0].layout = VK_IMAGE_LAYOUT_UNDEFINED;
     assert_int_equal(vkclip_encode_vulkan_images(model, images, 1, NULL, embeds), VKCLIP_EINVALID);
     images[0] = image;
