@@ -62,10 +62,7 @@ void vkclip_close_conditioner(struct vkclip_conditioner **conditioner)
     if (!conditioner || !*conditioner)
         return;
     struct guard *guard = (*conditioner)->guard;
-    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *conditioner);
-    if (closing == GUARD_ABANDONS)
-        *conditioner = NULL;
-    if (closing != GUARD_CLOSES)
+    if (!guard_begin_close(&turn, __func__, guard, conditioner))
         return;
     conditioner_close(conditioner);
     guard_end_close(&turn, guard);

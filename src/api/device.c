@@ -145,9 +145,8 @@ void vkclip_close_device(struct vkclip_device **device)
     if (!device || !*device)
         return;
     struct guard *guard = (*device)->guard;
-    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *device);
-    if (closing != GUARD_KEEPS)
-        *device = NULL;
-    if (closing == GUARD_CLOSES) /* The device goes with the last handle on it. */
-        guard_end_close(&turn, guard);
+    if (!guard_begin_close(&turn, __func__, guard, device))
+        return;
+    *device = NULL;
+    guard_end_close(&turn, guard); /* The device goes with the last handle on it. */
 }

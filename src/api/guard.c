@@ -13,6 +13,7 @@
 #include "base/thread.h"
 
 #include <stdatomic.h>
+#include <string.h>
 
 /* What the handles on one device share. */
 struct sharing {
@@ -472,21 +473,23 @@ static bool wait_for_calls(struct turn *turn, const char *function, const struct
     }
 }
 
-enum guard_closing guard_begin_close(struct turn *turn, const char *function, struct guard *guard,
-                                     const void *handle)
+bool guard_begin_close(struct turn *turn, const char *function, struct guard *guard, void *handle)
 {
     struct sharing *sharing = guard->sharing;
+    const void *closed, *none = NULL;
+    memcpy(&closed, handle, sizeof(closed));
     if (guard_is_inherited(guard)) {
-        abandon(guard, handle);
-        return GUARD_ABANDONS;
+        abandon(guard, closed);
+        memcpy(handle, &none, sizeof(none));
+        return false;
     }
     if (!wait_for_calls(turn, function, guard)) {
         tell_keeping();
-        return GUARD_KEEPS;
+        return false;
     }
-    if (sharing->device && handle == sharing->device)
+    if (sharing->device && closed == sharing->device)
         close_to_calls(sharing, function, guard->name);
-    return GUARD_CLOSES;
+    return true;
 }
 
 void guard_end_close(struct turn *turn, struct guard *guard)

@@ -79,15 +79,11 @@ bool guard_is_inherited(const struct guard *guard);
 /* Checks a handle for a call that ends at once. */
 int guard_check(const char *function, const struct guard *guard);
 
-/* What a function that closes a handle has to do. */
-enum guard_closing {
-    GUARD_CLOSES,   /* to close it, and then call guard_end_close */
-    GUARD_ABANDONS, /* only to forget it, because it belongs to the parent of this process */
-    GUARD_KEEPS     /* nothing, because a call that uses it has called this function */
-};
-/* Waits until no call uses the handle. `handle` is what it points to. */
-enum guard_closing guard_begin_close(struct turn *turn, const char *function, struct guard *guard,
-                                     const void *handle);
+/* Waits until no call uses a handle. `handle` points to the program's pointer, of whatever type.
+ * Returns true where the caller has to close it, and then to call guard_end_close. Returns false
+ * where a call that uses it has called this function, and where it belongs to the parent of this
+ * process: then it is only forgotten, and the program's pointer is set to NULL. */
+bool guard_begin_close(struct turn *turn, const char *function, struct guard *guard, void *handle);
 /* `guard` is freed, and its device if it was closed and this was the last handle on it. */
 void guard_end_close(struct turn *turn, struct guard *guard);
 

@@ -56,10 +56,7 @@ void vkclip_close_index(struct vkclip_index **index)
     if (!index || !*index)
         return;
     struct guard *guard = (*index)->guard;
-    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *index);
-    if (closing == GUARD_ABANDONS)
-        *index = NULL;
-    if (closing != GUARD_CLOSES)
+    if (!guard_begin_close(&turn, __func__, guard, index))
         return;
     index_close(index);
     guard_end_close(&turn, guard);

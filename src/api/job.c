@@ -262,11 +262,9 @@ void vkclip_close_job(struct vkclip_job **handle)
      * the job itself closes nothing, and so it does not cancel either. */
     if (!guard_is_inherited(job->guard) && !turn_find(job->own.turns[0]))
         cancel(job);
-    const enum guard_closing closing = guard_begin_close(&turn, __func__, job->guard, job);
-    if (closing != GUARD_KEEPS)
-        *handle = NULL;
-    if (closing != GUARD_CLOSES)
+    if (!guard_begin_close(&turn, __func__, job->guard, handle))
         return;
+    *handle = NULL;
     thread_join(&job->thread);
     guard_end_close(&turn, job->guard);
     free_job(job);

@@ -112,10 +112,7 @@ void vkclip_close_model(struct vkclip_model **model)
     if (!model || !*model)
         return;
     struct guard *guard = (*model)->guard;
-    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *model);
-    if (closing == GUARD_ABANDONS)
-        *model = NULL;
-    if (closing != GUARD_CLOSES)
+    if (!guard_begin_close(&turn, __func__, guard, model))
         return;
     model_close(model);
     guard_end_close(&turn, guard);

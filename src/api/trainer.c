@@ -71,10 +71,7 @@ void vkclip_close_trainer(struct vkclip_trainer **trainer)
     if (!trainer || !*trainer)
         return;
     struct guard *guard = trainer_guard(*trainer);
-    const enum guard_closing closing = guard_begin_close(&turn, __func__, guard, *trainer);
-    if (closing == GUARD_ABANDONS)
-        *trainer = NULL;
-    if (closing != GUARD_CLOSES)
+    if (!guard_begin_close(&turn, __func__, guard, trainer))
         return;
     trainer_close(trainer);
     guard_end_close(&turn, guard);
