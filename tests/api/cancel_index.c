@@ -4,6 +4,7 @@
  */
 #define _GNU_SOURCE
 #include "support/cancel.h"
+#include "support/eager.h"
 
 #include <sqlite3.h>
 #include <sys/stat.h>
@@ -199,7 +200,9 @@ static uint64_t count_missing(void)
 static int prune(void)
 {
     uint64_t removed = 0;
-    const int error = vkclip_prune_index(asking, &removed);
+    struct eager eager;
+    eager_begin(&eager);
+    const int error = eager_end(&eager, vkclip_prune_index(asking, &removed));
     if (!error)
         assert_int_equal(removed, missing);
     return error;
@@ -209,12 +212,12 @@ static int prune(void)
 static void add_missing(void)
 {
     sqlite3 *connection = NULL;
-    missing = 200000;
+    missing = 20000;
     assert_int_equal(sqlite3_open(database, &connection), SQLITE_OK);
     assert_int_equal(
         sqlite3_exec(connection,
                      "WITH RECURSIVE number(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM number"
-                     " WHERE i < 200000) INSERT INTO file(path, size, inode, modified, changed,"
+                     " WHERE i < 20000) INSERT INTO file(path, size, inode, modified, changed,"
                      " missing) SELECT '/gone/' || i, 1, 1, 1, 1, 1 FROM number",
                      NULL, NULL, NULL),
         SQLITE_OK);

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { D = 128, ALARM = 60 };
+enum { D = 128, ALARM = 600 };
 
 static struct vkclip_device *device;
 static struct vkclip_model *model;

@@ -6,10 +6,13 @@
  * drivers there decide whether the threads' devices are of one driver or of two.
  */
 #define _GNU_SOURCE
+#include "base/turns.h"
 #include "support/difference.h"
+#include "support/eager.h"
 #include "support/scratch.h"
 #include "support/testing.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
@@ -308,11 +311,10 @@ static void waiting_is_cancelled(void **state)
 
 enum { LONG_PICTURES = 64, BATCH = 4, S = 64 };
 
-/* A call that takes a second or so, another one that begins within it, and their results. */
+/* A long call, another one that begins within it, and their results. */
 static struct {
     atomic_bool short_runs, short_ended, long_ended;
-    atomic_size_t done; /* items of the long one */
-    size_t done_before; /* the short one ended */
+    size_t done_before; /* items of the long one before the short one ended */
     bool started;
     pthread_t thread;
     int error;
@@ -324,22 +326,29 @@ static void sleep_milliseconds(long milliseconds)
     nanosleep(&(const struct timespec){.tv_nsec = milliseconds * 1000000}, NULL);
 }
 
-static int prepare_slowly(void *user, size_t index, float *values)
+static int prepare_values(void *user, size_t index, float *values)
 {
     (void)user;
-    sleep_milliseconds(4);
     for (size_t i = 0; i < 3 * S * S; i++)
         values[i] = (float)((i * (index + 3)) % 17) / 8 - 1;
     return 0;
 }
 
+/* A short call within another one gives way to none, so that it ends in its turn, however long its
+ * thread has to wait for the processor. */
+static struct turn *begin_short(struct turn *around)
+{
+    *around = (struct turn){.function = "the test"};
+    return turn_adopt(around);
+}
+
 static void *encode_short(void *argument)
 {
+    struct turn around, *before = begin_short(&around);
     (void)argument;
-    pair.short_runs = true;
     pair.error = encode_shared_texts(pair.texts);
-    pair.done_before = pair.done;
     pair.short_ended = true;
+    turn_adopt(before);
     return NULL;
 }
 
@@ -348,20 +357,32 @@ static void *open_short(void *argument)
     struct vkclip_model *opened = NULL;
     (void)argument;
     pair.error = vkclip_open_model(shared.device, MODEL, NULL, &opened);
-    vkclip_close_model(&opened);
-    pair.done_before = pair.done;
     pair.short_ended = true;
+    vkclip_close_model(&opened); /* It has to wait, too. */
     return NULL;
 }
 
-static int start_short(void *user, uint64_t done, uint64_t total)
+/* Starts the short call within the long one, and waits until it is this one that it waits for. A
+ * minute is for calls that never do. */
+static void start_short(void *(*run)(void *), void *argument)
 {
-    void *(*run)(void *) = *(void *(**)(void *))user;
-    assert_int_equal(total, LONG_PICTURES);
-    pair.done = done;
-    if (!pair.started)
-        assert_int_equal(pthread_create(&pair.thread, NULL, run, NULL), 0);
     pair.started = true;
+    assert_int_equal(pthread_create(&pair.thread, NULL, run, argument), 0);
+    for (int i = 0; i < 60000 && !turn_is_wanted(); i++)
+        sleep_milliseconds(1);
+}
+
+/* Is asked on the thread of the long call. Once the short one no longer waits for it, it ends
+ * without it, although its thread may not have run yet. */
+static int note_short(void *user, uint64_t done, uint64_t total)
+{
+    assert_int_equal(total, LONG_PICTURES);
+    if (!pair.started)
+        start_short(*(void *(**)(void *))user, NULL);
+    for (int i = 0; i < 60000 && !pair.short_ended && !turn_is_wanted(); i++)
+        sleep_milliseconds(1);
+    if (!pair.short_ended)
+        pair.done_before = done;
     return 0;
 }
 
@@ -401,7 +422,7 @@ static int close_pair(void **state)
 static void begin_pair(void)
 {
     pair.short_runs = pair.short_ended = pair.long_ended = pair.started = false;
-    pair.done = 0;
+    pair.done_before = 0;
 }
 
 /* A text does not wait until many pictures are encoded, whether these are a call's or a job's, nor
@@ -410,17 +431,17 @@ static void short_calls_run_within_long_ones(void **state)
 {
     static float alone[LONG_PICTURES * D];
     (void)state;
-    assert_int_equal(vkclip_encode_source(shared.model, prepare_slowly, LONG_PICTURES, NULL, alone),
+    assert_int_equal(vkclip_encode_source(shared.model, prepare_values, LONG_PICTURES, NULL, alone),
                      VKCLIP_OK);
     for (int round = 0; round < 3; round++) {
         const bool as_job = round == 1, opens = round == 2;
         void *(*run)(void *) = opens ? open_short : encode_short;
         struct vkclip_job *job = NULL;
         struct vkclip_encode_params params = {
-            .size = sizeof(params), .progress = start_short, .user = &run};
+            .size = sizeof(params), .progress = note_short, .user = &run};
         begin_pair();
         params.job = as_job ? &job : NULL;
-        int error = vkclip_encode_source(shared.model, prepare_slowly, LONG_PICTURES, &params,
+        int error = vkclip_encode_source(shared.model, prepare_values, LONG_PICTURES, &params,
                                          pair.pictures);
         if (!error && as_job)
             error = vkclip_wait_job(job, -1, NULL);
@@ -458,7 +479,9 @@ static void *encode_blocking(void *argument)
 
 static int cancel_while_other_runs(void *user, uint64_t done, uint64_t total)
 {
-    start_short(user, done, total);
+    (void)done, (void)total;
+    if (!pair.started)
+        start_short(*(void *(**)(void *))user, NULL);
     return pair.short_runs;
 }
 
@@ -471,7 +494,7 @@ static void giving_way_is_cancelled(void **state)
     (void)state;
     begin_pair();
     const int error =
-        vkclip_encode_source(shared.model, prepare_slowly, LONG_PICTURES, &params, pair.pictures);
+        vkclip_encode_source(shared.model, prepare_values, LONG_PICTURES, &params, pair.pictures);
     pair.long_ended = true;
     assert_int_equal(error, VKCLIP_ECANCELLED);
     assert_int_equal(pthread_join(pair.thread, NULL), 0);
@@ -485,6 +508,7 @@ static struct {
     struct vkclip_device *device;
     struct vkclip_model *model, *other;
     unsigned asked;
+    bool passed; /* The texts of the other call were there when this one had its pictures. */
 } loading;
 
 static int encode_small(struct vkclip_model *model)
@@ -495,43 +519,42 @@ static int encode_small(struct vkclip_model *model)
 
 static void *encode_beside(void *argument)
 {
-    pair.short_runs = true;
+    struct turn around, *before = begin_short(&around);
     pair.error = encode_small(*(struct vkclip_model **)argument);
-    pair.done_before = pair.done;
+    turn_adopt(before);
     return NULL;
 }
 
-/* Starts the other call when this one has begun to load, and gives it the time to queue. */
+/* Starts the other call when this one has begun to load, which is after the first question. */
 static int start_while_loading(void *user, uint64_t done, uint64_t total)
 {
     assert_int_equal(total, PICTURES);
-    pair.done = done;
-    if (!done && !loading.asked++)
-        sleep_milliseconds(30); /* It is asked again soon. */
-    else if (!pair.started) {
-        pair.started = true;
-        assert_int_equal(pthread_create(&pair.thread, NULL, encode_beside, user), 0);
-        while (!pair.short_runs)
-            sleep_milliseconds(1);
-        sleep_milliseconds(200);
-    }
+    if (done)
+        loading.passed = !isnan(pair.texts[TEXTS * D - 1]);
+    else if (++loading.asked == 2)
+        start_short(encode_beside, user);
     return 0;
 }
 
-static void encode_while_loading(struct vkclip_model **beside, size_t done_before)
+static void encode_while_loading(struct vkclip_model **beside, bool passes)
 {
     struct vkclip_image images[PICTURES];
+    struct eager eager;
     const struct vkclip_encode_params params = {
         .size = sizeof(params), .progress = start_while_loading, .user = beside};
     for (size_t i = 0; i < PICTURES; i++)
         images[i] = shared_image(i);
     begin_pair();
     loading.asked = 0;
-    assert_int_equal(vkclip_encode_images(loading.model, images, PICTURES, &params, pair.pictures),
+    pair.texts[TEXTS * D - 1] = NAN;
+    eager_begin(&eager);
+    assert_int_equal(eager_end(&eager, vkclip_encode_images(loading.model, images, PICTURES,
+                                                            &params, pair.pictures)),
                      VKCLIP_OK);
+    assert_true(pair.started);
     assert_int_equal(pthread_join(pair.thread, NULL), 0);
     assert_int_equal(pair.error, VKCLIP_OK);
-    assert_int_equal(pair.done_before, done_before);
+    assert_int_equal(loading.passed, passes);
     assert_memory_equal(pair.texts, shared.texts, TEXTS * D * sizeof(float));
     assert_memory_equal(pair.pictures, shared.pictures, PICTURES * D * sizeof(float));
 }
@@ -549,10 +572,10 @@ static void short_calls_run_while_a_model_loads(void **state)
     assert_int_equal(vkclip_open_model(*device, MODEL, NULL, &loading.other), VKCLIP_OK);
     assert_int_equal(encode_small(loading.other), VKCLIP_OK);
     assert_int_equal(vkclip_open_model(*device, MODEL, NULL, &loading.model), VKCLIP_OK);
-    encode_while_loading(&loading.other, 0);
+    encode_while_loading(&loading.other, true);
     vkclip_close_model(&loading.model);
     assert_int_equal(vkclip_open_model(*device, MODEL, NULL, &loading.model), VKCLIP_OK);
-    encode_while_loading(&loading.model, PICTURES);
+    encode_while_loading(&loading.model, false);
     vkclip_close_model(&loading.model);
     vkclip_close_model(&loading.other);
     vkclip_close_device(device);
@@ -576,20 +599,28 @@ static int use_updated(void *user, uint64_t done, uint64_t total)
     return 0;
 }
 
+static int note_end(void *user, const struct vkclip_item *item)
+{
+    (void)user, (void)item;
+    pair.short_ended = true;
+    return 0;
+}
+
 static void *encode_within_update(void *argument)
 {
     static const char *const texts[TEXTS] = {"an owl", "a picture of a red heart"};
     bool right = true;
     const struct vkclip_encode_params params = {
         .size = sizeof(params), .progress = use_updated, .user = &right};
+    const struct vkclip_encode_params first = {.size = sizeof(first), .item = note_end};
+    struct turn around, *before = begin_short(&around);
     (void)argument;
-    pair.error = encode_shared_texts(pair.texts);
-    pair.done_before = pair.done;
+    pair.error = vkclip_encode_texts(shared.model, texts, TEXTS, &first, pair.texts);
+    turn_adopt(before);
     if (!pair.error)
         pair.error = vkclip_encode_texts(shared.model, texts, TEXTS, &params, pair.texts);
     if (!right)
         pair.error = VKCLIP_EIO;
-    pair.short_ended = true;
     return NULL;
 }
 
@@ -597,9 +628,10 @@ static void *encode_within_update(void *argument)
 static int slow_down(void *user, const struct vkclip_update_progress *progress)
 {
     (void)user;
-    pair.done = progress->done;
+    if (!pair.short_ended)
+        pair.done_before = progress->done;
     if (progress->done && !pair.started)
-        pair.started = !pthread_create(&pair.thread, NULL, encode_within_update, NULL);
+        start_short(encode_within_update, NULL);
     sleep_milliseconds(20);
     return 0;
 }
