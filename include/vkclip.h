@@ -36,7 +36,9 @@
  *   Callbacks  A function of the caller may make calls itself: those that wait for no turn, and
  *              those on other devices and indexes than the call uses that has called the function.
  *              Any other call would wait for itself, and is EINVALID, also one on an index whose
- *              vkclip_index_paths gives way to the call at that moment. vkclip_hit_fn may make all
+ *              vkclip_index_paths gives way to the call at that moment. Only when a
+ *              vkclip_progress_fn hears that all is done, its call may have given back what it
+ *              used, so that other calls run there; do not count on it. vkclip_hit_fn may make all
  *              calls, vkclip_done_fn all that do not wait for its own job, and every function may
  *              start jobs.
  *   Closing    A close function waits until the calls on its handle have returned; none may begin

@@ -143,10 +143,13 @@ static void labels(void **state)
 }
 
 /* Reading a model's files needs no turn, but the function is called within the call until all is
- * done. */
+ * done, when the device was given back. */
 static int opening_progress(void *user, uint64_t done, uint64_t total)
 {
-    return done < total ? progress(user, done, total) : 0;
+    if (done < total)
+        return progress(user, done, total);
+    assert_int_equal(encode_text(model), VKCLIP_OK);
+    return 0;
 }
 
 static void opening(void **state)
