@@ -20,19 +20,19 @@
  *              that encodes, classifies or is a job gives way between its batches: those which wait
  *              for nothing but the device run before it goes on, but a job never before another
  *              job. So do vkclip_condition, vkclip_compare_models and vkclip_measure_peaks between
- *              their steps, and calls that use an index and a device, which keep the index. The
- *              first call on a model also gives way while it loads weights, and builds and checks
- *              kernels, to calls on other models; so do the calls on a trainer between
- *              micro-batches and between tensors that they save, and vkclip_check_device between
- *              kernels, to calls on other handles. None does within a call on another device or an
- *              index. Opening a model or a conditioner reads files before it waits for its turn.
- *              What needs neither waits for no turn: vkclip_tokenize, vkclip_tokenize_prompt,
- *              vkclip_tokenize_condition, vkclip_detokenize, vkclip_preprocess, vkclip_similarity,
- *              vkclip_get_features_shape, vkclip_get_grid, and the infos of devices, models,
- *              conditioners and trainers. Different devices are independent. The library has
- *              threads of its own, which end with their device; of the functions of the caller they
- *              call vkclip_source_fn and those of vkclip_index_paths. A job has a thread of its
- *              own, which calls its caller's functions.
+ *              their steps, vkclip_explain between its texts, and calls that use an index and a
+ *              device, which keep the index. The first call on a model also gives way while it
+ *              loads weights, and builds and checks kernels, to calls on other models; so do the
+ *              calls on a trainer between micro-batches and between tensors that they save, and
+ *              vkclip_check_device between kernels, to calls on other handles. None does within a
+ *              call on another device or an index. Opening a model or a conditioner reads files
+ *              before it waits for its turn. What needs neither waits for no turn: vkclip_tokenize,
+ *              vkclip_tokenize_prompt, vkclip_tokenize_condition, vkclip_detokenize,
+ *              vkclip_preprocess, vkclip_similarity, vkclip_get_features_shape, vkclip_get_grid,
+ *              and the infos of devices, models, conditioners and trainers. Different devices are
+ *              independent. The library has threads of its own, which end with their device; of the
+ *              functions of the caller they call vkclip_source_fn and those of vkclip_index_paths.
+ *              A job has a thread of its own, which calls its caller's functions.
  *   Callbacks  A function of the caller may make calls itself: those that wait for no turn, and
  *              those on other devices and indexes than the call uses that has called the function.
  *              Any other call would wait for itself, and is EINVALID, also one on an index whose
@@ -1274,8 +1274,9 @@ struct vkclip_cost {
 };
 
 /* Tells the cost of a tower for `batch` items; texts have the length of the whole context. If
- * `node` is not NULL, the batch runs once, and the function is called for every node in order. Only
- * the first of several devices is used. */
+ * `node` is not NULL, the batch runs once, and the function is called for every node in order; the
+ * call keeps its turn meanwhile, unless the model has `stream`. Only the first of several devices
+ * is used. */
 VKCLIP_API int vkclip_profile(struct vkclip_model *model, enum vkclip_tower tower, uint32_t batch,
                               vkclip_node_fn *node, void *user, struct vkclip_cost *cost);
 

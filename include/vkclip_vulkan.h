@@ -133,8 +133,9 @@ struct vkclip_vulkan_buffer {
  * embeds [N,D]. They are copied, resized, cropped and normalised there, to the same values as
  * vkclip_encode_images gives the same pixels with three channels; none passes the host. Each call
  * prepares what it needs for pictures of one size, so that those of one size should follow one
- * another. `params` may be NULL. Errors: EINVALID,
- * EUNSUPPORTED (a format), EABSENT, EDEVICE, EDEVICEMEMORY, ELOST, EMEMORY. */
+ * another. It gives way to no other call, which would wait on the device for the same semaphores.
+ * `params` may be NULL. Errors: EINVALID, EUNSUPPORTED (a format), EABSENT, EDEVICE, EDEVICEMEMORY,
+ * ELOST, EMEMORY. */
 VKCLIP_API int vkclip_encode_vulkan_images(struct vkclip_model *model,
                                            const struct vkclip_vulkan_image *images, size_t count,
                                            const struct vkclip_encode_params *params,

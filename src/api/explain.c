@@ -22,7 +22,7 @@ int vkclip_explain(struct vkclip_model *model, const struct vkclip_image *image,
     if (error)
         return error;
     progress_begin(&progress, full.progress, full.user, count);
-    error = guard_enter_model(&turn, __func__, model);
+    error = guard_enter_long(&turn, __func__, model->guard);
     if (!error)
         error = guard_leave(&turn, explain_picture(model, image, text_embeds, count, full.layers,
                                                    relevance, cosines));

@@ -315,17 +315,12 @@ int guard_enter_both(struct turn *turn, const char *function, const struct guard
     }
 }
 
-int guard_enter_model(struct turn *turn, const char *function, const struct vkclip_model *model)
-{
-    return guard_enter(turn, function, model ? model->guard : NULL);
-}
-
 int guard_enter_encoding(struct turn *turn, const char *function, const struct vkclip_model *model,
                          const struct vkclip_encode_params *params, size_t count)
 {
     struct progress waiting;
     progress_begin(&waiting, params->progress, params->user, count);
-    const int error = guard_enter_model(turn, function, model);
+    const int error = guard_enter(turn, function, model ? model->guard : NULL);
     progress_end(&waiting, VKCLIP_ECANCELLED); /* The program is not told that all is done. */
     if (!error)
         turn_let_pass(turn);

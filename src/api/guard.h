@@ -37,7 +37,6 @@ void guard_drop(struct guard *guard);
 /* Begins a call, named `function`, that uses the device of a handle: waits for its turn. A handle
  * that is NULL is let in, because functions check their arguments later. */
 int guard_enter(struct turn *turn, const char *function, const struct guard *guard);
-int guard_enter_model(struct turn *turn, const char *function, const struct vkclip_model *model);
 /* The same for a call that takes long, and gives way to others between its pieces of work (see
  * turn_let_pass). It keeps its turn although the program cancels it, because it still has to free
  * what it has on the device. */

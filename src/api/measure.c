@@ -41,7 +41,7 @@ int vkclip_profile(struct vkclip_model *model, enum vkclip_tower tower, uint32_t
     if (!error)
         error = ARGUMENTS_CHECK_ENUM(tower, tower, VKCLIP_TOWER_TEXT);
     if (!error)
-        error = guard_enter_model(&turn, __func__, model);
+        error = guard_enter_long(&turn, __func__, model->guard);
     if (error)
         return error;
     error = measure_tower(model, tower == VKCLIP_TOWER_TEXT ? TOWER_TEXT : TOWER_IMAGE, batch, node,

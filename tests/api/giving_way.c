@@ -349,6 +349,75 @@ static void streaming(void **state)
     vkclip_close_model(&plain.model);
 }
 
+/* ---- Explanations and profiles --------------------------------------------------------------- */
+
+enum { SIDE = 16, EXPLAINED = 2 };
+
+struct explaining {
+    float relevance[EXPLAINED * SIDE * SIDE], cosines[EXPLAINED];
+};
+
+static int explain(void *user)
+{
+    struct explaining *explaining = user;
+    static uint8_t pixels[SIDE * SIDE * 3];
+    float embeds[EXPLAINED][D];
+    const struct vkclip_image image = {
+        .pixels = pixels, .width = SIDE, .height = SIDE, .channels = 3};
+    const struct vkclip_explain_params params = {
+        .size = sizeof(params), .progress = ask, .user = explaining};
+    for (size_t i = 0; i < sizeof(pixels); i++)
+        pixels[i] = (uint8_t)(i * i);
+    memcpy(embeds[0], alone, sizeof(alone));
+    for (size_t i = 0; i < D; i++)
+        embeds[1][i] = -alone[i];
+    return vkclip_explain(model, &image, embeds[0], EXPLAINED, &params, explaining->relevance,
+                          explaining->cosines);
+}
+
+static void explanations(void **state)
+{
+    (void)state;
+    static struct explaining plain, shared;
+    struct vkclip_grid grid;
+    must(vkclip_get_grid(model, SIDE, SIDE, &grid));
+    assert_true(grid.side <= SIDE);
+    text.started = true; /* No text begins while the weights are loaded. */
+    must(explain(&plain));
+    must_give_way("vkclip_explain", explain, &shared);
+    assert_memory_equal(shared.relevance, plain.relevance, sizeof(plain.relevance));
+    assert_memory_equal(shared.cosines, plain.cosines, sizeof(plain.cosines));
+}
+
+struct profiling {
+    struct vkclip_model *model;
+    struct vkclip_cost cost;
+};
+
+/* The function has no question of its own, but asks for calls around it. */
+static int profile(void *user)
+{
+    struct profiling *profiling = user;
+    struct progress around;
+    profiling->cost = (struct vkclip_cost){.size = sizeof(profiling->cost)};
+    progress_begin(&around, ask, profiling, 1);
+    return progress_end(&around, vkclip_profile(profiling->model, VKCLIP_TOWER_IMAGE, 1, NULL, NULL,
+                                                &profiling->cost));
+}
+
+/* It gives way while it loads the weights. */
+static void profiles(void **state)
+{
+    (void)state;
+    struct profiling plain = {.model = model}, shared = {0};
+    text.started = true; /* No text begins. */
+    must(profile(&plain));
+    must(vkclip_open_model(device, MODEL, NULL, &shared.model));
+    must_give_way("vkclip_profile", profile, &shared);
+    assert_true(shared.cost.operations == plain.cost.operations);
+    vkclip_close_model(&shared.model);
+}
+
 /* ---- Devices and models ---------------------------------------------------------------------- */
 
 struct checks {
@@ -530,8 +599,9 @@ static void indexes(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(training), cmocka_unit_test(conditioning), cmocka_unit_test(streaming),
-        cmocka_unit_test(devices),  cmocka_unit_test(indexes),
+        cmocka_unit_test(training),     cmocka_unit_test(conditioning), cmocka_unit_test(streaming),
+        cmocka_unit_test(explanations), cmocka_unit_test(profiles),     cmocka_unit_test(devices),
+        cmocka_unit_test(indexes),
     };
     return cmocka_run_group_tests(tests, open_all, close_all);
 }
