@@ -1720,7 +1720,8 @@ struct vkclip_group {
 };
 /* Receives a group. Return nonzero to cancel the call. The function must not use the index. */
 typedef int vkclip_group_fn(void *user, const struct vkclip_group *group);
-/* Receives now and then which share of the work is done. Return nonzero to cancel the call. */
+/* Receives now and then which share of the work is done, also while the call waits. Return nonzero
+ * to cancel the call. The function must not use the index. */
 typedef int vkclip_share_fn(void *user, double share);
 
 struct vkclip_duplicates_params {

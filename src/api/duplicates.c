@@ -58,9 +58,11 @@ static int find_model(struct vkclip_index *index, struct choice *choice)
 
 /* The functions of a caller. */
 struct receiver {
-    vkclip_share_fn *progress;
+    vkclip_share_fn *tell_share;
     vkclip_group_fn *group;
     void *user;
+    double share; /* what `tell_share` is told */
+    struct progress progress;
 };
 
 static int stop_call(void)
@@ -68,12 +70,21 @@ static int stop_call(void)
     return error_fail(VKCLIP_ECANCELLED, "the search for duplicates was stopped by the caller");
 }
 
-/* Is a vkclip_share_fn. */
-static int give_share(void *user, double share)
+/* Is a vkclip_progress_fn. */
+static int ask(void *user, uint64_t done, uint64_t total)
 {
     const struct receiver *receiver = user;
-    const bool stops = receiver->progress && receiver->progress(receiver->user, share);
-    return stops ? stop_call() : VKCLIP_OK;
+    (void)done;
+    (void)total;
+    return receiver->tell_share && receiver->tell_share(receiver->user, receiver->share);
+}
+
+/* Is a vkclip_share_fn. Steps are counted without a total, so that a share of 1 can be refused. */
+static int give_share(void *user, double share)
+{
+    struct receiver *receiver = user;
+    receiver->share = share;
+    return progress_report(&receiver->progress, receiver->progress.done + 1);
 }
 
 /* Is a vkclip_group_fn. */
@@ -94,7 +105,8 @@ int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *dev
     if (!index || !group || !(full.distance >= 0 && full.distance < 1))
         return error_fail(VKCLIP_EINVALID, "vkclip_find_duplicates: index, group and a distance "
                                            "from 0 to less than 1 expected");
-    struct receiver receiver = {full.progress, group, user};
+    struct receiver receiver = {.tell_share = full.progress, .group = group, .user = user};
+    struct progress *progress = &receiver.progress;
     struct choice choice = {.name = full.model};
     struct groups_request request = {.current = &index->current,
                                      .distance =
@@ -103,16 +115,23 @@ int vkclip_find_duplicates(struct vkclip_index *index, struct vkclip_device *dev
                                      .group = give_group,
                                      .user = &receiver};
     struct index_call call;
-    error = index_enter_both(&call, __func__, device ? device->guard : NULL, index);
+    index_ask(&call, index);
+    progress_begin(progress, ask, &receiver, 0);
+    progress->independent = true;
+    error = guard_enter_both(&call.turn, __func__, device ? device->guard : NULL, index->guard);
     if (error)
-        return error;
-    error = device ? find_model(index, &choice) : VKCLIP_OK;
+        return progress_end(&call.progress, progress_end(progress, error));
+    error = progress_check();
+    if (!error && device)
+        error = find_model(index, &choice);
     if (!error && choice.count) {
         request.model = &choice.model;
         request.gpu = device->gpus[0];
         request.tuner = device->tuners[0];
     }
-    return index_leave(&call, error ? error : groups_find(&request));
+    if (!error)
+        error = groups_find(&request);
+    return index_leave(&call, progress_end(progress, error));
 }
 
 int vkclip_forget_duplicates(struct vkclip_index *index, const char *a, const char *b)

@@ -6,6 +6,7 @@
 
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/progress.h"
 #include "base/turns.h"
 #include "search/dot.h"
 #include "search/resident.h"
@@ -88,6 +89,8 @@ static int check_part(const struct pair_search *search, size_t chunk_number, siz
         for (size_t i = 0; i < blocks && !error; i++)
             if (search->blocks[i].best >= least)
                 error = check_block(search, chunk_number, a, least, i);
+        if (!error)
+            error = progress_check(); /* A row may have thousands of pairs. */
     }
     return error;
 }
@@ -106,6 +109,19 @@ static int submit_part(const struct pair_search *search, size_t number,
                            search->params->allowed, number);
 }
 
+/* Tells how much of the upper half is done when a batch's part in a chunk is. */
+static int report_share(const struct pair_search *search, const struct resident_chunk *chunk)
+{
+    const struct pairs_params *params = search->params;
+    const double all = (double)params->vectors->count;
+    const double first = (double)search->first, end = (double)(search->first + search->count);
+    const double before = (1 - first / all) * (1 - first / all);
+    const double after = (1 - end / all) * (1 - end / all);
+    const double columns_left = (all - (double)(chunk->first + chunk->count)) / (all - first);
+    const double left = after + (before - after) * columns_left;
+    return params->progress ? params->progress(params->user, 1 - left) : VKCLIP_OK;
+}
+
 /* Converts the next batch of rows, and goes over the chunks. The device computes a part while the
  * host looks at the one before. */
 static int check_batch(struct pair_search *search)
@@ -121,6 +137,8 @@ static int check_batch(struct pair_search *search)
         error = submit_part(search, i + 1, &next);
         if (!error && chunk.count)
             error = check_part(search, i, topk_blocks(chunk.count));
+        if (!error && chunk.count)
+            error = report_share(search, &chunk);
         if (!error)
             error = turn_give_way();
     }
@@ -129,25 +147,19 @@ static int check_batch(struct pair_search *search)
     return error;
 }
 
-/* Tells how much of the upper half is done. */
-static int report_share(const struct pair_search *search)
+static int compute_lengths(const struct vectors *vectors, double *lengths)
 {
-    const struct pairs_params *params = search->params;
-    const size_t done = search->first + search->count;
-    const double left = 1 - (double)done / (double)params->vectors->count;
-    return params->progress ? params->progress(params->user, 1 - left * left) : VKCLIP_OK;
-}
-
-static void compute_lengths(const struct vectors *vectors, double *lengths)
-{
-    for (size_t row = 0; row < vectors->count; row++) {
+    int error = VKCLIP_OK;
+    for (size_t row = 0; row < vectors->count && !error; row++) {
         double squares = 0;
         for (size_t i = 0; i < vectors->dim; i++) {
             const double value = (double)half_to_float(vectors->rows[row * vectors->dim + i]);
             squares += value * value;
         }
         lengths[row] = sqrt(squares);
+        error = progress_check();
     }
+    return error;
 }
 
 int pairs_find(const struct pairs_params *params)
@@ -172,14 +184,11 @@ int pairs_find(const struct pairs_params *params)
     if (!error)
         error = resident_open(&resident_params, &search.resident);
     if (!error)
-        compute_lengths(vectors, search.lengths);
+        error = compute_lengths(vectors, search.lengths);
     while (!error && resident_get_chunk(search.resident, search.chunk_count, &chunk))
         search.chunk_count++;
-    for (; search.first < vectors->count && !error; search.first += BATCH) {
+    for (; search.first < vectors->count && !error; search.first += BATCH)
         error = check_batch(&search);
-        if (!error)
-            error = report_share(&search);
-    }
     resident_close(&search.resident);
     shorten_free(vectors, &search.vectors);
     memory_free(search.queries);

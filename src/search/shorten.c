@@ -7,6 +7,7 @@
 
 #include "base/half.h"
 #include "base/memory.h"
+#include "base/progress.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -106,10 +107,11 @@ static uint16_t round_up(double value)
     return half;
 }
 
-static void fill_rows(const struct vectors *vectors, const struct place *places, size_t dim,
-                      uint16_t *short_rows)
+static int fill_rows(const struct vectors *vectors, const struct place *places, size_t dim,
+                     uint16_t *short_rows)
 {
-    for (size_t i = 0; i < vectors->count; i++) {
+    int error = VKCLIP_OK;
+    for (size_t i = 0; i < vectors->count && !error; i++) {
         const uint16_t *row = vectors->rows + i * vectors->dim;
         double squares = 0;
         for (size_t d = 0; d < dim - 1; d++)
@@ -119,7 +121,9 @@ static void fill_rows(const struct vectors *vectors, const struct place *places,
             squares += value * value;
         }
         short_rows[i * dim + dim - 1] = round_up(sqrt(squares));
+        error = progress_check();
     }
+    return error;
 }
 
 /* Returns how many values are enough. */
@@ -157,14 +161,15 @@ int shorten_vectors(const struct vectors *vectors, double least, struct vectors 
     error = rows ? VKCLIP_OK : VKCLIP_EMEMORY;
     if (error)
         goto done;
-    fill_rows(vectors, places, dim, rows);
     result->rows = rows;
     result->dim = dim;
+    error = fill_rows(vectors, places, dim, rows);
 done:
     memory_free(places);
     memory_free(sample);
-    return error ? error_fail(error, "out of memory for pairs of %zu vectors", vectors->count)
-                 : VKCLIP_OK;
+    return error == VKCLIP_EMEMORY
+               ? error_fail(error, "out of memory for pairs of %zu vectors", vectors->count)
+               : error;
 }
 
 void shorten_free(const struct vectors *vectors, struct vectors *result)

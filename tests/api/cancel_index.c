@@ -46,7 +46,8 @@ static int search(void)
 static int ask_share(void *user, double share)
 {
     assert_true(share >= 0 && share <= 1);
-    return ask(user, 0, 0); /* A share of 1 can be refused, too. */
+    assert_true(asked.calls || share == 0); /* The first question comes before all work. */
+    return ask(user, 0, 0);                 /* A share of 1 can be refused, too. */
 }
 
 static int take_group(void *user, const struct vkclip_group *group)

@@ -3,6 +3,7 @@
  * Pairs of a device against comparing all with all.
  */
 #include "search/pairs.h"
+#include "base/progress.h"
 #include "search/shorten.h"
 #include "support/open_gpu.h"
 #include "support/vectors.h"
@@ -142,10 +143,55 @@ static void stopped(void **state)
     free_vectors(&vectors);
 }
 
+static int note_first(void *user, double share)
+{
+    *(double *)user = share;
+    return VKCLIP_ECANCELLED;
+}
+
+/* More vectors than a batch of rows is multiplied with at once: the caller is asked before all of
+ * its products are there. */
+static void stopped_within_a_batch(void **state)
+{
+    (void)state;
+    struct vectors vectors = make_vectors(9000, 16);
+    double share = 0;
+    const double first_batch = 1 - pow(1 - 512 / 9000., 2);
+    const struct pairs_params params = {.gpu = gpu,
+                                        .vectors = &vectors,
+                                        .least = 2,
+                                        .found = refuse_pair,
+                                        .progress = note_first,
+                                        .user = &share};
+    assert_int_equal(pairs_find(&params), VKCLIP_ECANCELLED);
+    assert_true(share > 0.8 * first_batch && share < 0.95 * first_batch);
+    free_vectors(&vectors);
+}
+
+static int cancel_call(void *user, uint64_t done, uint64_t total)
+{
+    (void)user;
+    return done < total;
+}
+
+/* The caller is asked before a device has anything to do. */
+static void stopped_while_shortening(void **state)
+{
+    (void)state;
+    struct vectors vectors = make_vectors(300, 320), result;
+    struct progress progress;
+    progress_begin(&progress, cancel_call, NULL, 1);
+    const int error = shorten_vectors(&vectors, 0.99, &result);
+    assert_int_equal(progress_end(&progress, error), VKCLIP_ECANCELLED);
+    shorten_free(&vectors, &result);
+    free_vectors(&vectors);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(all_pairs), cmocka_unit_test(shortened),
-                                       cmocka_unit_test(stopped)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(all_pairs), cmocka_unit_test(shortened), cmocka_unit_test(stopped),
+        cmocka_unit_test(stopped_within_a_batch), cmocka_unit_test(stopped_while_shortening)};
     gpu = open_gpu("");
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     gpu_close(&gpu);
