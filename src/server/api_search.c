@@ -17,6 +17,7 @@
 #include "server/picture.h"
 #include "server/search.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,16 @@ static int read_number(const json_t *body, const char *key, double least, double
     return VKCLIP_OK;
 }
 
+/* The library takes 0 for no limit. The least number above it stands for it, because hardly a score
+ * is exactly 0. */
+static int read_limit(const json_t *body, const char *key, double least, double most, double *value)
+{
+    const int error = read_number(body, key, least, most, value);
+    if (!error && json_is_number(json_object_get(body, key)) && !*value)
+        *value = DBL_MIN;
+    return error;
+}
+
 static int read_date(const json_t *body, const char *key, int64_t *value)
 {
     const json_t *json = json_object_get(body, key);
@@ -132,11 +143,11 @@ static int read_params(const json_t *body, struct vkclip_search_params *params)
                                             .type = get_text(body, "type")};
     int error = read_sort(body, &params->sort);
     if (!error)
-        error = read_number(body, "min_score", -1, 1, &params->min_score);
+        error = read_limit(body, "min_score", -1, 1, &params->min_score);
     if (!error)
-        error = read_number(body, "min_z", -100, 100, &params->min_z);
+        error = read_limit(body, "min_z", -100, 100, &params->min_z);
     if (!error)
-        error = read_number(body, "relative", 0, 1, &params->relative);
+        error = read_limit(body, "relative", 0, 1, &params->relative);
     if (!error)
         error = read_number(body, "min_width", 0, UINT32_MAX, &width);
     if (!error)

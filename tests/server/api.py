@@ -251,6 +251,14 @@ class Api(unittest.TestCase):
         query = [{'text': 'a picture of rainbow'}]
         self.assertEqual(self.names(query=query, relative=0.9), ['rainbow.png'])
         self.assertEqual(len(self.names(query=query, min_score=0.5)), 1)
+        # 0 is a limit, too: half of these scores are below it.
+        for sign in (1, -1):
+            opposite = [{'text': 'a picture of rainbow', 'weight': sign}, {'text': 'a picture of moon', 'weight': -sign}]
+            for key, value in (('min_score', 'score'), ('min_z', 'z'), ('relative', 'score')):
+                hits = self.search(query=opposite)['hits']
+                above = [hit['name'] for hit in hits if hit[value] > 0]
+                self.assertTrue(0 < len(above) < len(hits))
+                self.assertEqual(self.names(query=opposite, **{key: 0}), above, key)
         by_date = self.names(query=query, sort='date')
         self.assertEqual((by_date[-1], sorted(by_date)), ('photo.jpg', sorted(self.names(query=query))))
 
