@@ -190,6 +190,7 @@ static void end_search(struct comparison *comparison, int error, struct result_l
 {
     const bool again = error == VKCLIP_ECANCELLED && comparison->waiters;
     comparison->state = again ? RUNNING : error == VKCLIP_ECANCELLED ? IDLE : ENDED;
+    comparison->share = again ? 0 : comparison->share;
     comparison->list = list;
     comparison->error = error;
     snprintf(comparison->message, sizeof(comparison->message), "%s",

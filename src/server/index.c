@@ -12,6 +12,7 @@
 #include "base/thread.h"
 #include "server/request.h"
 #include "server/results.h"
+#include "server/server.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -65,23 +66,24 @@ struct served_index {
     struct asked asked[MOST_OPEN]; /* Each belongs to the thread that uses the handle. */
     struct index_status status;
     bool wanted, retry; /* a pass */
-    bool cancelled, closing;
+    bool cancelled, opened, closing;
     bool has_thread;
     struct thread thread;
 };
 
 /* ---- Handles ----------------------------------------------------------------------------------- */
 
-/* Is a vkclip_progress_fn whose `user` is a struct asked. */
+/* Is a vkclip_progress_fn whose `user` is a struct asked. A signal ends the opening at once; later,
+ * requests that wait for a comparison may go on for a while. */
 static int ask_handle(void *user, uint64_t done, uint64_t total)
 {
     const struct asked *asked = user;
     if (asked->request)
         return request_is_over(asked->request, done, total);
     mutex_lock(&asked->index->lock);
-    const bool closing = asked->index->closing;
+    const bool over = asked->index->closing || (!asked->index->opened && server_has_end_signal());
     mutex_unlock(&asked->index->lock);
-    return closing;
+    return over;
 }
 
 /* Only folders make a new index: a file that is not there is a mistake in its name, or was removed
@@ -477,6 +479,9 @@ static int open_parts(struct served_index *index, bool *no_model)
     if (!error)
         error = find_path(index, first->handle);
     first->file = find_file(index);
+    mutex_lock(&index->lock);
+    index->opened = true;
+    mutex_unlock(&index->lock);
     if (!error && !index->read_only)
         index->has_thread = thread_start(&index->thread, update, index);
     if (!error && index->folder_count)
@@ -508,15 +513,22 @@ int server_index_open(const struct server_options *options, struct results *resu
     return error;
 }
 
-void server_index_close(struct served_index **handle)
+void server_index_stop(struct served_index *index)
 {
-    struct served_index *index = *handle;
     if (!index)
         return;
     mutex_lock(&index->lock);
     index->closing = true;
     condition_tell(&index->changed);
     mutex_unlock(&index->lock);
+}
+
+void server_index_close(struct served_index **handle)
+{
+    struct served_index *index = *handle;
+    if (!index)
+        return;
+    server_index_stop(index);
     if (index->has_thread)
         thread_join(&index->thread);
     for (size_t i = 0; i < MOST_OPEN; i++)

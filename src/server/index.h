@@ -28,7 +28,9 @@ struct index_status {
  * about the model. */
 int server_index_open(const struct server_options *options, struct results *results,
                       struct served_index **index, bool *no_model);
-/* Ends the pass that runs, which the next one continues. */
+/* Gives up the pass that runs, which the next one continues, and waits for the database. No request
+ * may use the index. */
+void server_index_stop(struct served_index *index);
 void server_index_close(struct served_index **index);
 
 /* Takes a handle, which no other thread has until server_index_give. Without a request it waits for

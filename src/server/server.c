@@ -252,6 +252,7 @@ static void close_parts(struct server *server)
         pool_stop(server->pool, INFINITY);
     http_close(&server->http);
     pool_close(&server->pool);
+    server_index_stop(server->index);
     comparison_close(&server->comparison);
     server_index_close(&server->index);
     server_results_close(&server->results);
@@ -287,14 +288,22 @@ static int start(struct server *server, struct listening *listening)
 /* Drivers have threads that block no signal, so that any thread may get one. Its handler writes the
  * signal's number into this pipe. */
 static int signal_pipe[2] = {-1, -1};
+static atomic_bool has_end_signal;
 
 static void note_signal(int number)
 {
     const int before = errno;
     const unsigned char byte = (unsigned char)number;
+    if (number != SIGHUP)
+        atomic_store(&has_end_signal, true);
     /* A full pipe has signals enough. */
     if (write(signal_pipe[1], &byte, 1) < 0)
         errno = before;
+}
+
+bool server_has_end_signal(void)
+{
+    return atomic_load(&has_end_signal);
 }
 
 /* SIGHUP comes when a log is rotated, but without a log also when the terminal was closed. A reader
@@ -382,7 +391,7 @@ static int serve(struct server *server, struct listening *listening)
     }
     close_parts(server);
     free(memory);
-    return error;
+    return error == VKCLIP_ECANCELLED && server_has_end_signal() ? VKCLIP_OK : error;
 }
 
 int server_run(const struct server_options *given, bool *no_model)

@@ -424,6 +424,55 @@ class Stopping(unittest.TestCase):
                 self.assertEqual(found, [503])
                 other.close()
 
+    def lock(self, path):
+        """Lets nobody else read the index until the connection is closed."""
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute('PRAGMA locking_mode = EXCLUSIVE')
+        other.execute('BEGIN IMMEDIATE')
+        return other
+
+    def count_open(self, server, path):
+        """How often the server has opened the file that is there now."""
+        found, folder = 0, f'/proc/{server.process.pid}/fd/'
+        for name in os.listdir(folder):
+            try:
+                found += os.path.samefile(folder + name, path)
+            except FileNotFoundError:  # It was closed meanwhile, or is no file.
+                pass
+        return found
+
+    def test_start_with_a_locked_index(self):
+        """A signal ends a server that waits for the index, as it does later: without waiting for half a minute and failing."""
+        with short_folder() as folder:
+            environment = {**os.environ, 'VKCLIP_INDEX': folder + '/index.db'}
+            subprocess.run([COMMAND, 'index', '-m', MODEL, SAMPLES], check=True, env=environment)
+            other = self.lock(folder + '/index.db')
+            with subprocess.Popen([COMMAND, 'serve', '--index', folder + '/index.db', '--listen', '', '--unix', folder + '/s'],
+                                  stderr=subprocess.PIPE, text=True) as process:
+                while not os.path.exists(folder + '/s') and process.poll() is None:
+                    time.sleep(0.02)
+                process.send_signal(signal.SIGTERM)
+                log = process.communicate(timeout=600)[1]
+                self.assertEqual((process.returncode, 'locked' in log), (0, False), log)
+            other.close()
+
+    def test_comparison_of_a_locked_index(self):
+        """A comparison that waits for the index is given up when the server ends, and does not fail half a minute later."""
+        with short_folder() as folder:
+            path = folder + '/index.db'
+            subprocess.run([COMMAND, 'index', '-m', MODEL, SAMPLES], check=True, env={**os.environ, 'VKCLIP_INDEX': path})
+            shutil.copy(path, folder + '/copy.db')
+            with Server(COMMAND, '--index', path, '-vv') as server:
+                other = self.lock(folder + '/copy.db')
+                os.rename(folder + '/copy.db', path)
+                self.assertEqual(server.ask('GET', '/api/v1/duplicates?wait=0')[0], 202)
+                # The thread that keeps the index up to date waits for it, too.
+                self.assertTrue(server.wait_for(lambda: self.count_open(server, path) == 2))
+                server.process.send_signal(signal.SIGTERM)
+                self.assertEqual(server.process.wait(600), 0)
+                self.assertEqual(server.read_log().count(path + ': stopped by the caller'), 2, server.read_log())
+                other.close()
+
     def test_second_signal(self):
         with Server(COMMAND, '-m', MODEL, '--stop-timeout', '600', '--timeout', '600') as server:
             with server.connect() as connection:
