@@ -118,9 +118,8 @@ const struct cli_option cli_strict_options[] = {
 const struct cli_option cli_remote_options[] = {
     CLI_OPTION(0, "server", "auto|never|ADDRESS", CLI_TEXT, FIELD(server),
                "vkclip serve that has the model loaded: a socket or URL (auto: your own)"),
-    CLI_OPTION(
-        0, "server-ca", "FILE", CLI_TEXT, FIELD(authority),
-        "PEM certificate, its own or its authority's, that an https:// server is trusted by"),
+    CLI_OPTION(0, "server-ca", "FILE", CLI_TEXT, FIELD(authority),
+               "trust an https:// server by this PEM file: its certificate or its authority's"),
     {0}};
 #undef FIELD
 

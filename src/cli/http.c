@@ -29,6 +29,7 @@ struct cli_http {
     struct cli_session *session;
     CURL *easy;
     struct curl_slist *headers;
+    bool uses_socket;
 };
 
 /* Where an answer goes: a file, else memory. */
@@ -327,6 +328,7 @@ void *cli_get_picture(struct cli_http *http, const char *url, int64_t limit, siz
 
 void cli_use_socket(struct cli_http *http, const char *path)
 {
+    http->uses_socket = true;
     curl_easy_setopt(http->easy, CURLOPT_UNIX_SOCKET_PATH, path);
     curl_easy_setopt(http->easy, CURLOPT_PROXY, "");
 }
@@ -339,7 +341,8 @@ void cli_use_authority(struct cli_http *http, const char *path)
 
 /* Tells in one line why there is no answer. The library's texts about a certificate speak of a name
  * only if it is that of another host. */
-static void describe_code(CURLcode code, const char *details, char *message, size_t capacity)
+static void describe_code(const struct cli_http *http, CURLcode code, const char *details,
+                          char *message, size_t capacity)
 {
     const char *text = *details ? details : curl_easy_strerror(code);
     if (code == CURLE_SSL_CACERT_BADFILE)
@@ -349,6 +352,10 @@ static void describe_code(CURLcode code, const char *details, char *message, siz
                  "%s: if it is yours, name its certificate, or that of the authority which has "
                  "signed it, with --server-ca FILE",
                  text);
+    else if (code == CURLE_SSL_CONNECT_ERROR)
+        snprintf(message, capacity, "%s: if it has no certificate, name it by http://", text);
+    else if (code == CURLE_GOT_NOTHING && !http->uses_socket)
+        snprintf(message, capacity, "%s: if it has a certificate, name it by https://", text);
     else
         snprintf(message, capacity, "%s", text);
 }
@@ -386,7 +393,7 @@ bool cli_ask_json(struct cli_http *http, const char *url, const json_t *json, lo
     if (!code && body.text)
         *answer = json_loadb(body.text, (size_t)body.have, 0, NULL);
     if (code)
-        describe_code(code, details, message, capacity);
+        describe_code(http, code, details, message, capacity);
     else if (!*answer)
         snprintf(message, capacity, "its answer (status %ld) is no JSON", *status);
     free(body.text);

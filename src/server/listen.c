@@ -71,10 +71,22 @@ static int bind_tcp(struct listening *listening, const struct addrinfo *info, co
         if (file >= 0)
             close(file);
     }
+    const char *hint = "";
+    if (error == EADDRINUSE)
+        hint = "; another server may run; name another port with `listen`";
+    else if (error == EADDRNOTAVAIL)
+        hint = "; name an address of this machine with `listen`";
     return error_fail(VKCLIP_EIO, "%s: the server cannot listen there: %s%s", text, strerror(error),
-                      error == EADDRINUSE ? "; another server may run; name another port with "
-                                            "`listen`"
-                                          : "");
+                      hint);
+}
+
+static int fail_address(const char *text, const char *port)
+{
+    if (*port && !port[strspn(port, "0123456789")] && port != default_port)
+        return error_fail(VKCLIP_EINVALID, "`listen`: expected a port from 0 to 65535, found '%s'",
+                          text);
+    return error_fail(VKCLIP_EINVALID,
+                      "`listen`: expected ADDRESS:PORT, ADDRESS or PORT, found '%s'", text);
 }
 
 int listen_tcp(struct listening *listening, const char *text)
@@ -89,10 +101,12 @@ int listen_tcp(struct listening *listening, const char *text)
         return error_fail(VKCLIP_EMEMORY, "out of memory");
     int error;
     if (!address_split(copy, &address, &port))
-        error = error_fail(VKCLIP_EINVALID,
-                           "`listen`: expected ADDRESS:PORT, ADDRESS or PORT, found '%s'", text);
+        error = fail_address(text, port);
     else if ((error = getaddrinfo(address, port, &hints, &infos)))
-        error = error_fail(VKCLIP_EINVALID, "`listen`: %s: %s", text, gai_strerror(error));
+        error = error_fail(VKCLIP_EINVALID,
+                           "`listen`: expected an address or name of this machine, such as "
+                           "127.0.0.1, or 0.0.0.0 for all, found '%s': %s",
+                           address, gai_strerror(error));
     else
         error = bind_tcp(listening, infos, text);
     if (infos)

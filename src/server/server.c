@@ -66,20 +66,22 @@ static void set_defaults(struct server_options *options)
 
 /* Finds the token where other users of the machine do not see it, as they see a command line, and
  * tells what messages call its place. */
-static int read_token(struct server_options *options, char **memory, const char **place)
+static int read_token(struct server_options *options, char **memory, char place[ERROR_MESSAGE])
 {
     struct stat status;
     size_t size;
-    *place = options->token        ? "`token`"
-             : options->token_file ? options->token_file
-                                   : "VKCLIP_TOKEN";
+    snprintf(place, ERROR_MESSAGE, "%s", options->token ? "`token`" : "VKCLIP_TOKEN");
     if (options->token || !options->token_file) {
         options->token = options->token ? options->token : environment_get("VKCLIP_TOKEN");
         return VKCLIP_OK;
     }
+    snprintf(place, ERROR_MESSAGE, "`token-file` %s", options->token_file);
     const int error = file_read(options->token_file, MOST_TOKEN + 2, memory, &size);
-    if (error)
-        return error;
+    if (error) {
+        char reason[ERROR_MESSAGE];
+        snprintf(reason, sizeof(reason), "%s", vkclip_last_error());
+        return error_fail(error, "`token-file` %s", reason);
+    }
     if (!stat(options->token_file, &status) && status.st_mode & 077)
         log_message(VKCLIP_LOG_WARNING, "%s: other users can read the token (chmod 600)",
                     options->token_file);
@@ -371,9 +373,8 @@ static void stop(struct server *server, struct listening *listening)
 
 static int serve(struct server *server, struct listening *listening)
 {
-    char *memory = NULL;
-    const char *place;
-    int error = read_token(&server->options, &memory, &place);
+    char *memory = NULL, place[ERROR_MESSAGE];
+    int error = read_token(&server->options, &memory, place);
     if (!error)
         error = check_token(server->options.token, place);
     if (!error)

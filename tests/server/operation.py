@@ -58,8 +58,9 @@ class Folder(unittest.TestCase):
 class Sockets(Folder):
     def test_addresses(self):
         for arguments, message in ((('--listen', '127.0.0.1:0x'), 'expected ADDRESS:PORT'),
-                                   (('--listen', '127.0.0.1:65536'), 'expected ADDRESS:PORT'),
-                                   (('--listen', 'no.such.name.invalid:0'), 'listen'),
+                                   (('--listen', '127.0.0.1:65536'), '--listen: expected a port from 0 to 65535'),
+                                   (('--listen', '123456'), '--listen: expected a port from 0 to 65535'),
+                                   (('--listen', 'no.such.name.invalid:0'), "--listen: expected an address or name of this machine"),
                                    (('--listen', '0.0.0.0:0'), '--token'), (('--listen', '[::]:0'), '--token'),
                                    (('--unix', '/' + 'x' * 200), 'at most 107 bytes'),
                                    (('--listen', '', '--unix', ''), 'no address'),

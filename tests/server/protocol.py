@@ -179,8 +179,8 @@ class Tokens(unittest.TestCase):
             with open(path, 'w', encoding='utf-8') as file:
                 file.write('\n' + TOKEN)
             for arguments, message in ((('--token', 'short'), '8 to 512'), (('--token', 'with spaces'), 'of letters'),
-                                       (('--token', 'semicolon;'), 'of letters'), (('--token-file', path), path + ': expected'),
-                                       (('--token-file', folder + '/nothing'), 'No such file')):
+                                       (('--token', 'semicolon;'), 'of letters'), (('--token-file', path), f'--token-file {path}: expected'),
+                                       (('--token-file', folder + '/nothing'), f'--token-file {folder}/nothing: No such file')):
                 with self.assertRaises(AssertionError) as caught:
                     Server(COMMAND, '-m', MODEL, *arguments)
                 self.assertIn(message, str(caught.exception))

@@ -124,6 +124,10 @@ class Remote(unittest.TestCase):
                 self.assertIn(url + ': the server cannot be used: ', log)
                 self.assertIn(text, log)
                 self.assertEqual('--server-ca FILE' in log, 'name its' in text)
+            _, log = self.run_command(*arguments, url.replace('https', 'http'), status=1)
+            self.assertIn('name it by https://', log)
+            _, log = self.run_command(*arguments, f'https://127.0.0.1:{self.server.port}', status=1)
+            self.assertIn('name it by http://', log)
         # The certificate is for another name, which another authority would not mend.
         with Server(COMMAND, '-m', MODEL, '--tls-cert', elsewhere, '--tls-key', key2) as server:
             _, log = self.run_command(*arguments, f'https://127.0.0.1:{server.port}', '--server-ca', elsewhere, status=1)
