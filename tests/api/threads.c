@@ -316,6 +316,7 @@ static struct {
     atomic_bool short_runs, short_ended, long_ended;
     size_t done_before; /* items of the long one before the short one ended */
     bool started;
+    int patience; /* milliseconds that are left for waiting */
     pthread_t thread;
     int error;
     float pictures[LONG_PICTURES * D], texts[TEXTS * D];
@@ -362,14 +363,19 @@ static void *open_short(void *argument)
     return NULL;
 }
 
-/* Starts the short call within the long one, and waits until it is this one that it waits for. A
- * minute is for calls that never do. */
+static void wait_a_little(void)
+{
+    sleep_milliseconds(1);
+    pair.patience--;
+}
+
+/* Starts the short call within the long one, and waits until it is this one that it waits for. */
 static void start_short(void *(*run)(void *), void *argument)
 {
     pair.started = true;
     assert_int_equal(pthread_create(&pair.thread, NULL, run, argument), 0);
-    for (int i = 0; i < 60000 && !turn_is_wanted(); i++)
-        sleep_milliseconds(1);
+    while (pair.patience && !turn_is_wanted())
+        wait_a_little();
 }
 
 /* Is asked on the thread of the long call. Once the short one no longer waits for it, it ends
@@ -379,8 +385,8 @@ static int note_short(void *user, uint64_t done, uint64_t total)
     assert_int_equal(total, LONG_PICTURES);
     if (!pair.started)
         start_short(*(void *(**)(void *))user, NULL);
-    for (int i = 0; i < 60000 && !pair.short_ended && !turn_is_wanted(); i++)
-        sleep_milliseconds(1);
+    while (pair.patience && !pair.short_ended && !turn_is_wanted())
+        wait_a_little();
     if (!pair.short_ended)
         pair.done_before = done;
     return 0;
@@ -423,6 +429,7 @@ static void begin_pair(void)
 {
     pair.short_runs = pair.short_ended = pair.long_ended = pair.started = false;
     pair.done_before = 0;
+    pair.patience = 60000; /* for calls that give way to none */
 }
 
 /* A text does not wait until many pictures are encoded, whether these are a call's or a job's, nor
