@@ -12,7 +12,7 @@
 #include "base/thread.h"
 #include "server/request.h"
 #include "server/results.h"
-#include "server/server.h"
+#include "server/signals.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,7 +81,7 @@ static int ask_handle(void *user, uint64_t done, uint64_t total)
     if (asked->request)
         return request_is_over(asked->request, done, total);
     mutex_lock(&asked->index->lock);
-    const bool over = asked->index->closing || (!asked->index->opened && server_has_end_signal());
+    const bool over = asked->index->closing || (!asked->index->opened && signals_end());
     mutex_unlock(&asked->index->lock);
     return over;
 }

@@ -2,7 +2,6 @@
  *
  * Starts the parts of the server in order, waits for a signal, and stops them in the other order.
  */
-#define _GNU_SOURCE /* pipe2 */
 #include "server/server.h"
 #include "base/clock.h"
 #include "base/environment.h"
@@ -18,11 +17,9 @@
 #include "server/internal.h"
 #include "server/listen.h"
 #include "server/results.h"
+#include "server/signals.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,67 +282,14 @@ static int start(struct server *server, struct listening *listening)
     return error;
 }
 
-/* ---- Signals ------------------------------------------------------------------------------------ */
-
-/* Drivers have threads that block no signal, so that any thread may get one. Its handler writes the
- * signal's number into this pipe. */
-static int signal_pipe[2] = {-1, -1};
-static atomic_bool has_end_signal;
-
-static void note_signal(int number)
-{
-    const int before = errno;
-    const unsigned char byte = (unsigned char)number;
-    if (number != SIGHUP)
-        atomic_store(&has_end_signal, true);
-    /* A full pipe has signals enough. */
-    if (write(signal_pipe[1], &byte, 1) < 0)
-        errno = before;
-}
-
-bool server_has_end_signal(void)
-{
-    return atomic_load(&has_end_signal);
-}
-
-/* SIGHUP comes when a log is rotated, but without a log also when the terminal was closed. A reader
- * of the log that has ended must not end the server. */
-static void handle_signals(const struct server_options *options, bool on)
-{
-    struct sigaction action = {.sa_handler = on ? note_signal : SIG_DFL, .sa_flags = SA_RESTART};
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    if (options->access_log && strcmp(options->access_log, "-") != 0)
-        sigaction(SIGHUP, &action, NULL);
-    if (on)
-        signal(SIGPIPE, SIG_IGN);
-}
-
-static void close_signals(void)
-{
-    for (size_t i = 0; i < 2; i++) {
-        if (signal_pipe[i] >= 0)
-            close(signal_pipe[i]);
-        signal_pipe[i] = -1;
-    }
-}
-
-/* Waits a second for a signal; 0: none came. */
-static int wait_for_signal(void)
-{
-    struct pollfd look = {.fd = signal_pipe[0], .events = POLLIN};
-    unsigned char byte = 0;
-    if (poll(&look, 1, 1000) > 0 && read(signal_pipe[0], &byte, 1) < 0)
-        return 0;
-    return byte;
-}
+/* ---- Until the end ----------------------------------------------------------------------------- */
 
 /* Waits for a signal that ends the server. Once a second, models that nobody uses are closed, and
  * connections that take too long. */
 static void wait_for_end(struct server *server)
 {
     for (;;) {
-        const int signal = wait_for_signal();
+        const int signal = signals_wait();
         if (signal == SIGHUP)
             access_log_reopen();
         else if (signal)
@@ -387,12 +331,12 @@ static int serve(struct server *server, struct listening *listening)
         error = start(server, listening);
     if (!error) {
         wait_for_end(server);
-        handle_signals(&server->options, false); /* A second signal ends the process at once. */
+        signals_release(&server->options); /* A second one ends the process at once. */
         stop(server, listening);
     }
     close_parts(server);
     free(memory);
-    return error == VKCLIP_ECANCELLED && server_has_end_signal() ? VKCLIP_OK : error;
+    return error == VKCLIP_ECANCELLED && signals_end() ? VKCLIP_OK : error;
 }
 
 int server_run(const struct server_options *given, bool *no_model)
@@ -400,13 +344,13 @@ int server_run(const struct server_options *given, bool *no_model)
     struct server server = {.options = *given, .started = time(NULL)};
     struct listening listening = {0};
     set_defaults(&server.options);
-    if (pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK))
-        return error_fail(VKCLIP_EIO, "the server cannot open a pipe: %s", strerror(errno));
-    handle_signals(&server.options, true);
-    const int error = serve(&server, &listening);
+    int error = signals_open(&server.options);
+    if (error)
+        return error;
+    error = serve(&server, &listening);
     *no_model = server.no_model;
-    handle_signals(&server.options, false);
+    signals_release(&server.options);
     listen_close(&listening);
-    close_signals();
+    signals_close();
     return error;
 }

@@ -12,7 +12,5 @@
  * address cannot be used). *no_model tells that the error is about a model that cannot be loaded.
  */
 int server_run(const struct server_options *options, bool *no_model);
-/* Tells whether SIGINT or SIGTERM has come. */
-bool server_has_end_signal(void);
 
 #endif

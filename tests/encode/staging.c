@@ -92,7 +92,7 @@ static void compare(struct staging *staging, const struct image_transform *trans
     picture.buffer = buffer.buffer;
     assert_int_equal(image_preprocess(&image, transform, NULL, expected), 0);
     memset(gpu_buffer_map(target), 0, sizeof(expected));
-    assert_int_equal(gpu_picture_read(NULL, &picture, 0, &read), 0);
+    assert_int_equal(gpu_picture_read(gpu, NULL, &picture, 0, &read), 0);
     if (staging_prepare(staging, &read, range))
         fail_msg("%u x %u: %s", width, height, vkclip_last_error());
     staging_release(staging, 1);
