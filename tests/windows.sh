@@ -16,7 +16,7 @@ tests/wine.sh --version >/dev/null || leave "there is no wine (package wine64)"
 icd=$(find /usr/share/vulkan/icd.d -name 'lvp_icd*.json' | head -n 1)
 [ -n "$icd" ] || leave "there is no lavapipe (package mesa-vulkan-drivers)"
 
-[ ! -f build/shaders/kernels.list ] || spirv=-DVKCLIP_SPIRV_FROM=$PWD/build/shaders
+[ ! -f build/shaders/kernels_packed.h ] || spirv=-DVKCLIP_SPIRV_FROM=$PWD/build/shaders
 work=$(mktemp -d)
 server=
 trap '[ -z "$server" ] || kill "$server"; rm -rf "$work"' EXIT
