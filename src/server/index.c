@@ -81,7 +81,7 @@ static int ask_handle(void *user, uint64_t done, uint64_t total)
     if (asked->request)
         return request_is_over(asked->request, done, total);
     mutex_lock(&asked->index->lock);
-    const bool over = asked->index->closing || (!asked->index->opened && signals_end());
+    const bool over = asked->index->closing || (!asked->index->opened && signals_want_end());
     mutex_unlock(&asked->index->lock);
     return over;
 }

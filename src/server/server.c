@@ -27,7 +27,6 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 /* The lists of the last searches take at most so many bytes. After so many seconds a search runs
  * again, because another process may have changed the index. */
@@ -74,11 +73,8 @@ static int read_token(struct server_options *options, char **memory, char place[
     }
     snprintf(place, ERROR_MESSAGE, "`token-file` %s", options->token_file);
     const int error = file_read(options->token_file, MOST_TOKEN + 2, memory, &size);
-    if (error) {
-        char reason[ERROR_MESSAGE];
-        snprintf(reason, sizeof(reason), "%s", vkclip_last_error());
-        return error_fail(error, "`token-file` %s", reason);
-    }
+    if (error)
+        return error_fail(error, "`token-file` %s", vkclip_last_error());
     if (!stat(options->token_file, &status) && status.st_mode & 077)
         log_message(VKCLIP_LOG_WARNING, "%s: other users can read the token (chmod 600)",
                     options->token_file);
@@ -336,7 +332,7 @@ static int serve(struct server *server, struct listening *listening)
     }
     close_parts(server);
     free(memory);
-    return error == VKCLIP_ECANCELLED && signals_end() ? VKCLIP_OK : error;
+    return error == VKCLIP_ECANCELLED && signals_want_end() ? VKCLIP_OK : error;
 }
 
 int server_run(const struct server_options *given, bool *no_model)

@@ -69,7 +69,7 @@ int signals_wait(void)
     return byte;
 }
 
-bool signals_end(void)
+bool signals_want_end(void)
 {
     return atomic_load(&has_ended);
 }

@@ -17,6 +17,6 @@ void signals_close(void);
 /* Waits a second for a signal and returns its number; 0: none came. */
 int signals_wait(void);
 /* Tells whether SIGINT or SIGTERM has come. */
-bool signals_end(void);
+bool signals_want_end(void);
 
 #endif

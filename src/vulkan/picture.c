@@ -82,13 +82,11 @@ int gpu_picture_read(const struct gpu *gpu, const struct vkclip_vulkan_image *im
                      const struct vkclip_vulkan_buffer *buffers, size_t index,
                      struct gpu_picture *picture)
 {
-    int error =
+    const int error =
         check_family(gpu, images ? images[index].queue_family : buffers[index].queue_family);
-    if (!error && images)
-        error = read_image(&images[index], picture);
-    else if (!error)
-        error = read_buffer(&buffers[index], picture);
-    return error;
+    if (error)
+        return error;
+    return images ? read_image(&images[index], picture) : read_buffer(&buffers[index], picture);
 }
 
 uint64_t gpu_picture_pitch(const struct gpu_picture *picture, uint32_t width)
