@@ -6,11 +6,11 @@
  */
 #define _GNU_SOURCE
 #include "base/half.h"
-#include "base/turns.h"
 #include "search/index.h"
 #include "support/eager.h"
 #include "support/scratch.h"
 #include "support/testing.h"
+#include "support/within.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -51,15 +51,12 @@ static int encode_text(float *embed)
     return vkclip_encode_texts(other, &owl, 1, NULL, embed);
 }
 
-/* Within another call the text gives way to none, so that it ends in its turn, however long its
- * thread has to wait for the processor. */
 static void *run_text(void *argument)
 {
-    struct turn around = {.function = "run_text"};
+    struct turn around, *before = begin_within(&around);
     (void)argument;
-    turn_adopt(&around);
     text.error = encode_text(text.embed);
-    turn_adopt(NULL);
+    turn_adopt(before);
     text.ended = true;
     return NULL;
 }

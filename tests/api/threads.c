@@ -6,11 +6,11 @@
  * drivers there decide whether the threads' devices are of one driver or of two.
  */
 #define _GNU_SOURCE
-#include "base/turns.h"
 #include "support/difference.h"
 #include "support/eager.h"
 #include "support/scratch.h"
 #include "support/testing.h"
+#include "support/within.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -335,17 +335,9 @@ static int prepare_values(void *user, size_t index, float *values)
     return 0;
 }
 
-/* A short call within another one gives way to none, so that it ends in its turn, however long its
- * thread has to wait for the processor. */
-static struct turn *begin_short(struct turn *around)
-{
-    *around = (struct turn){.function = "the test"};
-    return turn_adopt(around);
-}
-
 static void *encode_short(void *argument)
 {
-    struct turn around, *before = begin_short(&around);
+    struct turn around, *before = begin_within(&around);
     (void)argument;
     pair.error = encode_shared_texts(pair.texts);
     pair.short_ended = true;
@@ -526,7 +518,7 @@ static int encode_small(struct vkclip_model *model)
 
 static void *encode_beside(void *argument)
 {
-    struct turn around, *before = begin_short(&around);
+    struct turn around, *before = begin_within(&around);
     pair.error = encode_small(*(struct vkclip_model **)argument);
     turn_adopt(before);
     return NULL;
@@ -620,7 +612,7 @@ static void *encode_within_update(void *argument)
     const struct vkclip_encode_params params = {
         .size = sizeof(params), .progress = use_updated, .user = &right};
     const struct vkclip_encode_params first = {.size = sizeof(first), .item = note_end};
-    struct turn around, *before = begin_short(&around);
+    struct turn around, *before = begin_within(&around);
     (void)argument;
     pair.error = vkclip_encode_texts(shared.model, texts, TEXTS, &first, pair.texts);
     turn_adopt(before);
